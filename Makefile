@@ -1,0 +1,58 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+# Any Python from 3.11 on: the first of these that is one, or PYTHON=...
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: setup ## Start everything on this machine, send one comment through it, serve until Ctrl-C
+	@exec $(BIN)/python -m local
+
+.PHONY: demo
+demo: setup ## The same, but stop after the round trip
+	@exec $(BIN)/python -m local --demo
+
+.PHONY: test
+test: setup ## Run all tests
+	$(BIN)/pytest -n auto --dist loadgroup
+
+.PHONY: lint
+lint: setup ## Check style, format, types and the SAM template
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(BIN)/sam validate --lint
+
+.PHONY: format
+format: setup ## Format the code and mend what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: lock
+lock: setup ## Pin the newest versions of all dependencies
+	$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-strip-extras --no-header --python-version 3.13 \
+		pyproject.toml -o src/requirements.txt
+	$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-strip-extras --no-header --python-version 3.11 \
+		--constraint src/requirements.txt --group dev pyproject.toml -o requirements-dev.txt
+
+.PHONY: setup
+setup: $(VENV)/.ready ## Prepare .venv (part of run, demo and test)
+
+$(VENV)/.ready: requirements-dev.txt
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or newer is needed: install it, or say where it is with PYTHON=..." >&2; exit 1; }
+	@echo "Preparing $(VENV) with $$($(PYTHON) --version) (once)"
+	@$(PYTHON) -m venv --clear $(VENV) || { echo "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check "$$(grep -o '^uv==[^ ]*' requirements-dev.txt)"
+	@$(BIN)/uv pip sync --python $(BIN)/python --quiet --require-hashes requirements-dev.txt
+	@touch $@
+
+.PHONY: clean
+clean: ## Remove .venv and everything generated
+	rm -rf $(VENV) .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
