@@ -1,0 +1,155 @@
+"""Disposable tokens that carry a user's identity and may do what is written in them, nothing else.
+
+The SDK's `AuthClient` cannot mint a token with permissions for a topic and for single cache keys at once,
+so these are minted with Momento's own stub, as the SDK does underneath.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import grpc
+import momento
+from momento_wire_types import permissionmessages_pb2 as permissions
+from momento_wire_types import token_pb2 as token_messages
+from momento_wire_types import token_pb2_grpc as token_service
+
+from inputs import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from momento import CredentialProvider
+
+TOKEN_ID_MAX_LENGTH = 64
+"""Characters of a `token_id` that Momento accepts."""
+
+_MINT_TIMEOUT_SECONDS = 3
+
+# A connection that was cut while Lambda kept the function frozen shows only when it is used.
+_CHANNEL_OPTIONS = (
+    (
+        "grpc.service_config",
+        json.dumps(
+            {
+                "methodConfig": [
+                    {
+                        "name": [{"service": "token.Token"}],
+                        "retryPolicy": {
+                            "maxAttempts": 3,
+                            "initialBackoff": "0.05s",
+                            "maxBackoff": "0.5s",
+                            "backoffMultiplier": 2,
+                            "retryableStatusCodes": ["UNAVAILABLE"],
+                        },
+                    }
+                ]
+            }
+        ),
+    ),
+)
+
+
+class MintingError(Exception):
+    """Momento did not mint a token."""
+
+    def __init__(self, code: grpc.StatusCode) -> None:
+        super().__init__(f"Momento did not mint a token: {code.name}")
+        self.code = code
+
+
+class MintingLimitError(MintingError):
+    """The account's limit (5 tokens a second) is reached; another try a second later may succeed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A disposable token, in the form that Momento's clients take."""
+
+    auth_token: str
+    endpoint: str
+    expires_at: int
+    """Epoch seconds."""
+
+    def __repr__(self) -> str:
+        return f"Token(endpoint={self.endpoint!r}, expires_at={self.expires_at})"
+
+
+def parse_token_id(value: object) -> str:
+    """An identity that fits into a token: 1 to 64 printable characters. Else raises `InvalidInputError`."""
+    if isinstance(value, str) and 0 < len(value) <= TOKEN_ID_MAX_LENGTH and value.isprintable():
+        return value
+    raise InvalidInputError(f"an identity must have 1 to {TOKEN_ID_MAX_LENGTH} printable characters")
+
+
+def may_use_topic(cache: str, topic: str, role: permissions.TopicRole) -> permissions.PermissionsType:
+    """Permission to use one topic in the given role."""
+    return permissions.PermissionsType(
+        topic_permissions=permissions.PermissionsType.TopicPermissions(
+            role=role,
+            cache_selector=permissions.PermissionsType.CacheSelector(cache_name=cache),
+            topic_selector=permissions.PermissionsType.TopicSelector(topic_name=topic),
+        )
+    )
+
+
+def may_read_key(cache: str, key: str) -> permissions.PermissionsType:
+    """Permission to read one key of a cache."""
+    return permissions.PermissionsType(
+        cache_permissions=permissions.PermissionsType.CachePermissions(
+            role=permissions.CacheReadOnly,
+            cache_selector=permissions.PermissionsType.CacheSelector(cache_name=cache),
+            item_selector=permissions.PermissionsType.CacheItemSelector(key=key.encode()),
+        )
+    )
+
+
+def mint_token(
+    credentials: CredentialProvider,
+    token_id: str,
+    scope: Sequence[permissions.PermissionsType],
+    lifetime_seconds: int,
+) -> Token:
+    """Mints a token that carries `token_id` and may do what `scope` says, at most 20 statements.
+
+    Raises `MintingLimitError` where Momento's limit is reached and `MintingError` where Momento fails.
+    """
+    request = token_messages._GenerateDisposableTokenRequest(
+        expires=token_messages._GenerateDisposableTokenRequest.Expires(valid_for_seconds=lifetime_seconds),
+        auth_token=credentials.auth_token,
+        permissions=permissions.Permissions(explicit=permissions.ExplicitPermissions(permissions=scope)),
+        token_id=token_id,
+    )
+    stub = _stub(credentials.token_endpoint, credentials.port)
+    try:
+        minted = stub.GenerateDisposableToken(
+            request,
+            timeout=_MINT_TIMEOUT_SECONDS,
+            metadata=(
+                ("authorization", credentials.auth_token),
+                ("agent", f"python:auth:{momento.__version__}"),
+            ),
+        )
+    except grpc.RpcError as error:
+        if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            raise MintingLimitError(error.code()) from error
+        raise MintingError(error.code()) from error
+    packed = json.dumps({"endpoint": minted.endpoint, "api_key": minted.api_key})
+    return Token(
+        auth_token=base64.b64encode(packed.encode()).decode(),
+        endpoint=minted.endpoint,
+        expires_at=minted.valid_until,
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _stub(endpoint: str, port: int) -> token_service.TokenStub:
+    if port == 443:
+        channel = grpc.secure_channel(endpoint, grpc.ssl_channel_credentials(), options=_CHANNEL_OPTIONS)
+    else:
+        channel = grpc.insecure_channel(f"{endpoint}:{port}", options=_CHANNEL_OPTIONS)
+    return token_service.TokenStub(channel)  # type: ignore[no-untyped-call]

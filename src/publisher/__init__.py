@@ -1,0 +1,1 @@
+"""Publisher: services publish comments as a user."""

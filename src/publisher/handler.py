@@ -1,0 +1,54 @@
+"""Publishes comments as the users given: for services, EventBridge and `aws lambda invoke`."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+
+from inputs import InvalidInputError
+from publisher.publishing import ATTEMPT_TIMEOUT, Publisher, PublishError
+from publisher.request import parse_event
+from publisher.settings import Settings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger = Logger()
+metrics = Metrics()
+publisher = Publisher(Settings.from_environ(os.environ))
+
+_SECONDS_TO_ANSWER = 1.0
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics(capture_cold_start_metric=True)
+def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
+    """Answers `{"published": n, "failed": [{"index", "error", "retryable"}]}`.
+
+    Raises `InvalidInputError` where the event is not of the publisher's form.
+    """
+    messages = parse_event(event)
+    deadline = _last_attempt_at(context)
+    failed: list[dict[str, Any]] = []
+    for index, message in enumerate(messages):
+        if isinstance(message, InvalidInputError):
+            failed.append({"index": index, "error": str(message), "retryable": False})
+            continue
+        try:
+            publisher.publish(message.user_id, message.comment, deadline)
+        except PublishError as error:
+            logger.warning("not published", index=index, reason=str(error), retryable=error.retryable)
+            failed.append({"index": index, "error": str(error), "retryable": error.retryable})
+    published = len(messages) - len(failed)
+    metrics.add_metric("MessagesPublished", MetricUnit.Count, published)
+    metrics.add_metric("MessagesFailed", MetricUnit.Count, len(failed))
+    return {"published": published, "failed": failed}
+
+
+def _last_attempt_at(context: LambdaContext) -> float:
+    remaining = context.get_remaining_time_in_millis() / 1000
+    return time.monotonic() + remaining - ATTEMPT_TIMEOUT.total_seconds() - _SECONDS_TO_ANSWER

@@ -1,0 +1,128 @@
+"""Publishing a comment as a user, again and again while Momento refuses it for now and time is left."""
+
+from __future__ import annotations
+
+import random
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from grpc import StatusCode
+from momento.config import TopicConfiguration
+from momento.config.transport.topic_transport_strategy import (
+    StaticTopicGrpcConfiguration,
+    StaticTopicTransportStrategy,
+)
+from momento.errors import MomentoErrorCode
+from momento.responses import TopicPublish
+
+from momento_access.tokens import MintingError
+from publisher.sessions import Sessions
+
+if TYPE_CHECKING:
+    from comment import Comment
+    from publisher.settings import Settings
+
+MESSAGE_MAX_BYTES = 4096
+"""Bytes of a message that Momento accepts."""
+
+ATTEMPT_TIMEOUT = timedelta(seconds=2)
+
+_FIRST_PAUSE_SECONDS = 0.1
+_LONGEST_PAUSE_SECONDS = 2.0
+
+_CONFIGURATION = TopicConfiguration(
+    StaticTopicTransportStrategy(
+        StaticTopicGrpcConfiguration(
+            deadline=ATTEMPT_TIMEOUT,
+            # While Lambda keeps the function frozen, keepalives could only fail.
+            keepalive_permit_without_calls=False,
+            keepalive_time=None,
+            keepalive_timeout=None,
+        )
+    ),
+    max_subscriptions=0,
+)
+
+_MINT_AGAIN = {StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED}
+_REFUSED_FOR_NOW = {MomentoErrorCode.LIMIT_EXCEEDED_ERROR, MomentoErrorCode.SERVER_UNAVAILABLE}
+# After these the message may have been published all the same: trying again is for the caller to decide.
+_UNKNOWN = {
+    MomentoErrorCode.TIMEOUT_ERROR,
+    MomentoErrorCode.CANCELLED_ERROR,
+    MomentoErrorCode.INTERNAL_SERVER_ERROR,
+}
+
+
+class PublishError(Exception):
+    """A message was not published, or nobody knows whether it was."""
+
+    def __init__(self, reason: str, *, retryable: bool, refused_for_now: bool = False) -> None:
+        super().__init__(reason)
+        self.retryable = retryable
+        """Whether the caller may succeed with the same message later."""
+        self.refused_for_now = refused_for_now
+        """Whether it was not published, and a moment later may be."""
+
+
+class Publisher:
+    """Publishes comments on the topic, each as its user."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._momento = settings.momento
+        self._sessions = Sessions(settings, _CONFIGURATION)
+
+    def publish(self, user_id: str, comment: Comment, deadline: float) -> None:
+        """Publishes a comment as a user; where Momento refuses it for now, tries again until `deadline`.
+
+        `deadline` is on the clock of `time.monotonic`; an attempt begun before it may take `ATTEMPT_TIMEOUT`.
+        Raises `PublishError`.
+        """
+        message = _checked_message(comment)
+        if time.monotonic() >= deadline:
+            raise PublishError("no time was left to try", retryable=True)
+        longest_pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return self._attempt(user_id, message)
+            except PublishError as error:
+                pause = random.uniform(0, longest_pause)  # noqa: S311 - spreads load, keeps no secret
+                if not error.refused_for_now or time.monotonic() + pause >= deadline:
+                    raise
+            time.sleep(pause)
+            longest_pause = min(longest_pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def _attempt(self, user_id: str, message: str) -> None:
+        kept_session = self._sessions.get(user_id)
+        try:
+            session = kept_session or self._sessions.open(user_id)
+        except MintingError as error:
+            again = error.code in _MINT_AGAIN
+            raise PublishError(str(error), retryable=again, refused_for_now=again) from error
+        response = session.client.publish(self._momento.cache_name, self._momento.topic_name, message)
+        if not isinstance(response, TopicPublish.Error):
+            return
+        code = response.error_code
+        refused_for_now = code in _REFUSED_FOR_NOW
+        if code is MomentoErrorCode.AUTHENTICATION_ERROR:
+            self._sessions.close(user_id)
+            refused_for_now = (
+                kept_session is not None
+            )  # A token that was good is no longer: a new one may be.
+        raise PublishError(
+            f"Momento answered {code.name}",
+            retryable=refused_for_now or code in _UNKNOWN,
+            refused_for_now=refused_for_now,
+        )
+
+
+def _checked_message(comment: Comment) -> str:
+    message = comment.to_message()
+    try:
+        size = len(message.encode())
+    except UnicodeEncodeError:
+        raise PublishError("comment holds characters that cannot be encoded", retryable=False) from None
+    if size > MESSAGE_MAX_BYTES:
+        reason = f"the message has {size} bytes; Momento takes {MESSAGE_MAX_BYTES} at most"
+        raise PublishError(reason, retryable=False)
+    return message

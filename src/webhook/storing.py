@@ -1,0 +1,97 @@
+"""Storing a message once, however often and however close together it is delivered."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools.utilities.idempotency import (
+    DynamoDBPersistenceLayer,
+    IdempotencyConfig,
+    idempotent_function,
+)
+from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAlreadyInProgressError
+from botocore.config import Config
+from momento import CacheClient, Configurations, CredentialProvider
+from momento.responses.mixins import ErrorResponseMixin
+
+from momento_access.credentials import api_key_credentials
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from webhook.message import Message
+    from webhook.settings import Settings
+    from webhook.topics import Write
+
+STORED = {"status": "stored"}
+DUPLICATE = {"status": "duplicate"}
+
+_MILLIS_TO_ANSWER = 1000
+_PAUSE_SECONDS = 0.05
+
+
+class WriteError(Exception):
+    """Momento did not take the write, or nobody knows whether it did."""
+
+
+class MessageStore:
+    """Makes each message's write once; DynamoDB remembers which were made."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._credentials: CredentialProvider | None = None
+        self._cache: CacheClient | None = None
+        self._idempotency = IdempotencyConfig(
+            event_key_jmespath="[cache, topic, id]",
+            raise_on_no_idempotency_key=True,
+            expires_after_seconds=int(settings.idempotency_ttl.total_seconds()),
+            hash_function="sha256",
+            response_hook=lambda _response, _record: DUPLICATE,
+        )
+        self._write_once = idempotent_function(
+            self._write,
+            data_keyword_argument="message",
+            persistence_store=DynamoDBPersistenceLayer(
+                settings.idempotency_table,
+                # The caller waits 5 s in all: better to fail in time to say so.
+                boto_config=Config(
+                    connect_timeout=1, read_timeout=1, retries={"mode": "standard", "total_max_attempts": 2}
+                ),
+            ),
+            config=self._idempotency,
+            key_prefix="message",
+        )
+
+    def store(self, message: Message, write: Write, context: LambdaContext) -> dict[str, str]:
+        """Makes the message's write unless it was made before: returns `STORED` or `DUPLICATE`.
+
+        While another copy of the message is being written, waits to see whether that succeeds. Raises
+        `WriteError`, Powertools' idempotency errors and `GetParameterError` where the message is not stored
+        for sure; no record of it is left, so that the next copy is written.
+        """
+        self._idempotency.register_lambda_context(context)
+        while True:
+            try:
+                outcome: dict[str, str] = self._write_once(message=message, write=write)
+            except IdempotencyAlreadyInProgressError:
+                if context.get_remaining_time_in_millis() < _MILLIS_TO_ANSWER:
+                    raise
+            else:
+                return outcome
+            time.sleep(_PAUSE_SECONDS)
+
+    def _write(self, message: Message, write: Write) -> dict[str, str]:  # noqa: ARG002 - the key is in it
+        response = write(self._connected_cache())
+        if isinstance(response, ErrorResponseMixin):
+            raise WriteError(f"Momento answered {response.error_code.name}")
+        return STORED
+
+    def _connected_cache(self) -> CacheClient:
+        credentials = api_key_credentials(self._settings.momento)
+        if self._cache is None or credentials != self._credentials:
+            self._cache = CacheClient(
+                Configurations.Lambda.latest(), credentials, default_ttl=self._settings.comment_ttl
+            )
+            self._credentials = credentials
+        return self._cache
