@@ -1,0 +1,99 @@
+"""`python -m local.momento`: Momento on this machine, alone."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+
+from local.momento.server import MomentoServer, MomentoServerConfig, PortTakenError
+from local.momento.webhooks import WebhookSubscription, make_signing_secret
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until interrupted. The exit code is 1 when a port is taken, 2 when an argument is wrong."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.signing_secret is not None and not options.webhook:
+        parser.error("--signing-secret goes with --webhook CACHE/TOPIC=URL")
+    signing_secret = options.signing_secret or make_signing_secret()
+    try:
+        webhooks = [WebhookSubscription.parse(text, signing_secret) for text in options.webhook]
+    except ValueError as error:
+        parser.error(f"--webhook: {error}")
+    config = MomentoServerConfig(
+        host=options.host,
+        port=options.port,
+        web_port=options.web_port,
+        admin_port=options.admin_port,
+        api_key=options.api_key,
+        auth_required=not options.no_auth,
+        rate_limits=options.rate_limits,
+        caches=options.create_cache,
+        webhooks=webhooks,
+    )
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        asyncio.run(_serve(config))
+    except PortTakenError as error:
+        flag = f"--{error.setting.replace('_', '-')}"
+        print(
+            f"Port {error.port} on {config.host} cannot be listened on, most likely because it is taken: "
+            f"choose another one with {flag} (0: any free one)",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local.momento", description="Momento on this machine.")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=8080, help="gRPC port (default: %(default)s; 0: any)")
+    parser.add_argument("--web-port", type=_port, default=8081, help="gRPC-Web port (default: %(default)s)")
+    parser.add_argument(
+        "--admin-port", type=_port, default=9090, help="test admin's port (default: %(default)s)"
+    )
+    parser.add_argument("--api-key", help="the super-user's key (default: one is made up)")
+    parser.add_argument("--no-auth", action="store_true", help="take an empty token for the super-user's")
+    parser.add_argument("--rate-limits", action="store_true", help="enforce Momento's default rates, too")
+    parser.add_argument(
+        "--create-cache", metavar="NAME", action="append", default=[], help="create a cache (repeatable)"
+    )
+    parser.add_argument(
+        "--webhook",
+        metavar="CACHE/TOPIC=URL",
+        action="append",
+        default=[],
+        help="POST the topic's messages to the URL (repeatable)",
+    )
+    parser.add_argument("--signing-secret", help="the webhooks' signing secret (default: one is made up)")
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) not in range(65536):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to 65535)")
+    return int(text)
+
+
+async def _serve(config: MomentoServerConfig) -> None:
+    interrupted = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
+    async with MomentoServer(config) as momento:
+        print(f"API key:    {momento.api_key}")
+        print(f"gRPC:       {momento.host}:{momento.port}")
+        print(f"gRPC-Web:   {momento.web_url}")
+        print(f"Test admin: {momento.admin_url}")
+        for webhook in config.webhooks:
+            print(f"Webhook:    {webhook.cache}/{webhook.topic} -> {webhook.url}")
+        if config.webhooks:
+            print(f"Secret:     {config.webhooks[0].signing_secret} (signs the webhooks)")
+        print("Ready: Ctrl-C stops", flush=True)
+        await interrupted.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""The test admin: what a test does to Momento rather than with it.
+
+All by GET or POST, with the arguments in the query; answers are JSON.
+
+| path | what it does |
+| --- | --- |
+| `/health` | answers `{"status": "ok"}` |
+| `/block` | closes the gRPC port and drops its connections, as Momento Local does |
+| `/unblock` | listens on the same port again; caches, topics and tokens are as they were |
+| `/reset-topic?cache=&topic=` | starts the topic's sequence numbers anew: `{"sequence_page"}` |
+| `/signing-secret?cache=&topic=` | the secret of the topic's webhook: `{"signing_secret"}` |
+| `/rotate-signing-secret?cache=&topic=` | gives that webhook a new secret at once: `{"signing_secret"}` |
+| `/fail?rpcs=&error=&count=` | the next `count` calls of `rpcs` fail (without `count`: all of them) |
+| `/delay?rpcs=&ms=&count=` | the next `count` calls of `rpcs` take `ms` longer |
+| `/clear-faults` | ends all faults |
+
+`rpcs` is separated by spaces, `rpcs` and `error` are named as in `local.momento.faults`: `topic-publish`,
+`list-push-front`, `generate-disposable-token`, ... and `unavailable`, `resource-exhausted`, ...
+"""
+
+from typing import Protocol
+
+from aiohttp import web
+
+from local.momento.faults import ERRORS, Fault, Faults
+from local.momento.rpcs import RPCS
+from local.momento.topics import Topics
+from local.momento.webhooks import Webhooks
+
+_FAULT_NAMES = {rpc.fault_name for rpc in RPCS.values()}
+
+
+class _Port(Protocol):
+    """The gRPC port."""
+
+    async def block(self) -> None: ...
+    async def unblock(self) -> None: ...
+
+
+class Admin:
+    """See the module's description."""
+
+    def __init__(self, port: _Port, topics: Topics, webhooks: Webhooks, faults: Faults) -> None:
+        self._port = port
+        self._topics = topics
+        self._webhooks = webhooks
+        self._faults = faults
+
+    def application(self) -> web.Application:
+        application = web.Application()
+        handlers = {
+            "/health": self._health,
+            "/block": self._block,
+            "/unblock": self._unblock,
+            "/reset-topic": self._reset_topic,
+            "/signing-secret": self._signing_secret,
+            "/rotate-signing-secret": self._rotate_signing_secret,
+            "/fail": self._fail,
+            "/delay": self._delay,
+            "/clear-faults": self._clear_faults,
+        }
+        for path, handler in handlers.items():
+            application.router.add_get(path, handler)
+            application.router.add_post(path, handler)
+        return application
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _block(self, _: web.Request) -> web.Response:
+        await self._port.block()
+        return web.json_response({"status": "blocked"})
+
+    async def _unblock(self, _: web.Request) -> web.Response:
+        try:
+            await self._port.unblock()
+        except OSError as error:
+            raise web.HTTPConflict(text=str(error)) from error
+        return web.json_response({"status": "ok"})
+
+    async def _reset_topic(self, request: web.Request) -> web.Response:
+        topic = self._topics.get(_argument(request, "cache"), _argument(request, "topic"))
+        topic.reset()
+        return web.json_response({"sequence_page": topic.sequence_page})
+
+    async def _signing_secret(self, request: web.Request) -> web.Response:
+        webhook = self._webhooks.get(_argument(request, "cache"), _argument(request, "topic"))
+        return _secret(None if webhook is None else webhook.signing_secret)
+
+    async def _rotate_signing_secret(self, request: web.Request) -> web.Response:
+        cache, topic = _argument(request, "cache"), _argument(request, "topic")
+        return _secret(self._webhooks.rotate_signing_secret(cache, topic))
+
+    async def _fail(self, request: web.Request) -> web.Response:
+        error = ERRORS.get(_argument(request, "error"))
+        if error is None:
+            raise web.HTTPBadRequest(text=f"error must be one of: {' '.join(sorted(ERRORS))}")
+        self._faults.add(Fault(_rpcs(request), error=error, count=_count(request)))
+        return web.json_response({"status": "ok"})
+
+    async def _delay(self, request: web.Request) -> web.Response:
+        milliseconds = _argument(request, "ms")
+        if not milliseconds.isdecimal():
+            raise web.HTTPBadRequest(text="ms must be a number of milliseconds")
+        fault = Fault(_rpcs(request), delay_seconds=int(milliseconds) / 1000, count=_count(request))
+        self._faults.add(fault)
+        return web.json_response({"status": "ok"})
+
+    async def _clear_faults(self, _: web.Request) -> web.Response:
+        self._faults.clear()
+        return web.json_response({"status": "ok"})
+
+
+def _argument(request: web.Request, name: str) -> str:
+    value = request.query.get(name, "")
+    if not value:
+        raise web.HTTPBadRequest(text=f"{name} is missing from the query")
+    return value
+
+
+def _rpcs(request: web.Request) -> frozenset[str]:
+    rpcs = frozenset(_argument(request, "rpcs").split())
+    unknown = rpcs - _FAULT_NAMES
+    if unknown:
+        raise web.HTTPBadRequest(
+            text=f"no such RPC: {' '.join(sorted(unknown))}; there are {' '.join(sorted(_FAULT_NAMES))}"
+        )
+    return rpcs
+
+
+def _count(request: web.Request) -> int | None:
+    count = request.query.get("count")
+    if count is None:
+        return None
+    if not count.isdecimal():
+        raise web.HTTPBadRequest(text="count must be a number")
+    return int(count)
+
+
+def _secret(signing_secret: str | None) -> web.Response:
+    if signing_secret is None:
+        raise web.HTTPNotFound(text="the topic has no webhook")
+    return web.json_response({"signing_secret": signing_secret})

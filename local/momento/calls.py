@@ -1,0 +1,131 @@
+"""What every call passes on its way to its handler: injected faults, authentication, permissions, rates."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import grpc
+
+from local.momento.auth import Authority, Caller
+from local.momento.errors import MomentoError, invalid_argument
+from local.momento.faults import Faults
+from local.momento.limits import RateLimits
+from local.momento.rpcs import RPCS, Area, Rpc
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a handler knows of its call besides the request; handlers get it in place of gRPC's context.
+
+    `cache_name` is the cache that the call names, in metadata or in its request; it need not exist.
+    """
+
+    caller: Caller
+    cache_name: str
+
+
+Handler = Callable[[Any, Call], Awaitable[Any]]
+StreamHandler = Callable[[Any, Call], AsyncGenerator[Any, None]]
+# Generic in the type stubs only, hence the quotes.
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Admits calls to the services' handlers, and turns their errors into gRPC statuses."""
+
+    def __init__(self, authority: Authority, faults: Faults, rate_limits: RateLimits) -> None:
+        self._authority = authority
+        self._faults = faults
+        self._rate_limits = rate_limits
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[MethodHandler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> MethodHandler:
+        handler: Any = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        rpc = RPCS[handler_call_details.method]
+        if handler.response_streaming:
+            return grpc.unary_stream_rpc_method_handler(
+                self._stream(rpc, handler.unary_stream),
+                request_deserializer=handler.request_deserializer,
+                response_serializer=handler.response_serializer,
+            )
+        return grpc.unary_unary_rpc_method_handler(
+            self._unary(rpc, handler.unary_unary),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    def _unary(self, rpc: Rpc, handler: Handler) -> Callable[[Any, Context], Awaitable[Any]]:
+        async def answer(request: Any, context: Context) -> Any:
+            try:
+                call = await self._admit(rpc, request, _metadata(context))
+                return await handler(request, call)
+            except MomentoError as error:
+                await _abort(context, error)
+
+        return answer
+
+    def _stream(self, rpc: Rpc, handler: StreamHandler) -> Callable[[Any, Context], AsyncIterator[Any]]:
+        async def answer(request: Any, context: Context) -> AsyncIterator[Any]:
+            metadata = _metadata(context)
+            fault = self._faults.stream_fault(rpc.fault_name, metadata)
+            sent = 0
+            try:
+                call = await self._admit(rpc, request, metadata)
+                fault.strike(sent)
+                async with aclosing(handler(request, call)) as messages:
+                    async for message in messages:
+                        yield message
+                        sent += 1
+                        fault.strike(sent)
+            except MomentoError as error:
+                await _abort(context, error)
+
+        return answer
+
+    async def _admit(self, rpc: Rpc, request: Any, metadata: Mapping[str, str]) -> Call:
+        await self._faults.strike(rpc.fault_name, metadata)
+        caller = self._authority.authenticate(metadata.get("authorization", ""))
+        match rpc.area:
+            case Area.CACHE:
+                cache_name = _required("Cache name", metadata.get("cache", ""))
+                for key, access in rpc.item_accesses(request):
+                    if not key:
+                        raise invalid_argument("Key must not be empty")
+                    caller.require_item_access(cache_name, key, access)
+            case Area.TOPIC:
+                cache_name = _required("Cache name", request.cache_name)
+                topic = _required("Topic name", request.topic)
+                caller.require_topic_access(cache_name, topic, rpc.access)
+            case Area.CONTROL:
+                caller.require_super_user()
+                self._rate_limits.count_control_call()
+                cache_name = ""
+                if "cache_name" in request.DESCRIPTOR.fields_by_name:
+                    cache_name = _required("Cache name", request.cache_name)
+            case Area.TOKEN:
+                caller.require_super_user()
+                self._rate_limits.count_mint()
+                cache_name = ""
+        return Call(caller, cache_name)
+
+
+def _required(what: str, name: str) -> str:
+    if not name.strip():
+        raise invalid_argument(f"{what} must not be empty")
+    return name
+
+
+def _metadata(context: Context) -> dict[str, str]:
+    return {name: value for name, value in context.invocation_metadata() or () if isinstance(value, str)}
+
+
+async def _abort(context: Context, error: MomentoError) -> None:
+    trailers = () if error.cause is None else (("err", error.cause),)
+    await context.abort(error.status, str(error), trailers)

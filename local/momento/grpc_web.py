@@ -1,0 +1,132 @@
+"""gRPC-Web: what browsers speak instead of gRPC, bridged to the gRPC port.
+
+A request is one frame; the answer is a frame for each message, then a frame with the trailers
+(gRPC's PROTOCOL-WEB.md). In the text form, which `@gomomento/sdk-web` uses because only that can stream,
+every frame is base64 on its own. Messages pass through as bytes: the bridge knows no service.
+"""
+
+import base64
+import binascii
+import struct
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote
+
+import grpc
+from aiohttp import web
+
+from local.momento.faults import METADATA_NAMES
+from local.momento.rpcs import RPCS
+
+_TEXT_TYPES = ("application/grpc-web-text", "application/grpc-web-text+proto")
+_BINARY_TYPES = ("application/grpc-web", "application/grpc-web+proto")
+_FORWARDED_HEADERS = ("authorization", "cache", *METADATA_NAMES)
+_TRAILERS_FLAG = 0x80
+_FRAME_HEADER = struct.Struct(">BI")
+_TIMEOUT_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+
+
+class GrpcWebBridge:
+    """Passes gRPC-Web calls on to a gRPC server at `target`, a `host:port`."""
+
+    def __init__(self, target: str) -> None:
+        self._channel = grpc.aio.insecure_channel(
+            target,
+            # A port that was closed for a test and is open again is to be found at once.
+            options=[("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500)],
+        )
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    def application(self) -> web.Application:
+        application = web.Application(client_max_size=8 * 1024 * 1024)
+        application.router.add_options("/{service}/{method}", self._preflight)
+        application.router.add_post("/{service}/{method}", self._call)
+        return application
+
+    async def _preflight(self, request: web.Request) -> web.Response:
+        asked_for = request.headers.get("Access-Control-Request-Headers", "")
+        return web.Response(
+            status=204,
+            headers={
+                **_cors_headers(request),
+                "Access-Control-Allow-Methods": "POST, OPTIONS",
+                "Access-Control-Allow-Headers": asked_for,
+                "Access-Control-Max-Age": "86400",
+            },
+        )
+
+    async def _call(self, request: web.Request) -> web.StreamResponse:
+        if request.path not in RPCS:
+            raise web.HTTPNotFound(headers=_cors_headers(request))
+        if request.content_type not in _TEXT_TYPES + _BINARY_TYPES:
+            raise web.HTTPUnsupportedMediaType(headers=_cors_headers(request))
+        is_text = request.content_type in _TEXT_TYPES
+        message = _message(await request.read(), is_text=is_text)
+        if message is None:
+            raise web.HTTPBadRequest(text="not a gRPC-Web message", headers=_cors_headers(request))
+        response = web.StreamResponse(
+            headers={"Content-Type": request.content_type, **_cors_headers(request)}
+        )
+        await response.prepare(request)
+        # On the wire a unary call is a stream of one message.
+        stub: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channel.unary_stream(request.path)
+        call = stub(
+            message,
+            metadata=[
+                (name, request.headers[name]) for name in _FORWARDED_HEADERS if name in request.headers
+            ],
+            timeout=_timeout_seconds(request.headers.get("grpc-timeout", "")),
+        )
+        try:
+            async for answer in call:
+                await response.write(_frame(0, answer, is_text=is_text))
+        except grpc.aio.AioRpcError:
+            # The trailers say what happened.
+            pass
+        finally:
+            call.cancel()
+        trailers = _trailers(await call.code(), await call.details(), await call.trailing_metadata())
+        await response.write(_frame(_TRAILERS_FLAG, trailers, is_text=is_text))
+        return response
+
+
+def _cors_headers(request: web.Request) -> dict[str, str]:
+    return {
+        "Access-Control-Allow-Origin": request.headers.get("Origin", "*"),
+        "Access-Control-Expose-Headers": "grpc-status, grpc-message, err",
+        "Vary": "Origin",
+    }
+
+
+def _message(body: bytes, *, is_text: bool) -> bytes | None:
+    """The message in a request's only frame; None when there is no whole one."""
+    try:
+        frame = base64.b64decode(body, validate=True) if is_text else body
+        flag, length = _FRAME_HEADER.unpack_from(frame)
+    except (binascii.Error, struct.error):
+        return None
+    message = frame[_FRAME_HEADER.size :]
+    return message if flag == 0 and length == len(message) else None
+
+
+def _frame(flag: int, content: bytes, *, is_text: bool) -> bytes:
+    frame = _FRAME_HEADER.pack(flag, len(content)) + content
+    return base64.b64encode(frame) if is_text else frame
+
+
+def _trailers(
+    code: grpc.StatusCode, details: str | None, metadata: Iterable[tuple[str, Any]] | None
+) -> bytes:
+    trailers = {"grpc-status": str(code.value[0]), "grpc-message": quote(details or "")}
+    trailers.update((name, value) for name, value in metadata or () if isinstance(value, str))
+    return "".join(f"{name}:{value}\r\n" for name, value in trailers.items()).encode()
+
+
+def _timeout_seconds(header: str) -> float | None:
+    """The seconds in a `grpc-timeout` such as `500m`; None where there is none."""
+    number, unit = header[:-1], header[-1:]
+    if not number.isdecimal() or unit not in _TIMEOUT_UNITS:
+        return None
+    return int(number) * _TIMEOUT_UNITS[unit]

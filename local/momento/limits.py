@@ -1,0 +1,108 @@
+"""Momento's limits: sizes, which always hold, and rates, which hold only where they are asked for."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from local.momento.errors import limit_exceeded
+
+# Sources: Momento's service limits page and, for topics and tokens, the account's default quota.
+MAX_ITEM_BYTES = 1024 * 1024
+MAX_ELEMENT_BYTES = 128 * 1024
+MAX_MESSAGE_BYTES = 4 * 1024
+MAX_TTL_SECONDS = 24 * 60 * 60
+MAX_TOKEN_SECONDS = 25 * 60 * 60
+MAX_TOKEN_ID_CHARACTERS = 64
+MAX_PERMISSIONS = 20
+TOPIC_OPERATIONS_PER_SECOND = 10
+SUBSCRIPTIONS = 100
+CONTROL_CALLS_PER_SECOND = 5
+MINTS_PER_SECOND = 5
+
+
+def check_item_size(size: int) -> None:
+    """Raise RESOURCE_EXHAUSTED for an item of more than 1 MB (`size` in bytes)."""
+    if size > MAX_ITEM_BYTES:
+        raise limit_exceeded(
+            f"Item size limit exceeded: {size} bytes, at most {MAX_ITEM_BYTES}", "item_size_limit_exceeded"
+        )
+
+
+def check_element_size(size: int) -> None:
+    """Raise RESOURCE_EXHAUSTED for an element of a collection of more than 128 KB (`size` in bytes)."""
+    if size > MAX_ELEMENT_BYTES:
+        raise limit_exceeded(
+            f"Element size limit exceeded: {size} bytes, at most {MAX_ELEMENT_BYTES}",
+            "element_size_limit_exceeded",
+        )
+
+
+def check_message_size(size: int) -> None:
+    """Raise RESOURCE_EXHAUSTED for a topic message of more than 4 KB (`size` in bytes)."""
+    if size > MAX_MESSAGE_BYTES:
+        raise limit_exceeded(
+            f"Request size limit exceeded: a message of {size} bytes, at most {MAX_MESSAGE_BYTES}",
+            "request_size_limit_exceeded",
+        )
+
+
+class Rate:
+    """A budget of operations a second, refilled steadily; one second's worth can be spent at once."""
+
+    def __init__(self, per_second: int) -> None:
+        self._per_second = per_second
+        self._left = float(per_second)
+        self._counted_at = time.monotonic()
+
+    def take(self) -> bool:
+        """Spend one operation. False when the budget is used up."""
+        now = time.monotonic()
+        refilled = self._left + (now - self._counted_at) * self._per_second
+        self._left = min(refilled, float(self._per_second))
+        self._counted_at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class RateLimits:
+    """The account's rates. When they are not enforced, everything is let through."""
+
+    def __init__(self, *, enforced: bool) -> None:
+        self._enforced = enforced
+        self._topic_operations = Rate(TOPIC_OPERATIONS_PER_SECOND)
+        self._control_calls = Rate(CONTROL_CALLS_PER_SECOND)
+        self._mints = Rate(MINTS_PER_SECOND)
+        self._subscriptions = 0
+
+    def count_control_call(self) -> None:
+        self._require(self._control_calls, "control operations")
+
+    def count_mint(self) -> None:
+        self._require(self._mints, "token generation operations")
+
+    def count_publish(self) -> None:
+        self._require(self._topic_operations, "topic operations")
+
+    def allow_delivery(self) -> bool:
+        """Whether one message may be delivered now, to a subscriber or to a webhook."""
+        return not self._enforced or self._topic_operations.take()
+
+    @contextmanager
+    def subscription(self) -> Iterator[None]:
+        """Hold one of the account's subscriptions for as long as the context lasts."""
+        if self._enforced and self._subscriptions >= SUBSCRIPTIONS:
+            raise limit_exceeded(
+                f"Subscribe limit exceeded: at most {SUBSCRIPTIONS} subscriptions",
+                "topic_subscriptions_limit_exceeded",
+            )
+        self._subscriptions += 1
+        try:
+            yield
+        finally:
+            self._subscriptions -= 1
+
+    def _require(self, rate: Rate, what: str) -> None:
+        if self._enforced and not rate.take():
+            raise limit_exceeded(f"Rate limit exceeded: too many {what}", "operations_rate_limit_exceeded")

@@ -1,0 +1,193 @@
+"""A Momento of one's own: the service's wire protocol on a local port, all in one asyncio loop."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import grpc
+from aiohttp import web
+from momento_wire_types import (
+    cacheclient_pb2_grpc,
+    cachepubsub_pb2_grpc,
+    controlclient_pb2_grpc,
+    token_pb2_grpc,
+)
+
+from local.momento.admin import Admin
+from local.momento.auth import Authority, make_api_key
+from local.momento.cache_service import CacheService
+from local.momento.calls import CallInterceptor
+from local.momento.control_service import ControlService
+from local.momento.faults import Faults
+from local.momento.grpc_web import GrpcWebBridge
+from local.momento.limits import RateLimits
+from local.momento.pubsub_service import PubsubService
+from local.momento.store import Caches
+from local.momento.token_service import TokenService
+from local.momento.topics import Topics
+from local.momento.webhooks import Webhooks, WebhookSubscription
+
+__all__ = ["MomentoServer", "MomentoServerConfig", "PortTakenError", "Timings", "WebhookSubscription"]
+
+_GRPC_OPTIONS = (
+    # A second server on the same port is a mistake, not a way to share load.
+    ("grpc.so_reuseport", 0),
+    # As much as the SDKs send at most, so that a too large item gets an answer that says so.
+    ("grpc.max_receive_message_length", 5_243_000),
+    # The SDKs ping idle connections more often than gRPC servers put up with by default.
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
+    ("grpc.http2.max_ping_strikes", 0),
+)
+
+
+class PortTakenError(OSError):
+    """A port cannot be listened on. `setting` is the name of the port in `MomentoServerConfig`."""
+
+    def __init__(self, setting: str, port: int) -> None:
+        super().__init__(f"port {port} is taken")
+        self.setting = setting
+        self.port = port
+
+
+@dataclass(frozen=True)
+class MomentoServerConfig:
+    """What to serve and where. A port of 0 is a free one; an `api_key` of None is made up."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    web_port: int = 0
+    admin_port: int = 0
+    api_key: str | None = None
+    auth_required: bool = True
+    rate_limits: bool = False
+    caches: Sequence[str] = ()
+    webhooks: Sequence[WebhookSubscription] = ()
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How long things take, in seconds; Momento's own where it documents them."""
+
+    webhook_timeout: float = 5.0
+    heartbeat: float = 10.0
+    topic_idle_reset: float = 600.0
+    sweep: float = 1.0
+
+
+class MomentoServer:
+    """Momento's gRPC services, its gRPC-Web endpoint and a test admin: `async with MomentoServer(config)`.
+
+    `port`, `web_url` and `admin_url` are known once the server has started.
+    """
+
+    def __init__(self, config: MomentoServerConfig, timings: Timings | None = None) -> None:
+        timings = timings or Timings()
+        self.host = config.host
+        self.port = config.port
+        self.web_url = ""
+        self.admin_url = ""
+        self.api_key = config.api_key or make_api_key()
+        self._config = config
+        self._timings = timings
+        self._caches = Caches()
+        self._topics = Topics(timings.topic_idle_reset)
+        self._faults = Faults()
+        rate_limits = RateLimits(enforced=config.rate_limits)
+        self._webhooks = Webhooks(rate_limits, timings.webhook_timeout)
+        authority = Authority(self.api_key, required=config.auth_required)
+        self._interceptor = CallInterceptor(authority, self._faults, rate_limits)
+        self._cache_service = CacheService(self._caches)
+        self._pubsub_service = PubsubService(
+            self._caches, self._topics, self._webhooks, rate_limits, timings.heartbeat
+        )
+        self._control_service = ControlService(self._caches, self._topics)
+        self._token_service = TokenService(authority, lambda: f"{self.host}:{self.port}")
+        self._grpc_server: grpc.aio.Server | None = None
+        self._stack = contextlib.AsyncExitStack()
+        for cache in config.caches:
+            self._caches.ensure(cache)
+        for webhook in config.webhooks:
+            self.add_webhook(webhook)
+
+    def add_webhook(self, webhook: WebhookSubscription) -> None:
+        """Attach a webhook to its topic from now on; its cache is created if need be."""
+        self._caches.ensure(webhook.cache)
+        self._webhooks.add(webhook)
+
+    async def start(self) -> None:
+        """Listen on all ports. Raises PortTakenError, and then leaves nothing behind."""
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self._webhooks.stop)
+            await self._webhooks.start()
+            stack.push_async_callback(self.block)
+            await self.unblock()
+            bridge = GrpcWebBridge(f"{self.host}:{self.port}")
+            stack.push_async_callback(bridge.close)
+            self.web_url = await self._serve_http("web_port", bridge.application(), stack)
+            admin = Admin(self, self._topics, self._webhooks, self._faults)
+            self.admin_url = await self._serve_http("admin_port", admin.application(), stack)
+            sweeper = asyncio.create_task(self._sweep())
+            stack.callback(sweeper.cancel)
+            self._stack = stack.pop_all()
+
+    async def stop(self) -> None:
+        """Close all ports and connections; all data is forgotten with this object."""
+        await self._stack.aclose()
+
+    async def block(self) -> None:
+        """Close the gRPC port and drop its connections. Caches, topics and tokens stay."""
+        if self._grpc_server is not None:
+            await self._grpc_server.stop(grace=None)
+            self._grpc_server = None
+
+    async def unblock(self) -> None:
+        """Listen on the gRPC port, the same as before if there was one. Raises PortTakenError."""
+        if self._grpc_server is not None:
+            return
+        server = grpc.aio.server(interceptors=[self._interceptor], options=_GRPC_OPTIONS)
+        cacheclient_pb2_grpc.add_ScsServicer_to_server(self._cache_service, server)
+        cachepubsub_pb2_grpc.add_PubsubServicer_to_server(self._pubsub_service, server)
+        controlclient_pb2_grpc.add_ScsControlServicer_to_server(self._control_service, server)
+        token_pb2_grpc.add_TokenServicer_to_server(self._token_service, server)
+        try:
+            self.port = server.add_insecure_port(f"{self.host}:{self.port}")
+        except RuntimeError:
+            raise PortTakenError("port", self.port) from None
+        await server.start()
+        self._grpc_server = server
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def _serve_http(
+        self, setting: str, application: web.Application, stack: contextlib.AsyncExitStack
+    ) -> str:
+        port: int = getattr(self._config, setting)
+        # Cancelling the handler of a client that has left is what ends its gRPC stream.
+        runner = web.AppRunner(application, handler_cancellation=True, access_log=None, shutdown_timeout=0.5)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        try:
+            await web.TCPSite(runner, self.host, port).start()
+        except OSError:
+            raise PortTakenError(setting, port) from None
+        return f"http://{self.host}:{runner.addresses[0][1]}"
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(self._timings.sweep)
+            self._caches.sweep()
+            self._topics.sweep()

@@ -1,0 +1,179 @@
+"""What caches hold: items of five types under binary keys, each with a time to live."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import grpc
+
+from local.momento.errors import MomentoError, cache_not_found, failed_precondition, invalid_argument
+from local.momento.limits import check_element_size, check_item_size
+
+
+class Dictionary(dict[bytes, bytes]):
+    """Values by field."""
+
+
+class Set(set[bytes]):
+    """Distinct elements."""
+
+
+class List(list[bytes]):
+    """Elements in order, front first."""
+
+
+class SortedSet(dict[bytes, float]):
+    """Scores by element; see `ranked` for the order."""
+
+    def ranked(self, *, descending: bool) -> list[tuple[bytes, float]]:
+        """Elements with scores, ordered by score; those of equal score in the order of their bytes."""
+        return sorted(self.items(), key=lambda element: (element[1], element[0]), reverse=descending)
+
+
+Value = bytes | Dictionary | Set | List | SortedSet
+V = TypeVar("V", bytes, Dictionary, Set, List, SortedSet)
+
+SCORE_BYTES = 8
+
+
+def _check_size(key: bytes, value: Value) -> None:
+    """Raise RESOURCE_EXHAUSTED for an item or an element of it that is larger than Momento takes."""
+    size = len(key)
+    if isinstance(value, bytes):
+        size += len(value)
+    else:
+        for element in value:
+            element_size = len(element)
+            if isinstance(value, Dictionary):
+                element_size += len(value[element])
+            elif isinstance(value, SortedSet):
+                element_size += SCORE_BYTES
+            check_element_size(element_size)
+            size += element_size
+    check_item_size(size)
+
+
+@dataclass(slots=True)
+class _Item:
+    value: Value
+    expires_at: float
+
+    def remaining_seconds(self) -> float:
+        return self.expires_at - time.monotonic()
+
+
+class Cache:
+    """One cache's items. An item whose time is up is gone at the next look at it, or at the next sweep."""
+
+    def __init__(self) -> None:
+        self._items: dict[bytes, _Item] = {}
+
+    def get(self, key: bytes) -> Value | None:
+        """The live value under `key`, of whatever type."""
+        item = self._live(key)
+        return None if item is None else item.value
+
+    def find(self, key: bytes, kind: type[V]) -> V | None:
+        """The live value under `key`. Raises FAILED_PRECONDITION when it is not of that `kind`.
+
+        Collections are not to be changed in place: build the new one and `store` it.
+        """
+        value = self.get(key)
+        if value is None or isinstance(value, kind):
+            return value
+        raise failed_precondition(
+            f"Operation against a key of the wrong type: {type(value).__name__}, not {kind.__name__}"
+        )
+
+    def store(
+        self, key: bytes, value: Value, ttl_milliseconds: int | None = None, *, refresh_ttl: bool = True
+    ) -> None:
+        """Put `value` under `key`; an empty collection removes the item.
+
+        The time to live starts anew, except when the item exists and `refresh_ttl` is false or no
+        `ttl_milliseconds` is given: then it is left as it was.
+        """
+        if ttl_milliseconds == 0:
+            raise invalid_argument("TTL must be a positive amount of time")
+        if not value and not isinstance(value, bytes):
+            self.delete(key)
+            return
+        _check_size(key, value)
+        item = self._live(key)
+        if item is not None and (ttl_milliseconds is None or not refresh_ttl):
+            item.value = value
+            return
+        if ttl_milliseconds is None:
+            raise ValueError("a new item needs a time to live")
+        self._items[key] = _Item(value, time.monotonic() + ttl_milliseconds / 1000)
+
+    def delete(self, key: bytes) -> None:
+        self._items.pop(key, None)
+
+    def remaining_milliseconds(self, key: bytes) -> int | None:
+        """What is left of the item's time to live; None when there is no such item."""
+        item = self._live(key)
+        return None if item is None else int(item.remaining_seconds() * 1000)
+
+    def set_remaining(self, key: bytes, ttl_milliseconds: int) -> None:
+        """Let an existing item live for `ttl_milliseconds` from now."""
+        self._items[key].expires_at = time.monotonic() + ttl_milliseconds / 1000
+
+    def flush(self) -> None:
+        self._items.clear()
+
+    def sweep(self) -> None:
+        """Free the memory of expired items that nobody asks for any more."""
+        now = time.monotonic()
+        for key in [key for key, item in self._items.items() if item.expires_at <= now]:
+            del self._items[key]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def _live(self, key: bytes) -> _Item | None:
+        item = self._items.get(key)
+        if item is not None and item.remaining_seconds() <= 0:
+            del self._items[key]
+            return None
+        return item
+
+
+class Caches:
+    """The account's caches by name."""
+
+    def __init__(self) -> None:
+        self._caches: dict[str, Cache] = {}
+
+    def create(self, name: str) -> None:
+        """Raises ALREADY_EXISTS."""
+        if name in self._caches:
+            raise MomentoError(grpc.StatusCode.ALREADY_EXISTS, f"Cache already exists: {name}")
+        self._caches[name] = Cache()
+
+    def ensure(self, name: str) -> None:
+        """Create the cache unless it is there."""
+        self._caches.setdefault(name, Cache())
+
+    def delete(self, name: str) -> None:
+        """Raises NOT_FOUND."""
+        self[name].flush()
+        del self._caches[name]
+
+    def sweep(self) -> None:
+        for cache in self._caches.values():
+            cache.sweep()
+
+    def __getitem__(self, name: str) -> Cache:
+        """Raises NOT_FOUND."""
+        try:
+            return self._caches[name]
+        except KeyError:
+            raise cache_not_found(name) from None
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._caches
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._caches))
