@@ -152,4 +152,4 @@ def _stub(endpoint: str, port: int) -> token_service.TokenStub:
         channel = grpc.secure_channel(endpoint, grpc.ssl_channel_credentials(), options=_CHANNEL_OPTIONS)
     else:
         channel = grpc.insecure_channel(f"{endpoint}:{port}", options=_CHANNEL_OPTIONS)
-    return token_service.TokenStub(channel)  # type: ignore[no-untyped-call]
+    return token_service.TokenStub(channel)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from comment import comments_list, parse_course_id
-from inputs import InvalidInputError, parse_json_object
+from inputs import InvalidInputError, parse_json_object, raw_body
 from momento_access.tokens import parse_token_id
 
 MAX_COURSES = 10
@@ -35,9 +34,7 @@ def requested_comment_lists(event: dict[str, Any]) -> frozenset[str]:
 
     An empty body asks for none. Raises `InvalidInputError` for anything but a list of at most 10 course ids.
     """
-    body = event.get("body") or ""
-    if event.get("isBase64Encoded"):
-        body = base64.b64decode(body)
+    body = raw_body(event)
     if not body.strip():
         return frozenset()
     course_ids = parse_json_object(body).get("courseIds", [])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import time
@@ -12,7 +11,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.logging.correlation_paths import LAMBDA_FUNCTION_URL
 from aws_lambda_powertools.metrics import MetricUnit
 
-from inputs import InvalidInputError, parse_json_object
+from inputs import InvalidInputError, parse_json_object, raw_body
 from momento_access.secrets import read_secret
 from webhook.message import AnonymousError, Message, parse_message, publish_timestamp
 from webhook.settings import Settings
@@ -64,23 +63,14 @@ def _respond(event: dict[str, Any], context: LambdaContext) -> tuple[int, dict[s
 
 
 def _verified_message(event: dict[str, Any]) -> Message:
-    body = _raw_body(event)
+    try:
+        body = raw_body(event)
+    except InvalidInputError as error:
+        raise UntrustedError(str(error)) from None
     verify_signature(body, _signature(event), read_secret(settings.signing_secret))
     fields = parse_json_object(body)
     verify_recent(publish_timestamp(fields), time.time(), settings.replay_window)
     return parse_message(fields)
-
-
-def _raw_body(event: dict[str, Any]) -> bytes:
-    body = event.get("body") or ""
-    if not isinstance(body, str):
-        raise UntrustedError("no body")
-    if not event.get("isBase64Encoded"):
-        return bytes(body, "utf-8", "surrogatepass")
-    try:
-        return base64.b64decode(body, validate=True)
-    except ValueError:
-        raise UntrustedError("a body that is not base64 cannot be signed") from None
 
 
 def _signature(event: dict[str, Any]) -> str | None:

@@ -29,6 +29,6 @@ def verify_signature(body: bytes, signature: str | None, secret: str) -> None:
 
 
 def verify_recent(publish_timestamp: int, now: float, window: timedelta) -> None:
-    """Raises `UntrustedError` where `publish_timestamp` (epoch ms) is not within `window` of `now` (epoch s)."""
+    """Raises `UntrustedError` where `publish_timestamp` (epoch ms) is not within `window` of `now` (s)."""
     if abs(now * 1000 - publish_timestamp) > window.total_seconds() * 1000:
         raise UntrustedError("outside the replay window")

@@ -1,0 +1,81 @@
+"""Makes a webhook event that is accepted now out of a sample: fresh times, and a signature.
+
+    python -m local.sign_event events/webhook/200_stored.json > fresh.json
+    sam local invoke WebhookFunction --event fresh.json
+
+It signs with the secret of the running local stack, or with `--secret`. With `--curl` it prints a command
+that sends the request to the local stack's webhook instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import hmac
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+def main() -> int:
+    """Prints the event, or says what is wrong; returns the exit status."""
+    arguments = _parser().parse_args()
+    stack_file = arguments.state_dir / "stack.json"
+    try:
+        event = json.loads(arguments.event.read_text())
+        stack = json.loads(stack_file.read_text()) if stack_file.exists() else {}
+        secret = arguments.secret or stack["signing_secret"]
+        url = stack["webhook_url"] if arguments.curl else ""
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyError:
+        print(
+            f"{stack_file} is not there: start the local stack (make run), or give --secret", file=sys.stderr
+        )
+        return 1
+    signed = sign_event(event, secret, None if arguments.keep_times else time.time())
+    print(_curl_command(signed, url) if arguments.curl else json.dumps(signed, indent=2, ensure_ascii=False))
+    return 0
+
+
+def sign_event(event: dict[str, Any], secret: str, now: float | None) -> dict[str, Any]:
+    """The event with a signature, and with times of `now` (epoch seconds) in its body where it has any."""
+    body = event["body"] if now is None else _with_times(event["body"], int(now * 1000))
+    signature = hmac.new(secret.encode(), body.encode(), hashlib.sha3_256).hexdigest()
+    return {**event, "body": body, "headers": {**event["headers"], "momento-signature": signature}}
+
+
+def _with_times(body: str, now_ms: int) -> str:
+    try:
+        fields = json.loads(body)
+    except ValueError:
+        return body
+    if not isinstance(fields, dict):
+        return body
+    times = {"event_timestamp": now_ms, "publish_timestamp": now_ms}
+    return json.dumps({**fields, **{name: time for name, time in times.items() if name in fields}})
+
+
+def _curl_command(event: dict[str, Any], url: str) -> str:
+    headers = [f"--header={name}: {value}" for name, value in event["headers"].items()]
+    return shlex.join(["curl", "--silent", "--include", *headers, f"--data-raw={event['body']}", url])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local.sign_event", description=__doc__.split("\n")[0])
+    parser.add_argument("event", type=Path, help="sample event, such as events/webhook/200_stored.json")
+    parser.add_argument("--secret", help="signing secret (default: the local stack's)")
+    parser.add_argument("--keep-times", action="store_true", help="sign the event's own times")
+    parser.add_argument(
+        "--curl", action="store_true", help="print a curl command for the local stack instead"
+    )
+    parser.add_argument("--state-dir", type=Path, default=Path(".local"), help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
