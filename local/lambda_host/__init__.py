@@ -1,0 +1,1 @@
+"""AWS Lambda on one machine: functions in processes of their own, and what calls them."""

@@ -1,0 +1,211 @@
+"""One process of a function, and its life: start, invocations one after another, end.
+
+The process runs AWS's own runtime interface client, `python -m awslambdaric HANDLER`, as Lambda does.
+"""
+
+import asyncio
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from signal import Signals
+
+from local.child_process import ChildProcess, clean_environment
+from local.lambda_host.declaration import FunctionConfiguration
+from local.lambda_host.invocation import FunctionError, Invocation
+from local.lambda_host.runtime_api import RuntimeApi
+from local.template import ACCOUNT_ID, REGION
+
+# AWS allows 10 s, on processors that do nothing else.
+_SECONDS_TO_START = 30.0
+_LOG_TAIL_BYTES = 4096
+
+
+@dataclass
+class _Running:
+    invocation: Invocation
+    since: float
+    timer: asyncio.TimerHandle
+
+
+class ExecutionEnvironment:
+    """A process of a function together with its Runtime API, which only this process calls."""
+
+    def __init__(
+        self,
+        configuration: FunctionConfiguration,
+        *,
+        became_idle: Callable[["ExecutionEnvironment"], None],
+        failed_to_start: Callable[[bytes], None],
+        on_log_line: Callable[[str], None],
+    ) -> None:
+        """`became_idle` may call `begin` at once; `failed_to_start` receives the error as JSON."""
+        self._configuration = configuration
+        self._became_idle = became_idle
+        self._failed_to_start = failed_to_start
+        self._on_log_line = on_log_line
+        self._next: asyncio.Future[Invocation] | None = None
+        self._running: _Running | None = None
+        self._started = False
+        self._start_error: bytes | None = None
+        self._log_tail = ""
+        self._process: ChildProcess
+
+    async def live(self) -> None:
+        """Start the process and stay with it until it has ended; cancel to end it."""
+        began = time.monotonic()
+        async with RuntimeApi(self) as api:
+            try:
+                self._process = await ChildProcess.start(
+                    "awslambdaric",
+                    self._configuration.handler,
+                    environment=self._variables(api.address),
+                    on_output_line=self._log,
+                )
+            except OSError as error:
+                message = f"Cannot start {sys.executable}: {error}"
+                self._failed_to_start(FunctionError("Runtime.ExitError", message).to_json())
+                return
+            start_timer = asyncio.get_running_loop().call_later(
+                _SECONDS_TO_START, self._start_timed_out, began
+            )
+            try:
+                exit_code = await self._process.wait()
+            except asyncio.CancelledError:
+                await self._process.stop()
+                self._ended(FunctionError("Runtime.ExitError", "The local stack is stopping."))
+                raise
+            finally:
+                start_timer.cancel()
+                if self._next:
+                    self._next.cancel()
+            self._ended(FunctionError("Runtime.ExitError", _exit_message(exit_code)))
+
+    def begin(self, invocation: Invocation) -> None:
+        """Hand the invocation to the process, which has asked for it. Its time runs from now."""
+        assert self._next, "Only an idle environment takes an invocation."  # noqa: S101
+        self._log_tail = ""
+        self._log(f"START RequestId: {invocation.request_id} Version: $LATEST")
+        timer = asyncio.get_running_loop().call_later(self._configuration.timeout, self._invocation_timed_out)
+        self._running = _Running(invocation, time.monotonic(), timer)
+        self._next.set_result(invocation)
+
+    # What the process tells through its Runtime API
+
+    async def next_invocation(self) -> Invocation:
+        """Wait for the process's next invocation."""
+        self._started = True
+        self._next = asyncio.get_running_loop().create_future()
+        self._became_idle(self)
+        return await self._next
+
+    def respond(self, request_id: str, payload: bytes) -> bool:
+        """Answer the running invocation; False where it is another one or none."""
+        if not (running := self._finish(request_id)):
+            return False
+        running.invocation.succeed(payload, self._log_tail)
+        return True
+
+    def report_error(self, request_id: str, error: bytes) -> bool:
+        """Answer the running invocation with the function's error; False where it is another one or none."""
+        if not (running := self._finish(request_id)):
+            return False
+        running.invocation.fail(error, self._log_tail)
+        return True
+
+    def report_start_error(self, error: bytes) -> None:
+        """Keep what kept the function from starting; the process ends next."""
+        self._start_error = error
+
+    @property
+    def function_arn(self) -> str:
+        """The ARN by which the function is known to itself."""
+        return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{self._configuration.name}"
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that an invocation may take."""
+        return self._configuration.timeout
+
+    def _finish(self, request_id: str) -> _Running | None:
+        running = self._running
+        if not running or running.invocation.request_id != request_id:
+            return None
+        self._running = None
+        running.timer.cancel()
+        milliseconds = (time.monotonic() - running.since) * 1000
+        self._log(f"END RequestId: {request_id}")
+        self._log(
+            f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms"
+            f"\tMemory Size: {self._configuration.memory_size} MB"
+        )
+        return running
+
+    def _invocation_timed_out(self) -> None:
+        assert self._running  # noqa: S101
+        request_id = self._running.invocation.request_id
+        date = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        message = f"{date} {request_id} Task timed out after {self.timeout:.2f} seconds"
+        self._log(message)
+        self.report_error(request_id, FunctionError("Sandbox.Timedout", message).to_json())
+        self._process.kill()
+
+    def _start_timed_out(self, began: float) -> None:
+        if not self._started:
+            message = f"The function has not started within {time.monotonic() - began:.0f} seconds"
+            self._start_error = FunctionError("Sandbox.Timedout", message).to_json()
+            self._process.kill()
+
+    def _ended(self, error: FunctionError) -> None:
+        if self._running:
+            request_id = self._running.invocation.request_id
+            error = FunctionError(error.error_type, f"RequestId: {request_id} Error: {error.message}")
+            self._log(error.message)
+            self.report_error(request_id, error.to_json())
+        elif not self._started:
+            self._failed_to_start(self._start_error or error.to_json())
+
+    def _log(self, line: str) -> None:
+        # The client separates the lines of a traceback by carriage returns, which CloudWatch shows as lines.
+        self._log_tail = (self._log_tail + line.replace("\r", "\n") + "\n")[-_LOG_TAIL_BYTES:]
+        self._on_log_line(line)
+
+    def _variables(self, runtime_api: str) -> dict[str, str]:
+        """Return the function's environment: Lambda's "defined runtime environment variables" and its own."""
+        configuration = self._configuration
+        today = datetime.now(UTC).strftime("%Y/%m/%d")
+        python = f"python{sys.version_info.major}.{sys.version_info.minor}"
+        return {
+            **clean_environment(),
+            "PYTHONPATH": str(configuration.code),
+            "LAMBDA_TASK_ROOT": str(configuration.code),
+            "_HANDLER": configuration.handler,
+            "AWS_LAMBDA_RUNTIME_API": runtime_api,
+            "AWS_LAMBDA_FUNCTION_NAME": configuration.name,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(configuration.memory_size),
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{configuration.name}",
+            "AWS_LAMBDA_LOG_STREAM_NAME": f"{today}/[$LATEST]{secrets.token_hex(16)}",
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{python}",
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_SESSION_TOKEN": "local",
+            # Without HOME, botocore would still find the developer's own files.
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            **configuration.environment,
+        }
+
+
+def _exit_message(exit_code: int) -> str:
+    if exit_code == 0:
+        return "Runtime exited without providing a reason"
+    if exit_code > 0:
+        return f"Runtime exited with error: exit status {exit_code}"
+    return f"Runtime exited with error: signal: {Signals(-exit_code).name}"

@@ -1,0 +1,105 @@
+"""A function: the queue of its invocations, and the execution environments that take from it."""
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable
+
+from local.lambda_host.declaration import FunctionConfiguration
+from local.lambda_host.execution_environment import ExecutionEnvironment
+from local.lambda_host.invocation import FunctionError, Invocation, InvocationResult
+
+# Starting Python takes a processor for most of a second: more at once only make each other late, while a warm
+# environment would have emptied the queue.
+_STARTING_AT_ONCE = os.cpu_count() or 1
+
+
+class Function:
+    """Runs invocations as Lambda does: one at a time in each environment, in more of them as load grows.
+
+    An environment is started when an invocation waits and none is idle, up to `max_concurrency`; from there
+    on invocations queue (Lambda would answer 429 at its limit). The environment used last is used again
+    first. An environment that fails to start fails the invocation that has waited longest, so that a function
+    that cannot start is started once for each invocation and no more.
+    """
+
+    def __init__(
+        self,
+        configuration: FunctionConfiguration,
+        max_concurrency: int,
+        on_log_line: Callable[[str, str], None],
+    ) -> None:
+        """`on_log_line` receives the function's name and each line it logs."""
+        self.configuration = configuration
+        self._max_concurrency = max_concurrency
+        self._on_log_line = on_log_line
+        self._waiting: deque[Invocation] = deque()
+        self._idle: list[ExecutionEnvironment] = []
+        self._starting: set[ExecutionEnvironment] = set()
+        self._lives: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    async def invoke(self, payload: bytes, client_context: str | None = None) -> InvocationResult:
+        """Run the function with `payload`, a JSON document, and wait for what comes of it."""
+        invocation = Invocation.of(payload, client_context)
+        self._waiting.append(invocation)
+        self._hand_out()
+        return await invocation.result
+
+    async def stop(self) -> None:
+        """End all environments; what still waits is answered with an error."""
+        self._stopping = True
+        for life in self._lives:
+            life.cancel()
+        await asyncio.gather(*self._lives, return_exceptions=True)
+        self._hand_out()
+
+    # What an environment reports
+
+    def became_idle(self, environment: ExecutionEnvironment) -> None:
+        """Take note that the environment asks for its next invocation."""
+        self._starting.discard(environment)
+        self._idle.append(environment)
+        self._hand_out()
+
+    def failed_to_start(self, error: bytes) -> None:
+        """Take note that an environment ended before it asked for anything."""
+        if self._waiting:
+            self._waiting.popleft().fail(error)
+
+    def _hand_out(self) -> None:
+        if self._stopping:
+            while self._waiting:
+                error = FunctionError("ServiceException", "The local stack is stopping.")
+                self._waiting.popleft().fail(error.to_json())
+            return
+        while self._waiting and self._idle:
+            self._idle.pop().begin(self._waiting.popleft())
+        while (
+            len(self._waiting) > len(self._starting)
+            and len(self._starting) < _STARTING_AT_ONCE
+            and len(self._lives) < self._max_concurrency
+        ):
+            self._start_environment()
+
+    def _start_environment(self) -> None:
+        environment = ExecutionEnvironment(
+            self.configuration,
+            became_idle=self.became_idle,
+            failed_to_start=self.failed_to_start,
+            on_log_line=lambda line: self._on_log_line(self.configuration.name, line),
+        )
+        self._starting.add(environment)
+        life = asyncio.create_task(environment.live(), name=f"{self.configuration.name} environment")
+        self._lives.add(life)
+
+        def ended(life: asyncio.Task[None]) -> None:
+            self._lives.discard(life)
+            self._starting.discard(environment)
+            if environment in self._idle:
+                self._idle.remove(environment)
+            if not life.cancelled():
+                life.result()  # A defect of the host itself: let the event loop report it.
+            self._hand_out()
+
+        life.add_done_callback(ended)

@@ -1,0 +1,35 @@
+"""The function URL of a function: any method and path, no authorizer.
+
+As documented: https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
+"""
+
+from aiohttp import web
+
+from local.lambda_host.function import Function
+from local.lambda_host.limits import MAX_PAYLOAD_BYTES
+from local.lambda_host.proxy_integration import FunctionFailedError, RequestTooLargeError, answer_with
+
+
+class FunctionUrl:
+    """Answers HTTP requests with one function, invoked with events of payload format 2.0."""
+
+    def __init__(self, function: Function) -> None:
+        """Invoke `function`."""
+        self._function = function
+
+    def application(self) -> web.Application:
+        """Return the web application that serves the URL."""
+        app = web.Application(client_max_size=MAX_PAYLOAD_BYTES)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        return app
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        try:
+            return await answer_with(self._function, request, route_key="$default", account_id="anonymous")
+        except RequestTooLargeError:
+            message = (
+                f"Request must be smaller than {MAX_PAYLOAD_BYTES} bytes for the InvokeFunction operation"
+            )
+            return web.json_response({"Message": message}, status=413)
+        except FunctionFailedError:
+            return web.Response(status=502, text="Internal Server Error", content_type="application/json")

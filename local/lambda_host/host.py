@@ -1,0 +1,171 @@
+"""Runs the functions of a SAM template on this machine, and serves the ways to call them."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+from aiohttp import web
+
+from local.lambda_host.declaration import declared_functions, declared_http_api, function_with_url
+from local.lambda_host.function import Function
+from local.lambda_host.function_url import FunctionUrl
+from local.lambda_host.http_api import HttpApi
+from local.lambda_host.invocation import InvocationResult
+from local.lambda_host.invoke_api import InvokeApi
+from local.lambda_host.jwt_authorizer import JwtAuthorizer, PublishedKeys
+from local.ports import HOST, listen, port_of
+from local.template import Template, TemplateError
+
+_MAX_CONCURRENCY = 10
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Preferred ports; 0 is any free one."""
+
+    http_api: int = 0
+    invoke_api: int = 0
+    function_url: int = 0
+
+
+@dataclass(frozen=True)
+class AnsweredRequest:
+    """A request that one of the host's servers has answered."""
+
+    server: str
+    method: str
+    path: str
+    status: int
+    milliseconds: float
+
+
+class LambdaHost:
+    """The template's functions, each in processes of its own, behind Invoke, the HTTP API and a function URL.
+
+    Everything is read from the template. An async context manager: the URLs are known, and served, inside.
+    """
+
+    def __init__(
+        self,
+        template: Template,
+        template_folder: Path,
+        *,
+        environment: Mapping[str, str],
+        jwks_urls: Mapping[str, str],
+        log_folder: Path,
+        ports: Ports = Ports(),
+        max_concurrency: int = _MAX_CONCURRENCY,
+        on_log_line: Callable[[str, str], None] = lambda _function, _line: None,
+        on_request: Callable[[AnsweredRequest], None] = lambda _request: None,
+    ) -> None:
+        """Host the functions of `template`, whose paths are relative to `template_folder`.
+
+        `environment` is set in every function, besides what the template declares or in its place.
+        `jwks_urls` says where an issuer's keys are found, by issuer. Each function's log goes to
+        `<log_folder>/<logical id>.log`, emptied first, and line by line to `on_log_line(logical id, line)`.
+        """
+        self._functions = {
+            name: Function(configuration, max_concurrency, self._log)
+            for name, configuration in declared_functions(template, template_folder, environment).items()
+        }
+        self._http_api = declared_http_api(template)
+        self._function_with_url = function_with_url(template)
+        self._jwks_urls = jwks_urls
+        self._ports = ports
+        self._log_folder = log_folder
+        self._on_log_line = on_log_line
+        self._on_request = on_request
+        self._resources = contextlib.AsyncExitStack()
+        self.http_api_url = ""
+        self.invoke_url = ""
+        self.function_url = ""
+
+    async def __aenter__(self) -> Self:
+        """Start serving."""
+        async with contextlib.AsyncExitStack() as resources:
+            self._log_folder.mkdir(parents=True, exist_ok=True)
+            self._log_files = {
+                name: resources.enter_context(
+                    (self._log_folder / f"{name}.log").open("w", encoding="utf-8", buffering=1)
+                )
+                for name in self._functions
+            }
+            session = await resources.enter_async_context(aiohttp.ClientSession())
+            authorizers = {}
+            for route in self._http_api.routes:
+                if route.authorizer and route.authorizer not in authorizers:
+                    keys = PublishedKeys(session, self._jwks_url(route.authorizer.issuer))
+                    authorizers[route.authorizer] = JwtAuthorizer(route.authorizer, keys)
+            http_api = HttpApi(self._http_api, self._functions, authorizers)
+            self.http_api_url = await self._serve(
+                resources, "HTTP API", http_api.application(), self._ports.http_api
+            )
+            invoke_api = InvokeApi(self._functions)
+            self.invoke_url = await self._serve(
+                resources, "Invoke", invoke_api.application(), self._ports.invoke_api
+            )
+            if self._function_with_url:
+                function_url = FunctionUrl(self._functions[self._function_with_url])
+                self.function_url = await self._serve(
+                    resources, "function URL", function_url.application(), self._ports.function_url
+                )
+            # Pushed last, so that it comes first: what the servers wait for is answered.
+            resources.push_async_callback(self._stop_functions)
+            self._resources = resources.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End all processes and stop serving."""
+        await self._resources.aclose()
+
+    async def invoke(self, function: str, payload: bytes) -> InvocationResult:
+        """Invoke a function, by logical id."""
+        return await self._functions[function].invoke(payload)
+
+    async def _serve(
+        self, resources: contextlib.AsyncExitStack, server: str, app: web.Application, port: int
+    ) -> str:
+        @web.middleware
+        async def report(
+            request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+        ) -> web.StreamResponse:
+            began = time.monotonic()
+            response = await handler(request)
+            milliseconds = (time.monotonic() - began) * 1000
+            self._on_request(
+                AnsweredRequest(server, request.method, request.path, response.status, milliseconds)
+            )
+            return response
+
+        app.middlewares.append(report)
+        # Bodies reach functions as they were sent: a signature is over those bytes.
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, auto_decompress=False)
+        await runner.setup()
+        resources.push_async_callback(runner.cleanup)
+        sock = listen(port)
+        await web.SockSite(runner, sock).start()
+        return f"http://{HOST}:{port_of(sock)}"
+
+    async def _stop_functions(self) -> None:
+        await asyncio.gather(*(function.stop() for function in self._functions.values()))
+
+    def _jwks_url(self, issuer: str) -> str:
+        try:
+            return self._jwks_urls[issuer]
+        except KeyError:
+            raise TemplateError(
+                f"The HTTP API trusts the issuer {issuer}, and nobody said where its keys are: "
+                "add it to `jwks_urls`."
+            ) from None
+
+    def _log(self, function: str, line: str) -> None:
+        self._log_files[function].write(f"{line}\n")
+        self._on_log_line(function, line)

@@ -1,0 +1,109 @@
+"""The HTTP API of the template: routes, JWT authorizer, throttling and CORS in front of functions."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from local.lambda_host import cors
+from local.lambda_host.declaration import HttpApiConfiguration, JwtConfiguration, Route, Throttle
+from local.lambda_host.function import Function
+from local.lambda_host.jwt_authorizer import JwtAuthorizer, UnauthorizedError, claims_as_text
+from local.lambda_host.limits import MAX_PAYLOAD_BYTES
+from local.lambda_host.proxy_integration import FunctionFailedError, RequestTooLargeError, answer_with
+from local.template import ACCOUNT_ID
+
+
+class HttpApi:
+    """Answers HTTP requests as API Gateway does, invoking functions with events of payload format 2.0."""
+
+    def __init__(
+        self,
+        configuration: HttpApiConfiguration,
+        functions: Mapping[str, Function],
+        authorizers: Mapping[JwtConfiguration, JwtAuthorizer],
+    ) -> None:
+        """Serve the routes of `configuration`; there is an authorizer for each JWT configuration in it."""
+        self._cors = configuration.cors
+        self._routes = {(route.method, route.path): route for route in configuration.routes}
+        self._buckets = {
+            route: _TokenBucket(route.throttle) for route in configuration.routes if route.throttle
+        }
+        self._functions = functions
+        self._authorizers = authorizers
+
+    def application(self) -> web.Application:
+        """Return the web application that serves the API."""
+        app = web.Application(client_max_size=MAX_PAYLOAD_BYTES)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        return app
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        if self._cors and request.method == "OPTIONS":
+            return cors.preflight(self._cors, request)
+        response = await self._answer(request)
+        if self._cors:
+            cors.let_page_read(self._cors, request, response)
+        return response
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        route = self._routes.get((request.method, request.rel_url.raw_path))
+        if not route:
+            return _message(404, "Not Found")
+        if route in self._buckets and not self._buckets[route].take():
+            return _message(429, "Too Many Requests")
+        try:
+            return await answer_with(
+                self._functions[route.function],
+                request,
+                route_key=route.key,
+                account_id=ACCOUNT_ID,
+                authorizer=await self._authorizer_context(route, request),
+            )
+        except UnauthorizedError as error:
+            return _unauthorized(error)
+        except RequestTooLargeError:
+            return _message(413, "Request Entity Too Large")
+        except FunctionFailedError:
+            return _message(500, "Internal Server Error")
+
+    async def _authorizer_context(self, route: Route, request: web.Request) -> Mapping[str, Any] | None:
+        if not route.authorizer:
+            return None
+        authorizer = self._authorizers[route.authorizer]
+        claims = await authorizer.claims(request.headers.get("Authorization"))
+        return {"jwt": {"claims": claims_as_text(claims), "scopes": None}}
+
+
+class _TokenBucket:
+    """Lets `burst` requests through at once, and `rate` a second on average."""
+
+    def __init__(self, throttle: Throttle) -> None:
+        self._throttle = throttle
+        self._tokens = float(throttle.burst)
+        self._filled_at = time.monotonic()
+
+    def take(self) -> bool:
+        now = time.monotonic()
+        filled = self._tokens + (now - self._filled_at) * self._throttle.rate
+        self._tokens, self._filled_at = min(filled, self._throttle.burst), now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+
+def _message(status: int, message: str) -> web.Response:
+    return web.json_response({"message": message}, status=status)
+
+
+def _unauthorized(error: UnauthorizedError) -> web.Response:
+    response = _message(401, "Unauthorized")
+    challenge = "Bearer"
+    if error.description is not None:
+        description = error.description.encode("ascii", "replace").decode().replace('"', "'")
+        description = " ".join(description.split())
+        challenge = f'Bearer scope="" error="invalid_token" error_description="{description}"'
+    response.headers["WWW-Authenticate"] = challenge
+    return response

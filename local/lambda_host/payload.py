@@ -1,0 +1,137 @@
+"""Payload format 2.0: HTTP requests as events, and what functions return as HTTP responses.
+
+Of HTTP APIs and function URLs alike:
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
+"""
+
+import base64
+import binascii
+import json
+import time
+import uuid
+from typing import Any, TypeVar
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from local.lambda_host.invocation import new_trace_id
+from local.template import text_of
+
+_T = TypeVar("_T")
+
+# Set by the server that answers, whatever a function says.
+_SERVERS_OWN_HEADERS = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
+
+
+class MalformedResponseError(Exception):
+    """What a function returned is no response of payload format 2.0. The message says why."""
+
+
+def request_event(request: web.Request, body: bytes, *, route_key: str, account_id: str) -> dict[str, Any]:
+    """Return the event for an HTTP request. An authorizer's findings are the caller's to add."""
+    now = time.time()
+    raw_path = request.rel_url.raw_path
+    source_ip = request.remote or ""
+    headers = _headers(request)
+    domain_name = request.url.host or ""
+    event: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": route_key,
+        "rawPath": raw_path,
+        "rawQueryString": request.rel_url.raw_query_string,
+        "headers": {
+            **headers,
+            "x-amzn-trace-id": headers.get("x-amzn-trace-id", new_trace_id()),
+            "x-forwarded-for": source_ip,
+            "x-forwarded-port": str(request.url.port),
+            "x-forwarded-proto": request.scheme,
+        },
+        "requestContext": {
+            "accountId": account_id,
+            "apiId": "local",
+            "domainName": domain_name,
+            "domainPrefix": domain_name.split(".")[0],
+            "http": {
+                "method": request.method,
+                "path": raw_path,
+                "protocol": f"HTTP/{request.version.major}.{request.version.minor}",
+                "sourceIp": source_ip,
+                "userAgent": headers.get("user-agent", ""),
+            },
+            "requestId": str(uuid.uuid4()),
+            "routeKey": route_key,
+            "stage": "$default",
+            "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
+            "timeEpoch": int(now * 1000),
+        },
+        "isBase64Encoded": False,
+    }
+    if cookies := request.headers.getall("Cookie", []):
+        event["cookies"] = [cookie.strip() for header in cookies for cookie in _text(header).split(";")]
+    if query := request.query:
+        event["queryStringParameters"] = {name: ",".join(query.getall(name)) for name in query}
+    if body:
+        event["body"], event["isBase64Encoded"] = _body(request.content_type, body)
+    return event
+
+
+def response_from(payload: bytes) -> web.Response:
+    """Return the HTTP response that a function's answer, a JSON document, stands for.
+
+    Anything but an object with a `statusCode` is the body of a 200. Raises MalformedResponseError.
+    """
+    try:
+        answer = json.loads(payload)
+    except ValueError as error:
+        raise MalformedResponseError("the answer is not JSON") from error
+    if not isinstance(answer, dict) or "statusCode" not in answer:
+        return web.Response(body=payload, content_type="application/json")
+    status = answer["statusCode"]
+    if type(status) is not int or not 100 <= status <= 599:
+        raise MalformedResponseError(f"statusCode {status!r} is not an HTTP status")
+    headers = CIMultiDict({"Content-Type": "application/json"})
+    for name, value in _of_type(answer, "headers", dict).items():
+        if name.lower() not in _SERVERS_OWN_HEADERS:
+            headers[name] = text_of(value)
+    for cookie in _of_type(answer, "cookies", list):
+        headers.add("Set-Cookie", text_of(cookie))
+    body = _of_type(answer, "body", str).encode()
+    if answer.get("isBase64Encoded"):
+        try:
+            body = base64.b64decode(body, validate=True)
+        except binascii.Error as error:
+            raise MalformedResponseError("the body is said to be base64 and is not") from error
+    return web.Response(status=status, headers=headers, body=body)
+
+
+def _of_type(answer: dict[str, Any], name: str, kind: type[_T]) -> _T:
+    value = answer.get(name)
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise MalformedResponseError(f"{name} is not a {kind.__name__}")
+    return value
+
+
+def _headers(request: web.Request) -> dict[str, str]:
+    """Return the headers in lower case, values of one name joined; cookies stand elsewhere in the event."""
+    names = dict.fromkeys(name.lower() for name in request.headers if name.lower() != "cookie")
+    return {name: _text(",".join(request.headers.getall(name))) for name in names}
+
+
+def _text(value: str) -> str:
+    """Return a header's value without the lone surrogates that stand for bytes which are not UTF-8."""
+    return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _body(content_type: str, body: bytes) -> tuple[str, bool]:
+    """Return the body as events carry it, and whether it is base64: all but known text types are."""
+    kind, _, subtype = content_type.partition("/")
+    subtypes = set(subtype.split("+"))
+    if kind == "text" or (kind == "application" and subtypes & {"json", "xml", "javascript"}):
+        try:
+            return body.decode(), False
+        except UnicodeDecodeError:
+            pass
+    return base64.b64encode(body).decode(), True

@@ -1,0 +1,50 @@
+"""An HTTP request answered by a function, as HTTP APIs and function URLs both do it."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+
+from local.lambda_host.function import Function
+from local.lambda_host.limits import MAX_PAYLOAD_BYTES
+from local.lambda_host.payload import MalformedResponseError, request_event, response_from
+
+
+class RequestTooLargeError(Exception):
+    """The request is larger than an event may be."""
+
+
+class FunctionFailedError(Exception):
+    """The function failed, or returned what is no response."""
+
+
+async def answer_with(
+    function: Function,
+    request: web.Request,
+    *,
+    route_key: str,
+    account_id: str,
+    authorizer: Mapping[str, Any] | None = None,
+) -> web.Response:
+    """Invoke `function` with the request as its event and return its response.
+
+    `authorizer` is what an authorizer found out. Raises RequestTooLargeError or FunctionFailedError.
+    """
+    try:
+        body = await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise RequestTooLargeError from error
+    event = request_event(request, body, route_key=route_key, account_id=account_id)
+    if authorizer:
+        event["requestContext"]["authorizer"] = authorizer
+    payload = json.dumps(event).encode()
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise RequestTooLargeError
+    result = await function.invoke(payload)
+    if result.function_error:
+        raise FunctionFailedError
+    try:
+        return response_from(result.payload)
+    except MalformedResponseError as error:
+        raise FunctionFailedError from error

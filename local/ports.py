@@ -1,0 +1,41 @@
+"""Ports on this machine: the usual ones where they are free, others where they are taken."""
+
+import socket
+
+HOST = "127.0.0.1"
+
+
+def listen(preferred: int) -> socket.socket:
+    """Return a socket listening on HOST, at the preferred port or, where that is taken, at a free one."""
+    try:
+        return _listening_socket(preferred)
+    except OSError:
+        return _listening_socket(0)
+
+
+def free_ports(*preferred: int) -> list[int]:
+    """Return as many ports of HOST that are free just now: each the preferred one where it is."""
+    sockets = [listen(port) for port in preferred]
+    ports = [port_of(sock) for sock in sockets]
+    for sock in sockets:
+        sock.close()
+    return ports
+
+
+def port_of(sock: socket.socket) -> int:
+    """Return the port at which a socket listens."""
+    port: int = sock.getsockname()[1]
+    return port
+
+
+def _listening_socket(port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((HOST, port))
+        # At once: two sockets with SO_REUSEADDR may be bound to one port as long as neither listens.
+        sock.listen(128)
+    except OSError:
+        sock.close()
+        raise
+    return sock

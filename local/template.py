@@ -1,0 +1,229 @@
+"""Reads a SAM template and resolves what the local stack needs of it.
+
+Knows CloudFormation's intrinsic functions that a template of this size uses, parameters with defaults and
+overrides, conditions, SAM's `Globals`, and the pseudo parameters. Nothing is created here: the identifiers of
+created resources are passed in as `attributes`, and values are resolved only when asked for, so that a
+property nobody reads may refer to a resource that nobody made.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self, cast
+
+import yaml
+
+REGION = "us-east-1"
+ACCOUNT_ID = "123456789012"
+
+_NO_VALUE = object()
+_PSEUDO_PARAMETERS: Mapping[str, Any] = {
+    "AWS::AccountId": ACCOUNT_ID,
+    "AWS::NoValue": _NO_VALUE,
+    "AWS::Partition": "aws",
+    "AWS::Region": REGION,
+    "AWS::StackName": "local",
+    "AWS::URLSuffix": "amazonaws.com",
+}
+_SUB_VARIABLE = re.compile(r"\$\{(!?)([^}]*)\}")
+
+
+class TemplateError(Exception):
+    """The template, or what was asked of it, is wrong. The message says where and what to do."""
+
+
+@dataclass(frozen=True)
+class Template:
+    """A parsed template with its parameters, and the identifiers of the resources made so far.
+
+    `attributes` maps `LogicalId` to what `Ref` gives, and `LogicalId.Attribute` to what `Fn::GetAtt` gives.
+    """
+
+    document: Mapping[str, Any]
+    parameters: Mapping[str, str | list[str]]
+    attributes: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path, overrides: Mapping[str, str]) -> Self:
+        """Read the template at `path`; `overrides` are values of its parameters.
+
+        Raises TemplateError where a parameter is unknown, or has neither a value nor a default.
+        """
+        try:
+            document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
+        except (OSError, yaml.YAMLError) as error:
+            raise TemplateError(f"Cannot read the template {path}: {error}") from error
+        if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
+            raise TemplateError(f"{path} is not a template: it has no Resources.")
+        return cls(document, _parameter_values(document.get("Parameters") or {}, overrides))
+
+    def with_attributes(self, attributes: Mapping[str, str]) -> Self:
+        """Return this template knowing more resources, to which `Ref` and `Fn::GetAtt` may then refer."""
+        return replace(self, attributes={**self.attributes, **attributes})
+
+    def resources(self, resource_type: str) -> dict[str, dict[str, Any]]:
+        """Return the properties, unresolved, of the resources of a type that exist, by logical id.
+
+        A resource exists where it has no condition, or one that holds.
+
+        SAM's `Globals` are merged in as SAM does: maps are merged, lists appended to, other values replaced.
+        """
+        section = resource_type.rpartition("::")[2]
+        globals_ = (self.document.get("Globals") or {}).get(section) or {}
+        return {
+            logical_id: cast("dict[str, Any]", _merged(globals_, resource.get("Properties") or {}))
+            for logical_id, resource in self.document["Resources"].items()
+            if resource["Type"] == resource_type and self._exists(resource)
+        }
+
+    def resolve(self, value: Any) -> Any:
+        """Return `value` with every intrinsic function in it replaced by what it stands for.
+
+        `AWS::NoValue` removes the property or list item that it is the value of.
+        """
+        resolved = self._resolve(value)
+        return None if resolved is _NO_VALUE else resolved
+
+    def condition(self, name: str) -> bool:
+        """Return whether the condition of that name holds."""
+        try:
+            expression = self.document["Conditions"][name]
+        except KeyError:
+            raise TemplateError(f"The template has no condition {name!r}.") from None
+        return self._holds(expression)
+
+    def _exists(self, resource: Mapping[str, Any]) -> bool:
+        return "Condition" not in resource or self.condition(resource["Condition"])
+
+    def _resolve(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [item for item in map(self._resolve, value) if item is not _NO_VALUE]
+        if not isinstance(value, dict):
+            return value
+        if len(value) == 1:
+            [(name, argument)] = value.items()
+            if _is_function(name):
+                return self._call(name, argument)
+        resolved = {key: self._resolve(item) for key, item in value.items()}
+        return {key: item for key, item in resolved.items() if item is not _NO_VALUE}
+
+    def _call(self, name: str, argument: Any) -> Any:
+        match name:
+            case "Ref":
+                return self._ref(argument)
+            case "Fn::GetAtt":
+                return self._attribute(argument if isinstance(argument, str) else ".".join(argument))
+            case "Fn::Sub":
+                return self._sub(argument)
+            case "Fn::If":
+                condition, then, otherwise = argument
+                return self._resolve(then if self.condition(condition) else otherwise)
+            case "Fn::Join":
+                separator, items = argument
+                return separator.join(text_of(item) for item in self._resolve(items))
+            case _:
+                raise TemplateError(f"The local stack does not know {name}: teach it in local/template.py.")
+
+    def _ref(self, name: str) -> Any:
+        if name in self.parameters:
+            return self.parameters[name]
+        if name in _PSEUDO_PARAMETERS:
+            return _PSEUDO_PARAMETERS[name]
+        return self._attribute(name)
+
+    def _attribute(self, name: str) -> str:
+        try:
+            return self.attributes[name]
+        except KeyError:
+            raise TemplateError(
+                f"The template refers to {name}, which the local stack has not made: "
+                "make it in local/aws/services.py, or mend the name."
+            ) from None
+
+    def _sub(self, argument: Any) -> str:
+        text, variables = (argument, {}) if isinstance(argument, str) else argument
+
+        def substitute(match: re.Match[str]) -> str:
+            literal, name = match.groups()
+            if literal:
+                return f"${{{name}}}"
+            value = self._resolve(variables[name]) if name in variables else self._ref(name.strip())
+            return text_of(value)
+
+        return _SUB_VARIABLE.sub(substitute, text)
+
+    def _holds(self, expression: Any) -> bool:
+        match expression:
+            case {"Fn::Equals": [left, right]}:
+                return text_of(self._resolve(left)) == text_of(self._resolve(right))
+            case {"Fn::Not": [inner]}:
+                return not self._holds(inner)
+            case {"Fn::And": inner}:
+                return all(map(self._holds, inner))
+            case {"Fn::Or": inner}:
+                return any(map(self._holds, inner))
+            case {"Condition": name}:
+                return self.condition(name)
+            case _:
+                raise TemplateError(f"This is no condition that the local stack knows: {expression}")
+
+
+def text_of(value: Any) -> str:
+    """Return a resolved value as the text that CloudFormation makes of it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(map(text_of, value))
+    return str(value)
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with CloudFormation's short tags: `!Ref X` is `{Ref: X}`, `!Sub x` is `{Fn::Sub: x}`."""
+
+
+def _short_tag(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
+    value: Any
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(cast("yaml.MappingNode", node), deep=True)
+    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _short_tag)
+
+
+def _parameter_values(
+    declared: Mapping[str, Mapping[str, Any]], overrides: Mapping[str, str]
+) -> dict[str, str | list[str]]:
+    if unknown := sorted(set(overrides) - set(declared)):
+        raise TemplateError(
+            f"The template has no parameter {', '.join(unknown)}. It has: {', '.join(declared)}."
+        )
+    values: dict[str, str | list[str]] = {}
+    for name, declaration in declared.items():
+        if name not in overrides and "Default" not in declaration:
+            raise TemplateError(f"The template's parameter {name} needs a value: it has no default.")
+        text = text_of(overrides.get(name, declaration.get("Default")))
+        is_list = declaration["Type"] == "CommaDelimitedList" or declaration["Type"].startswith("List<")
+        values[name] = [item.strip() for item in text.split(",")] if is_list else text
+    return values
+
+
+def _merged(base: Any, over: Any) -> Any:
+    if isinstance(base, list) and isinstance(over, list):
+        return [*base, *over]
+    if _is_map(base) and _is_map(over):
+        return {**base, **over, **{key: _merged(base[key], over[key]) for key in base.keys() & over.keys()}}
+    return over
+
+
+def _is_map(value: Any) -> bool:
+    return isinstance(value, dict) and not (len(value) == 1 and _is_function(next(iter(value))))
+
+
+def _is_function(key: Any) -> bool:
+    return isinstance(key, str) and (key == "Ref" or key.startswith("Fn::"))

@@ -1,0 +1,69 @@
+"""Functions for the tests to invoke."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+invocations = 0
+
+
+def echo(event: Any, context: Any) -> Any:
+    """Return the event and what the context says."""
+    global invocations  # noqa: PLW0603
+    invocations += 1
+    return {
+        "event": event,
+        "pid": os.getpid(),
+        "invocations": invocations,
+        "request_id": context.aws_request_id,
+        "arn": context.invoked_function_arn,
+        "memory": context.memory_limit_in_mb,
+        "remaining_ms": context.get_remaining_time_in_millis(),
+        "client": context.client_context and context.client_context.custom,
+    }
+
+
+def respond(event: Any, _context: Any) -> Any:
+    """Return, or raise, what the body of the request says."""
+    answer = json.loads(event["body"])
+    if answer == "raise":
+        raise ValueError("the inside of the function")
+    return answer
+
+
+def environment(_event: Any, _context: Any) -> Any:
+    """Return the environment and what is importable."""
+    return {"variables": dict(os.environ), "path": sys.path, "stdin": sys.stdin.read()}
+
+
+def meet(event: Any, _context: Any) -> Any:
+    """Come to the folder, and wait until as many have come as are expected."""
+    here = Path(event["folder"])
+    (here / str(os.getpid())).touch()
+    while len(list(here.iterdir())) < event["expected"]:
+        time.sleep(0.01)
+    return os.getpid()
+
+
+def exit_process(event: Any, _context: Any) -> Any:
+    """End the process in the middle of an invocation."""
+    print("about to exit")
+    if event == "signal":
+        os.abort()
+    os._exit(event)
+
+
+def log(event: Any, _context: Any) -> Any:
+    """Write lines to both streams."""
+    for line in event:
+        print(line)
+        print(line, file=sys.stderr)
+
+
+def sleep(event: Any, _context: Any) -> Any:
+    """Take some seconds."""
+    time.sleep(event)
+    return os.getpid()
