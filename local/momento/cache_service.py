@@ -3,6 +3,7 @@
 import hashlib
 import math
 import random
+import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Any
 
@@ -527,10 +528,11 @@ def _hash(value: bytes) -> bytes:
 
 def _incremented(value: bytes | None, amount: int) -> int:
     """The base-10 number in `value` (None: 0) plus `amount`. Raises FAILED_PRECONDITION."""
-    try:
-        total = int((value or b"0").decode("ascii")) + amount
-    except ValueError:
-        raise failed_precondition("The value is not a base-10 integer") from None
+    if value is None:
+        value = b"0"
+    if not re.fullmatch(rb"-?[0-9]{1,19}", value):
+        raise failed_precondition("The value is not a base-10 integer")
+    total = int(value) + amount
     if total not in _INT64:
         raise failed_precondition("The incremented value does not fit into 64 bits")
     return total

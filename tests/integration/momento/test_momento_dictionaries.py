@@ -1,0 +1,71 @@
+"""Dictionaries."""
+
+from momento.errors import MomentoErrorCode
+from momento.responses import (
+    CacheDictionaryFetch,
+    CacheDictionaryGetField,
+    CacheDictionaryGetFields,
+    CacheDictionaryIncrement,
+    CacheDictionaryRemoveFields,
+    CacheDictionarySetFields,
+)
+from momento_wire_types import cacheclient_pb2 as pb
+
+
+async def test_fields_are_set_got_and_fetched(client):
+    assert isinstance(await client.dictionary_fetch("cache", "d"), CacheDictionaryFetch.Miss)
+    stored = await client.dictionary_set_fields("cache", "d", {"a": "1", "b": "2"})
+    assert isinstance(stored, CacheDictionarySetFields.Success)
+    await client.dictionary_set_field("cache", "d", "b", "3")
+    fetched = await client.dictionary_fetch("cache", "d")
+    assert isinstance(fetched, CacheDictionaryFetch.Hit)
+    assert fetched.value_dictionary_string_string == {"a": "1", "b": "3"}
+
+
+async def test_fields_are_answered_one_by_one_in_the_order_asked(client):
+    missing = await client.dictionary_get_fields("cache", "d", ["a"])
+    assert isinstance(missing, CacheDictionaryGetFields.Miss)
+    await client.dictionary_set_fields("cache", "d", {"a": "1", "b": "2"})
+    hit = await client.dictionary_get_fields("cache", "d", ["b", "no", "a"])
+    assert isinstance(hit, CacheDictionaryGetFields.Hit)
+    assert [type(field) for field in hit.responses] == [
+        CacheDictionaryGetField.Hit,
+        CacheDictionaryGetField.Miss,
+        CacheDictionaryGetField.Hit,
+    ]
+    assert hit.value_dictionary_string_string == {"a": "1", "b": "2"}
+    assert isinstance(await client.dictionary_get_field("cache", "d", "no"), CacheDictionaryGetField.Miss)
+
+
+async def test_a_field_is_incremented_from_nothing(client):
+    for expected in (3, 6):
+        response = await client.dictionary_increment("cache", "d", "count", 3)
+        assert isinstance(response, CacheDictionaryIncrement.Success)
+        assert response.value == expected
+    assert (await client.dictionary_get_field("cache", "d", "count")).value_string == "6"
+    await client.dictionary_set_field("cache", "d", "text", "abc")
+    refused = await client.dictionary_increment("cache", "d", "text")
+    assert isinstance(refused, CacheDictionaryIncrement.Error)
+    assert refused.error_code is MomentoErrorCode.FAILED_PRECONDITION_ERROR
+
+
+async def test_a_dictionary_without_its_last_field_is_gone(client):
+    await client.dictionary_set_fields("cache", "d", {"a": "1", "b": "2", "c": "3"})
+    await client.dictionary_remove_field("cache", "d", "a")
+    fetched = await client.dictionary_fetch("cache", "d")
+    assert fetched.value_dictionary_string_string == {"b": "2", "c": "3"}
+    removed = await client.dictionary_remove_fields("cache", "d", ["b", "c", "no"])
+    assert isinstance(removed, CacheDictionaryRemoveFields.Success)
+    assert isinstance(await client.dictionary_fetch("cache", "d"), CacheDictionaryFetch.Miss)
+    removed = await client.dictionary_remove_fields("cache", "d", ["a"])
+    assert isinstance(removed, CacheDictionaryRemoveFields.Success)
+
+
+async def test_length_and_deletion_as_a_whole(client, rpcs):
+    length = await rpcs.DictionaryLength(pb._DictionaryLengthRequest(dictionary_name=b"d"))
+    assert length.WhichOneof("dictionary") == "missing"
+    await client.dictionary_set_fields("cache", "d", {"a": "1", "b": "2"})
+    length = await rpcs.DictionaryLength(pb._DictionaryLengthRequest(dictionary_name=b"d"))
+    assert length.found.length == 2
+    await rpcs.DictionaryDelete(pb._DictionaryDeleteRequest(dictionary_name=b"d", all={}))
+    assert isinstance(await client.dictionary_fetch("cache", "d"), CacheDictionaryFetch.Miss)
