@@ -1,0 +1,31 @@
+"""Starts the whole system on this machine: `python -m local`, which is `make run`."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+
+def main() -> int:
+    """Run until interrupted, or with --demo until one comment has gone through; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    parser.add_argument("--demo", action="store_true", help="exit after one comment has gone through")
+    parser.add_argument(
+        "--state-dir",
+        type=Path,
+        default=Path(".local"),
+        metavar="DIR",
+        help="where logs and stack.json go (default: .local); a second stack needs another",
+    )
+    arguments = parser.parse_args()
+    try:
+        from local.run import run  # noqa: PLC0415 (takes seconds, in which Ctrl-C shall be no traceback)
+
+        return asyncio.run(run(arguments.state_dir, demo=arguments.demo))
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+
+
+if __name__ == "__main__":
+    sys.exit(main())

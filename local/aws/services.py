@@ -1,0 +1,185 @@
+"""moto's server as a child process, and in it the resources that the template declares.
+
+Secrets Manager, DynamoDB and Cognito; what else the template declares is not made here, as the local stack
+does not need it (roles, log groups), or serves it itself (functions, the HTTP API).
+"""
+
+import asyncio
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from local.child_process import ChildProcess, clean_environment
+from local.ports import HOST, listen, port_of
+from local.template import ACCOUNT_ID, REGION, Template
+
+_T = TypeVar("_T")
+_ROOT = Path(__file__).parents[2]
+_SECONDS_TO_ANSWER = 30
+
+
+class AwsServicesError(Exception):
+    """The AWS services do not answer, or refuse what the template declares. The message says which."""
+
+
+@dataclass(frozen=True)
+class User:
+    """A user of the user pool who can sign in."""
+
+    username: str
+    password: str
+
+
+class AwsServices:
+    """AWS services at `endpoint_url`; an async context manager, whose data ends with it."""
+
+    def __init__(self, port: int, log_file: Path) -> None:
+        """Prefer `port`; the server's output goes to `log_file`."""
+        self._port = port
+        self._log_file = log_file
+        self._resources = contextlib.AsyncExitStack()
+        self._process: ChildProcess
+        self.endpoint_url = ""
+
+    async def __aenter__(self) -> Self:
+        """Start the server. It takes requests at once, and answers them when it is up."""
+        async with contextlib.AsyncExitStack() as resources:
+            self._log_file.parent.mkdir(parents=True, exist_ok=True)
+            log = resources.enter_context(self._log_file.open("w", encoding="utf-8", buffering=1))
+            with listen(self._port) as sock:
+                self.endpoint_url = f"http://{HOST}:{port_of(sock)}"
+                self._process = await ChildProcess.start(
+                    "local.aws.moto_server",
+                    str(sock.fileno()),
+                    environment={**clean_environment(), "PYTHONPATH": str(_ROOT)},
+                    on_output_line=lambda line: print(line, file=log),
+                    pass_fds=[sock.fileno()],
+                )
+            resources.push_async_callback(self._process.stop)
+            self._resources = resources.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the server."""
+        await self._resources.aclose()
+
+    async def ended(self) -> None:
+        """Wait until the server has ended, which it does not do by itself."""
+        await self._process.wait()
+
+    async def create_resources(self, template: Template) -> Template:
+        """Create what `template` declares, and return it knowing what was made.
+
+        Raises AwsServicesError, and TemplateError as `template` does.
+        """
+        return await self._in_thread(lambda: self._create_resources(template))
+
+    async def create_users(self, user_pool_id: str, users: Iterable[User]) -> None:
+        """Create confirmed users with permanent passwords; raises AwsServicesError."""
+        await self._in_thread(lambda: self._create_users(user_pool_id, users))
+
+    async def secret(self, secret_id: str) -> str:
+        """Return a secret's value; raises AwsServicesError."""
+        secrets = await self._in_thread(
+            lambda: self._clients.secretsmanager.get_secret_value(SecretId=secret_id)
+        )
+        return secrets["SecretString"]
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 (see _Clients)
+
+        try:
+            return await asyncio.to_thread(work)
+        except (BotoCoreError, ClientError) as error:
+            raise AwsServicesError(f"AWS services: {error}\nTheir log is {self._log_file}.") from error
+
+    @functools.cached_property
+    def _clients(self) -> "_Clients":
+        return _Clients(self.endpoint_url)
+
+    def _create_resources(self, template: Template) -> Template:
+        made: dict[str, str] = {}
+        for name, properties in template.resources("AWS::SecretsManager::Secret").items():
+            made[name] = self._create_secret(name, template.resolve(properties))
+        for name, properties in template.resources("AWS::DynamoDB::Table").items():
+            made[name] = self._create_table(name, template.resolve(properties))
+            made[f"{name}.Arn"] = f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}"
+        for name, properties in template.resources("AWS::Cognito::UserPool").items():
+            pool = self._clients.cognito_idp.create_user_pool(PoolName=name, **template.resolve(properties))
+            made[name] = pool["UserPool"]["Id"]
+            made[f"{name}.Arn"] = pool["UserPool"]["Arn"]
+        template = template.with_attributes(made)
+        for name, properties in template.resources("AWS::Cognito::UserPoolClient").items():
+            client = self._clients.cognito_idp.create_user_pool_client(
+                ClientName=name, **template.resolve(properties)
+            )
+            template = template.with_attributes({name: client["UserPoolClient"]["ClientId"]})
+        return template
+
+    def _create_secret(self, name: str, properties: dict[str, Any]) -> str:
+        """Create a secret and return its ARN; generating its value is CloudFormation's part, so ours here."""
+        if generate := properties.pop("GenerateSecretString", None):
+            password = self._clients.secretsmanager.get_random_password(**generate)
+            properties["SecretString"] = password["RandomPassword"]
+        return self._clients.secretsmanager.create_secret(Name=name, **properties)["ARN"]
+
+    def _create_table(self, name: str, properties: dict[str, Any]) -> str:
+        """Create a table and return its name."""
+        time_to_live = properties.pop("TimeToLiveSpecification", None)
+        self._clients.dynamodb.create_table(TableName=name, **properties)
+        if time_to_live:
+            self._clients.dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=time_to_live)
+        return name
+
+    def _create_users(self, user_pool_id: str, users: Iterable[User]) -> None:
+        cognito = self._clients.cognito_idp
+        for user in users:
+            cognito.admin_create_user(
+                UserPoolId=user_pool_id,
+                Username=user.username,
+                UserAttributes=[
+                    {"Name": "email", "Value": f"{user.username}@example.com"},
+                    {"Name": "email_verified", "Value": "true"},
+                ],
+                MessageAction="SUPPRESS",
+            )
+            cognito.admin_set_user_password(
+                UserPoolId=user_pool_id, Username=user.username, Password=user.password, Permanent=True
+            )
+
+
+class _Clients:
+    """boto3 clients of the local services, which read nothing of the developer's own configuration.
+
+    Made in a thread, and boto3 imported there: both are slow, and the server is starting meanwhile.
+    """
+
+    def __init__(self, endpoint_url: str) -> None:
+        import boto3  # noqa: PLC0415
+        import botocore.session  # noqa: PLC0415
+        from botocore.config import Config  # noqa: PLC0415
+
+        nothing = {"profile": None, "config_file": os.devnull, "credentials_file": os.devnull}
+        session = boto3.Session(
+            botocore_session=botocore.session.Session(
+                {name: (None, None, value, None) for name, value in nothing.items()}
+            ),
+            aws_access_key_id="local",
+            aws_secret_access_key="local",  # noqa: S106
+            region_name=REGION,
+        )
+        config = Config(
+            proxies={},
+            read_timeout=_SECONDS_TO_ANSWER,
+            retries={"total_max_attempts": 1},
+        )
+        self.secretsmanager = session.client("secretsmanager", endpoint_url=endpoint_url, config=config)
+        self.dynamodb = session.client("dynamodb", endpoint_url=endpoint_url, config=config)
+        self.cognito_idp = session.client("cognito-idp", endpoint_url=endpoint_url, config=config)

@@ -1,0 +1,139 @@
+"""What the terminal shows of a stack: its parts as they come up, the round trip, then what happens in it."""
+
+import shlex
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+from local.facts import StackFacts
+from local.function_log import read_entry
+from local.lambda_host.host import AnsweredRequest
+from local.round_trip import Hop
+from local.stack import Delivery, StackObserver
+
+_WIDTH_OF_FILES = 120
+_LEVEL_STYLES = {"DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
+_LINES_OF_LOG = 20
+
+
+class Display(StackObserver):
+    """Shows on a terminal, or writes to a file or pipe what can be read there."""
+
+    def __init__(self) -> None:
+        """Show on standard output."""
+        self._console = Console(highlight=False)
+        if not self._console.is_terminal:
+            self._console = Console(highlight=False, width=_WIDTH_OF_FILES)
+
+    def working_on(self, what: str) -> Status:
+        """Return a context manager: shows that something is under way, where the terminal can."""
+        return self._console.status(what)
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def fail(self, message: str) -> None:
+        """Show what went wrong."""
+        self._console.print(Text.assemble(("✗ ", "bold red"), message), soft_wrap=True)
+
+    def hops(self, hops: Sequence[Hop]) -> None:
+        """Show the way of a comment as a table."""
+        table = Table(title="One comment through the whole loop", title_justify="left", title_style="bold")
+        table.add_column("Hop", style="bold")
+        table.add_column("What happened")
+        table.add_column("ms", justify="right")
+        for hop in hops:
+            table.add_row(hop.name, Text(hop.what_happened), f"{hop.milliseconds:.0f}")
+        table.add_section()
+        table.add_row("", "", f"{sum(hop.milliseconds for hop in hops):.0f}")
+        self._console.print(table)
+
+    def ready(self, facts: StackFacts, state_directory: Path) -> None:
+        """Show where everything is, and what to try."""
+        where = Table.grid(padding=(0, 2))
+        where.add_column(style="bold")
+        where.add_column()
+        for name, value in (
+            ("Token API", facts.token_url),
+            ("Webhook", facts.webhook_url),
+            ("Lambda", facts.lambda_url),
+            ("AWS services", facts.aws_endpoint_url),
+            ("Momento", f"{facts.momento.host}:{facts.momento.port} (browsers: {facts.momento.web_url})"),
+            ("Users", ", ".join(f"{user.username} / {user.password}" for user in facts.users)),
+            ("All of it", str(state_directory / "stack.json")),
+        ):
+            where.add_row(name, Text(value))
+        self._console.print(Panel(where, title="Running", title_align="left", expand=False))
+        self.say("Try, in another terminal:\n")
+        for what, command in _commands_to_try(facts, state_directory):
+            self._console.print(f"# {what}", style="dim")
+            self.say(f"{command}\n")
+
+    def log_tail(self, file: Path) -> None:
+        """Show the end of a function's log."""
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        self.say(f"The end of {file}:" if lines else f"{file} is empty.")
+        for line in lines[-_LINES_OF_LOG:]:
+            self.function_logged(file.stem, line)
+
+    # What the stack tells
+
+    def part_started(self, name: str, where: str, seconds: float) -> None:
+        self._console.print(
+            Text.assemble(
+                ("✓ ", "green"), (f"{name:<13}", "bold"), f"{where:<28}", (f"{seconds:.1f} s", "dim")
+            )
+        )
+
+    def port_taken(self, name: str, preferred: int, port: int) -> None:
+        self._console.print(f"  {name}: port {preferred} is taken, so it is at {port}", style="yellow")
+
+    def function_logged(self, function: str, line: str) -> None:
+        if entry := read_entry(line):
+            self._event(function, f"{entry.level:<8}{entry.text}", _LEVEL_STYLES.get(entry.level, ""))
+
+    def request_answered(self, request: AnsweredRequest) -> None:
+        text = f"{request.method} {request.path} → {request.status} ({request.milliseconds:.0f} ms)"
+        self._event(request.server, text, "red" if request.status >= 500 else "cyan")
+
+    def webhook_delivered(self, delivery: Delivery) -> None:
+        if delivery.lost:
+            self._event("Momento", f"message lost for the webhook: {delivery.outcome}", "red")
+
+    def _event(self, source: str, text: str, style: str) -> None:
+        time = datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]
+        line = Text.assemble((f"{time} ", "dim"), (f"{source:<20}", "bold"), (text, style))
+        self._console.print(line, soft_wrap=True)
+
+
+def _commands_to_try(facts: StackFacts, state_directory: Path) -> list[tuple[str, str]]:
+    """Return commands for another terminal, each with what it does."""
+    user = facts.users[0]
+    sign_in = (
+        f"JWT=$(curl -s {facts.aws_endpoint_url} -H 'Content-Type: application/x-amz-json-1.1' "
+        "-H 'X-Amz-Target: AWSCognitoIdentityProviderService.InitiateAuth' "
+        f'-d \'{{"AuthFlow":"USER_PASSWORD_AUTH","ClientId":"{facts.user_pool_client_id}",'
+        f'"AuthParameters":{{"USERNAME":"{user.username}","PASSWORD":"{user.password}"}}}}\' '
+        '| sed \'s/.*"IdToken": *"\\([^"]*\\).*/\\1/\')'
+    )
+    event = shlex.quote('{"userId":"jordan","courseId":123,"comment":"Hello from a service"}')
+    return [
+        (
+            "Sign in, and fetch a Momento token",
+            f'{sign_in}\ncurl -X POST {facts.token_url} -H "Authorization: Bearer $JWT"',
+        ),
+        (
+            "Publish as a user, from a service",
+            "AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1 \\\n"
+            f"aws lambda invoke --endpoint-url {facts.lambda_url} --function-name PublisherFunction \\\n"
+            f"  --cli-binary-format raw-in-base64-out --payload {event} /dev/stdout",
+        ),
+        ("Watch what the webhook logs", f"tail -f {state_directory / 'logs' / 'WebhookFunction.log'}"),
+    ]

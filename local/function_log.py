@@ -1,0 +1,48 @@
+"""Function log lines as a person reads them."""
+
+import json
+from dataclasses import dataclass
+
+_PLATFORM_LINES = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
+# What Powertools' Logger puts into every line.
+_POWERTOOLS_KEYS = {
+    "cold_start",
+    "correlation_id",
+    "function_arn",
+    "function_memory_size",
+    "function_name",
+    "function_request_id",
+    "level",
+    "location",
+    "message",
+    "service",
+    "stack_trace",
+    "timestamp",
+    "xray_trace_id",
+}
+
+
+@dataclass(frozen=True)
+class LogEntry:
+    """A line's severity (a logging level's name) and its text."""
+
+    level: str
+    text: str
+
+
+def read_entry(line: str) -> LogEntry | None:
+    """Return what a line of a function's log says; None for metrics and Lambda's own lines."""
+    if line.startswith(_PLATFORM_LINES) or not line.strip():
+        return None
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        # The runtime client writes a traceback as one line, separated by carriage returns.
+        level = "ERROR" if line.startswith("[ERROR]") or " Task timed out after " in line else "INFO"
+        return LogEntry(level, line.replace("\r", "\n"))
+    if "_aws" in fields:  # CloudWatch's embedded metric format
+        return None
+    extra = [f"{key}={value}" for key, value in fields.items() if key not in _POWERTOOLS_KEYS]
+    return LogEntry(str(fields.get("level", "INFO")), "  ".join([str(fields.get("message", "")), *extra]))

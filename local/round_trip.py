@@ -1,0 +1,165 @@
+"""One comment through every part of the running system, sent as a browser would, and back."""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+from momento import CacheClientAsync, CredentialProvider, TopicClientAsync
+from momento.config import Configurations, TopicConfigurations
+from momento.responses import CacheListFetch, TopicPublish
+
+from local.facts import StackFacts
+from local.stack import LocalStack
+
+COURSE_ID = "123"
+_SECONDS_FOR_DELIVERY = 10
+
+
+class RoundTripError(Exception):
+    """The comment did not come back as it should. `function` is the one whose log tells more, if any."""
+
+    def __init__(self, message: str, function: str | None = None) -> None:
+        super().__init__(message)
+        self.function = function
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One step of the comment's way, and how long it took."""
+
+    name: str
+    what_happened: str
+    milliseconds: float
+
+
+async def round_trip(stack: LocalStack, on_hop: Callable[[Hop], None]) -> None:
+    """Sign in, fetch a token, publish a comment with it, and read it back after the webhook has stored it.
+
+    `on_hop` is told of each step. Raises RoundTripError where one fails, or the identity is not the user's.
+    """
+    facts = stack.facts
+    username = facts.users[0].username
+    comment = f"Hello from {username} ({secrets.token_hex(3)})"
+
+    with _hop(on_hop, "Sign in") as happened:
+        jwt = await _sign_in(facts)
+        happened(f"{username} signed in at the user pool and has a JWT")
+
+    with _hop(on_hop, "Token") as happened:
+        token = await _fetch_token(facts, jwt)
+        minutes = round((token["expiresAt"] - time.time()) / 60)
+        happened(f"the token API gave a Momento token that says {token['tokenId']}, for {minutes} minutes")
+
+    credentials = replace(
+        CredentialProvider.from_disposable_token(token["authToken"]),
+        control_endpoint=facts.momento.host,
+        cache_endpoint=facts.momento.host,
+        token_endpoint=facts.momento.host,
+        port=facts.momento.port,
+    )
+    delivery = stack.next_delivery()
+    with _hop(on_hop, "Publish") as happened:
+        await _publish(facts, credentials, json.dumps({"courseId": COURSE_ID, "comment": comment}))
+        happened(f"published on {facts.cache}/{facts.topic} with that token")
+
+    with _hop(on_hop, "Webhook") as happened:
+        try:
+            async with asyncio.timeout(_SECONDS_FOR_DELIVERY):
+                delivered = await delivery
+        except TimeoutError:
+            raise RoundTripError("Momento has not called the webhook.", "WebhookFunction") from None
+        if delivered.lost:
+            raise RoundTripError(
+                f"The webhook did not take the message: {delivered.outcome}.", "WebhookFunction"
+            )
+        happened(f"Momento called the function URL, signed; it answered {delivered.outcome}")
+
+    with _hop(on_hop, "Cache") as happened:
+        entries = await _read_comments(facts, credentials)
+        stored = next((entry for entry in entries if entry.get("comment") == comment), None)
+        if stored is None:
+            raise RoundTripError(f"The comment is not in the list {COURSE_ID!r}.", "WebhookFunction")
+        if stored.get("userID") != username:
+            raise RoundTripError(
+                f"The comment was stored as {stored.get('userID')!r}'s, and {username!r} has published it.",
+                "WebhookFunction",
+            )
+        happened(f"read back: {stored['userID']} wrote “{stored['comment']}”")
+
+
+@contextmanager
+def _hop(on_hop: Callable[[Hop], None], name: str) -> Iterator[Callable[[str], None]]:
+    what_happened = ""
+
+    def happened(text: str) -> None:
+        nonlocal what_happened
+        what_happened = text
+
+    began = time.monotonic()
+    yield happened
+    on_hop(Hop(name, what_happened, (time.monotonic() - began) * 1000))
+
+
+async def _sign_in(facts: StackFacts) -> str:
+    """Return the id token of the first sample user: the one of Cognito's tokens that says who they are."""
+    user = facts.users[0]
+    headers = {
+        "Content-Type": "application/x-amz-json-1.1",
+        "X-Amz-Target": "AWSCognitoIdentityProviderService.InitiateAuth",
+    }
+    request = {
+        "AuthFlow": "USER_PASSWORD_AUTH",
+        "ClientId": facts.user_pool_client_id,
+        "AuthParameters": {"USERNAME": user.username, "PASSWORD": user.password},
+    }
+    answer = await _post(facts.aws_endpoint_url, headers, request, None)
+    id_token: str = answer["AuthenticationResult"]["IdToken"]
+    return id_token
+
+
+async def _fetch_token(facts: StackFacts, jwt: str) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {jwt}", "Content-Type": "application/json"}
+    return await _post(facts.token_url, headers, {"courseIds": [COURSE_ID]}, "TokenVendorFunction")
+
+
+async def _post(url: str, headers: dict[str, str], body: Any, function: str | None) -> dict[str, Any]:
+    """Return the JSON answer to a POST; `function` answers it, if one does."""
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.post(url, headers=headers, data=json.dumps(body)) as response:
+                text = await response.text()
+        except aiohttp.ClientError as error:
+            raise RoundTripError(f"{url} does not answer: {error}", function) from error
+    if response.status != 200:
+        raise RoundTripError(f"{url} answered {response.status}: {text}", function)
+    answer: dict[str, Any] = json.loads(text)
+    return answer
+
+
+async def _publish(facts: StackFacts, credentials: CredentialProvider, text: str) -> None:
+    async with TopicClientAsync(TopicConfigurations.Default.latest(), credentials) as topics:
+        published = await topics.publish(facts.cache, facts.topic, text)
+    if isinstance(published, TopicPublish.Error):
+        raise RoundTripError(f"Publishing failed: {published.error_code.name}: {published.message}")
+
+
+async def _read_comments(facts: StackFacts, credentials: CredentialProvider) -> list[dict[str, Any]]:
+    async with await CacheClientAsync.create(
+        Configurations.Laptop.latest(), credentials, timedelta(minutes=1)
+    ) as cache:
+        fetched = await cache.list_fetch(facts.cache, COURSE_ID)
+    match fetched:
+        case CacheListFetch.Hit():
+            return [json.loads(entry) for entry in fetched.value_list_string]
+        case CacheListFetch.Error():
+            message = f"Reading the list failed: {fetched.error_code.name}: {fetched.message}"
+            raise RoundTripError(message)
+        case _:
+            return []

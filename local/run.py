@@ -1,0 +1,71 @@
+"""What `make run` and `make demo` do: start the stack, show one comment's way through it, serve."""
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from local.aws.services import AwsServicesError
+from local.display import Display
+from local.momento.server import PortTakenError
+from local.round_trip import Hop, RoundTripError, round_trip
+from local.stack import LocalStack
+from local.state_directory import StackRunningError
+from local.template import TemplateError
+
+
+async def run(state_directory: Path, *, demo: bool) -> int:
+    """Run until a signal comes, or with `demo` until the round trip is done; return the exit code.
+
+    Interrupting a stack that serves is how it ends well; interrupting anything before is not.
+    """
+    display = Display()
+    serving = asyncio.Event()
+    work = asyncio.create_task(_work(state_directory, display, serving, demo=demo))
+    interrupted_by: list[int] = []
+
+    def interrupt(number: int) -> None:
+        if not interrupted_by:  # A second signal must not break off the cleaning up after the first.
+            interrupted_by.append(number)
+            work.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, interrupt, number)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        display.say("Stopped.")
+        return 0 if serving.is_set() else 128 + interrupted_by[0]
+    except (StackRunningError, TemplateError, AwsServicesError, PortTakenError) as error:
+        display.fail(str(error))
+        return 1
+
+
+async def _work(state_directory: Path, display: Display, serving: asyncio.Event, *, demo: bool) -> int:
+    async with AsyncExitStack() as resources:
+        with display.working_on("Starting"):
+            stack = await resources.enter_async_context(LocalStack(state_directory, display))
+        with display.working_on("Sending a comment"):
+            came_back = await _show_round_trip(stack, display)
+        if demo:
+            return 0 if came_back else 1
+        display.ready(stack.facts, state_directory)
+        serving.set()
+        await stack.ended()
+        serving.clear()
+        display.fail(f"The AWS services have ended by themselves. Their log is {stack.logs / 'aws.log'}.")
+        return 1
+
+
+async def _show_round_trip(stack: LocalStack, display: Display) -> bool:
+    hops: list[Hop] = []
+    try:
+        await round_trip(stack, hops.append)
+    except RoundTripError as error:
+        display.hops(hops)
+        display.fail(f"The comment did not come back. {error}")
+        if error.function:
+            display.log_tail(stack.logs / f"{error.function}.log")
+        return False
+    display.hops(hops)
+    return True

@@ -1,0 +1,240 @@
+"""The whole system on one machine: AWS services, Momento, the functions, and the webhook that joins them."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from local.aws.services import AwsServices, User
+from local.facts import MomentoFacts, StackFacts
+from local.lambda_host.host import AnsweredRequest, LambdaHost, Ports
+from local.momento.server import MomentoServer, MomentoServerConfig
+from local.momento.webhooks import WebhookSubscription
+from local.ports import HOST, free_ports
+from local.state_directory import StateDirectory
+from local.template import Template, TemplateError
+
+ROOT = Path(__file__).parents[1]
+
+USERS = (User("taylor", "Taylor-local-1"), User("jordan", "Jordan-local-1"))
+
+_AWS_PORT = 4566
+_MOMENTO_PORTS = (8080, 8081, 9090)
+_LAMBDA_PORTS = Ports(http_api=3000, invoke_api=3001, function_url=3002)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of one message on its way to the webhook: `outcome` is a status, or why it was lost."""
+
+    url: str
+    outcome: str
+    milliseconds: int
+
+    @property
+    def lost(self) -> bool:
+        """Whether the webhook has not taken the message."""
+        return not self.outcome.startswith("2")
+
+
+class StackObserver:
+    """Is told what happens in a stack; does nothing with it."""
+
+    def part_started(self, name: str, where: str, seconds: float) -> None:
+        """A part of the stack is up."""
+
+    def port_taken(self, name: str, preferred: int, port: int) -> None:
+        """A part is at another port than usual."""
+
+    def function_logged(self, function: str, line: str) -> None:
+        """A function has logged a line."""
+
+    def request_answered(self, request: AnsweredRequest) -> None:
+        """The HTTP API, the function URL or Invoke has answered a request."""
+
+    def webhook_delivered(self, delivery: Delivery) -> None:
+        """Momento has called the webhook, or tried to."""
+
+
+class LocalStack:
+    """An async context manager: inside, everything runs, and `facts` says where.
+
+    Several may run at once, each with a state directory of its own; the usual ports go to the first.
+    """
+
+    def __init__(self, state_directory: Path, observer: StackObserver | None = None) -> None:
+        """Keep logs and `stack.json` in `state_directory`."""
+        self._state = StateDirectory(state_directory)
+        self._observer = observer or StackObserver()
+        self._deliveries = _Deliveries(self._observer)
+        self._resources = contextlib.AsyncExitStack()
+        self._aws: AwsServices
+        self.facts: StackFacts
+
+    async def __aenter__(self) -> Self:
+        """Start everything.
+
+        Raises StackRunningError, TemplateError, AwsServicesError, or OSError where a process or a port is
+        refused; nothing stays running then.
+        """
+        async with contextlib.AsyncExitStack() as resources:
+            state = resources.enter_context(self._state)
+            resources.enter_context(self._deliveries)
+            began = time.monotonic()
+            # The AWS services take longest, in a process of their own: the others start meanwhile.
+            self._aws = await resources.enter_async_context(AwsServices(_AWS_PORT, self.logs / "aws.log"))
+            momento = await self._start_momento(resources)
+            template = await self._create_resources(momento)
+            self._report("AWS services", self._aws.endpoint_url, _AWS_PORT, began)
+            host = await self._start_functions(resources, template, momento)
+            self.facts = await self._join(template, momento, host)
+            state.publish(self.facts)
+            self._resources = resources.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop everything."""
+        await self._resources.aclose()
+
+    @property
+    def logs(self) -> Path:
+        """The folder of the logs: `<function>.log` each, and `aws.log`."""
+        return self._state.logs
+
+    def next_delivery(self) -> asyncio.Future[Delivery]:
+        """Return a future of the webhook's next delivery, from now on."""
+        return self._deliveries.next()
+
+    async def ended(self) -> None:
+        """Wait until a part of the stack has ended by itself, which none does unless something is wrong."""
+        await self._aws.ended()
+
+    async def _start_momento(self, resources: contextlib.AsyncExitStack) -> MomentoServer:
+        began = time.monotonic()
+        port, web_port, admin_port = free_ports(*_MOMENTO_PORTS)
+        momento = await resources.enter_async_context(
+            MomentoServer(MomentoServerConfig(HOST, port, web_port, admin_port))
+        )
+        self._report("Momento", f"{HOST}:{momento.port}", _MOMENTO_PORTS[0], began)
+        return momento
+
+    async def _create_resources(self, momento: MomentoServer) -> Template:
+        template = Template.load(
+            ROOT / "template.yaml",
+            {
+                "MomentoApiKey": momento.api_key,
+                "MomentoEndpoint": HOST,
+                "TokenIdClaim": "cognito:username",
+                "AllowedOrigins": "*",
+            },
+        )
+        template = await self._aws.create_resources(template)
+        await self._aws.create_users(_only(template, "AWS::Cognito::UserPool"), USERS)
+        return template
+
+    async def _start_functions(
+        self, resources: contextlib.AsyncExitStack, template: Template, momento: MomentoServer
+    ) -> LambdaHost:
+        began = time.monotonic()
+        user_pool = _only(template, "AWS::Cognito::UserPool")
+        issuer = template.resolve(
+            {"Fn::Sub": f"https://cognito-idp.${{AWS::Region}}.${{AWS::URLSuffix}}/{user_pool}"}
+        )
+        host = await resources.enter_async_context(
+            LambdaHost(
+                template,
+                ROOT,
+                environment={
+                    "AWS_ENDPOINT_URL": self._aws.endpoint_url,
+                    "MOMENTO_LOCAL": f"{HOST}:{momento.port}",
+                },
+                jwks_urls={issuer: f"{self._aws.endpoint_url}/{user_pool}/.well-known/jwks.json"},
+                log_folder=self.logs,
+                ports=_LAMBDA_PORTS,
+                on_log_line=self._observer.function_logged,
+                on_request=self._observer.request_answered,
+            )
+        )
+        self._report("Token API", host.http_api_url, _LAMBDA_PORTS.http_api, began)
+        self._report("Lambda", host.invoke_url, _LAMBDA_PORTS.invoke_api, began)
+        self._report("Webhook", host.function_url, _LAMBDA_PORTS.function_url, began)
+        return host
+
+    async def _join(self, template: Template, momento: MomentoServer, host: LambdaHost) -> StackFacts:
+        """Attach the webhook to the topic, and return the facts about the stack."""
+        cache = template.resolve({"Ref": "CacheName"})
+        topic = template.resolve({"Ref": "TopicName"})
+        signing_secret = await self._aws.secret(template.resolve({"Ref": "SigningSecret"}))
+        webhook_url = f"{host.function_url}/"
+        self._deliveries.url = webhook_url
+        momento.add_webhook(WebhookSubscription(cache, topic, webhook_url, signing_secret))
+        return StackFacts(
+            momento=MomentoFacts(HOST, momento.port, momento.web_url, momento.admin_url, momento.api_key),
+            token_url=f"{host.http_api_url}/token",
+            webhook_url=webhook_url,
+            lambda_url=host.invoke_url,
+            aws_endpoint_url=self._aws.endpoint_url,
+            web_url=None,
+            cache=cache,
+            topic=topic,
+            user_pool_id=_only(template, "AWS::Cognito::UserPool"),
+            user_pool_client_id=_only(template, "AWS::Cognito::UserPoolClient"),
+            users=USERS,
+            signing_secret=signing_secret,
+        )
+
+    def _report(self, name: str, where: str, preferred_port: int, began: float) -> None:
+        self._observer.part_started(name, where, time.monotonic() - began)
+        port = int(where.rpartition(":")[2])
+        if port != preferred_port:
+            self._observer.port_taken(name, preferred_port, port)
+
+
+class _Deliveries(logging.Handler):
+    """Listens to the local Momento's log of deliveries."""
+
+    def __init__(self, observer: StackObserver) -> None:
+        super().__init__()
+        self.url = ""
+        self._observer = observer
+        self._waiting: list[asyncio.Future[Delivery]] = []
+        self._logger = logging.getLogger(WebhookSubscription.__module__)
+
+    def __enter__(self) -> Self:
+        self._logger.addHandler(self)
+        self._logger.setLevel(logging.INFO)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._logger.removeHandler(self)
+
+    def next(self) -> asyncio.Future[Delivery]:
+        future: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        return future
+
+    def emit(self, record: logging.LogRecord) -> None:
+        fields = vars(record)
+        if fields["url"] != self.url:  # Another stack's, in the same process.
+            return
+        delivery = Delivery(fields["url"], fields["outcome"], fields["milliseconds"])
+        self._observer.webhook_delivered(delivery)
+        for future in self._waiting:
+            if not future.done():
+                future.set_result(delivery)
+        self._waiting.clear()
+
+
+def _only(template: Template, resource_type: str) -> str:
+    """Return what `Ref` gives of the one resource of a type."""
+    try:
+        [name] = template.resources(resource_type)
+    except ValueError:
+        raise TemplateError(f"The local stack needs exactly one {resource_type} in the template.") from None
+    return template.attributes[name]

@@ -1,0 +1,72 @@
+"""The folder of a stack: its lock, its logs, and `stack.json` while the stack is ready."""
+
+import fcntl
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from local.facts import StackFacts
+
+
+class StackRunningError(Exception):
+    """Another stack uses the folder. The message says which, where, and what to do."""
+
+
+class StateDirectory:
+    """The folder, held by one stack at a time: the lock ends with its process, however that ends."""
+
+    def __init__(self, path: Path) -> None:
+        """Use the folder at `path`."""
+        self._path = path
+        self.logs = path / "logs"
+        self._facts_file = path / "stack.json"
+        self._lock: TextIO
+
+    def __enter__(self) -> Self:
+        """Take the folder, and remove what a stack that was killed has left; raises StackRunningError."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self._lock = (self._path / "lock").open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.seek(0)
+            process = self._lock.read().strip()
+            self._lock.close()
+            raise StackRunningError(self._running(process)) from None
+        self._lock.truncate(0)
+        self._lock.write(f"{os.getpid()}\n")
+        self._lock.flush()
+        self._facts_file.unlink(missing_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Remove `stack.json` and give the folder free."""
+        self._facts_file.unlink(missing_ok=True)
+        self._lock.close()
+
+    def publish(self, facts: StackFacts) -> None:
+        """Write `stack.json`, whole or not at all, for its owner's eyes only: it holds keys."""
+        written = self._path / "stack.json.new"
+        written.unlink(missing_ok=True)
+        with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(facts.to_json())
+        written.replace(self._facts_file)
+
+    def _running(self, process: str) -> str:
+        where = "It is still starting."
+        with suppress(OSError, ValueError, KeyError):
+            facts = json.loads(self._facts_file.read_text(encoding="utf-8"))
+            where = (
+                f"Token API {facts['token_url']}, webhook {facts['webhook_url']}, "
+                f"Momento {facts['momento']['host']}:{facts['momento']['port']}; "
+                f"everything else is in {self._facts_file}."
+            )
+        return (
+            f"A local stack is running already (process {process}). {where}\n"
+            "Use it, stop it with Ctrl-C, or start this one with --state-dir and another folder."
+        )
