@@ -9,7 +9,7 @@ MAX_AGE_SECONDS = 300
 
 # The webhook's caller waits 5 s in all: better to fail in time to say so.
 _IN_TIME = Config(connect_timeout=1, read_timeout=1.5, retries={"mode": "standard", "total_max_attempts": 2})
-_secrets = SecretsProvider(config=_IN_TIME)
+_secrets = SecretsProvider(boto_config=_IN_TIME)
 
 
 def read_secret(name: str) -> str:

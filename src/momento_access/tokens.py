@@ -28,29 +28,24 @@ if TYPE_CHECKING:
 TOKEN_ID_MAX_LENGTH = 64
 """Characters of a `token_id` that Momento accepts."""
 
-_MINT_TIMEOUT_SECONDS = 3
+_MINT_TIMEOUT_SECONDS = 2
 
-# A connection that was cut while Lambda kept the function frozen shows only when it is used.
+_RETRY_BROKEN_CONNECTIONS = {
+    "name": [{"service": "token.Token"}],
+    "retryPolicy": {
+        "maxAttempts": 3,
+        "initialBackoff": "0.05s",
+        "maxBackoff": "0.5s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    },
+}
+
 _CHANNEL_OPTIONS = (
-    (
-        "grpc.service_config",
-        json.dumps(
-            {
-                "methodConfig": [
-                    {
-                        "name": [{"service": "token.Token"}],
-                        "retryPolicy": {
-                            "maxAttempts": 3,
-                            "initialBackoff": "0.05s",
-                            "maxBackoff": "0.5s",
-                            "backoffMultiplier": 2,
-                            "retryableStatusCodes": ["UNAVAILABLE"],
-                        },
-                    }
-                ]
-            }
-        ),
-    ),
+    # By default, gRPC waits up to two minutes before it connects again.
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    # A connection that was cut while Lambda kept the function frozen shows only when it is used.
+    ("grpc.service_config", json.dumps({"methodConfig": [_RETRY_BROKEN_CONNECTIONS]})),
 )
 
 
@@ -129,6 +124,7 @@ def mint_token(
         minted = stub.GenerateDisposableToken(
             request,
             timeout=_MINT_TIMEOUT_SECONDS,
+            wait_for_ready=True,
             metadata=(
                 ("authorization", credentials.auth_token),
                 ("agent", f"python:auth:{momento.__version__}"),

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 logger = Logger()
 metrics = Metrics()
-publisher = Publisher(Settings.from_environ(os.environ))
+settings = Settings.from_environ(os.environ)
+publisher = Publisher(settings)
 
 _SECONDS_TO_ANSWER = 1.0
 
@@ -31,7 +32,11 @@ def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
 
     Raises `InvalidInputError` where the event is not of the publisher's form.
     """
-    messages = parse_event(event)
+    try:
+        messages = parse_event(event)
+    except InvalidInputError:
+        metrics.add_metric("EventsRefused", MetricUnit.Count, 1)
+        raise
     deadline = _last_attempt_at(context)
     failed: list[dict[str, Any]] = []
     for index, message in enumerate(messages):

@@ -104,11 +104,12 @@ class Publisher:
             return
         code = response.error_code
         refused_for_now = code in _REFUSED_FOR_NOW
+        if code is MomentoErrorCode.SERVER_UNAVAILABLE:
+            self._sessions.reconnect(session)
         if code is MomentoErrorCode.AUTHENTICATION_ERROR:
             self._sessions.close(user_id)
-            refused_for_now = (
-                kept_session is not None
-            )  # A token that was good is no longer: a new one may be.
+            # Where a token that was good is no longer, a new one may be.
+            refused_for_now = kept_session is not None
         raise PublishError(
             f"Momento answered {code.name}",
             retryable=refused_for_now or code in _UNKNOWN,

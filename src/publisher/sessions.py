@@ -14,6 +14,7 @@ from momento_access.credentials import api_key_credentials, token_credentials
 from momento_access.tokens import may_use_topic, mint_token
 
 if TYPE_CHECKING:
+    from momento import CredentialProvider
     from momento.config import TopicConfiguration
 
     from publisher.settings import Settings
@@ -22,11 +23,12 @@ _MAX_SESSIONS = 100
 _UNUSED_SHARE_OF_LIFETIME = 0.1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Session:
     """A client that publishes as one user."""
 
     client: TopicClient
+    credentials: CredentialProvider
     ends_at: float
     """Epoch seconds, somewhat before its token expires."""
 
@@ -51,13 +53,20 @@ class Sessions:
         lifetime = self._settings.token_lifetime_seconds
         may_publish = may_use_topic(momento.cache_name, momento.topic_name, permissions.TopicWriteOnly)
         token = mint_token(api_key_credentials(momento), user_id, [may_publish], lifetime)
+        credentials = token_credentials(token.auth_token, momento)
         session = Session(
-            TopicClient(self._configuration, token_credentials(token.auth_token, momento)),
+            TopicClient(self._configuration, credentials),
+            credentials,
             ends_at=token.expires_at - lifetime * _UNUSED_SHARE_OF_LIFETIME,
         )
         self._make_room()
         self._by_user[user_id] = session
         return session
+
+    def reconnect(self, session: Session) -> None:
+        """Makes the session connect anew: a client waits up to two minutes before it does so by itself."""
+        session.client.close()
+        session.client = TopicClient(self._configuration, session.credentials)
 
     def close(self, user_id: str) -> None:
         """Ends the user's session."""

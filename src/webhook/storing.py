@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.utilities.idempotency import (
@@ -13,6 +14,7 @@ from aws_lambda_powertools.utilities.idempotency import (
 from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAlreadyInProgressError
 from botocore.config import Config
 from momento import CacheClient, Configurations, CredentialProvider
+from momento.errors import MomentoErrorCode
 from momento.responses.mixins import ErrorResponseMixin
 
 from momento_access.credentials import api_key_credentials
@@ -42,6 +44,7 @@ class MessageStore:
         self._settings = settings
         self._credentials: CredentialProvider | None = None
         self._cache: CacheClient | None = None
+        self._connection = ExitStack()
         self._idempotency = IdempotencyConfig(
             event_key_jmespath="[cache, topic, id]",
             raise_on_no_idempotency_key=True,
@@ -67,8 +70,8 @@ class MessageStore:
         """Makes the message's write unless it was made before: returns `STORED` or `DUPLICATE`.
 
         While another copy of the message is being written, waits to see whether that succeeds. Raises
-        `WriteError`, Powertools' idempotency errors and `GetParameterError` where the message is not stored
-        for sure; no record of it is left, so that the next copy is written.
+        `WriteError`, Powertools' idempotency errors and `GetParameterError` where nobody knows that the
+        message is stored; the next copy of it is then written.
         """
         self._idempotency.register_lambda_context(context)
         while True:
@@ -84,14 +87,22 @@ class MessageStore:
     def _write(self, message: Message, write: Write) -> dict[str, str]:  # noqa: ARG002 - the key is in it
         response = write(self._connected_cache())
         if isinstance(response, ErrorResponseMixin):
+            if response.error_code is MomentoErrorCode.SERVER_UNAVAILABLE:
+                self._disconnect()
             raise WriteError(f"Momento answered {response.error_code.name}")
         return STORED
+
+    def _disconnect(self) -> None:
+        """Makes the next write connect anew: a client waits up to two minutes before it does so by itself."""
+        self._connection.close()
+        self._cache = None
 
     def _connected_cache(self) -> CacheClient:
         credentials = api_key_credentials(self._settings.momento)
         if self._cache is None or credentials != self._credentials:
-            self._cache = CacheClient(
-                Configurations.Lambda.latest(), credentials, default_ttl=self._settings.comment_ttl
+            self._disconnect()
+            self._cache = self._connection.enter_context(
+                CacheClient(Configurations.Lambda.latest(), credentials, self._settings.comment_ttl)
             )
             self._credentials = credentials
         return self._cache

@@ -1,0 +1,206 @@
+"""What the publisher publishes, as whom, and what it reports when it cannot."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from .conftest import Function, Momento, sample_event, sample_paths
+
+
+@pytest.fixture(scope="module")
+def publisher(load: Callable[..., Function]) -> Function:
+    return load("publisher")
+
+
+@pytest.fixture
+def user() -> str:
+    return f"user-{uuid.uuid4()}"
+
+
+def message(user: Any, comment: Any = "well said", course_id: Any = 123) -> dict[str, Any]:
+    return {"userId": user, "courseId": course_id, "comment": comment}
+
+
+PUBLISHED = {"published": 1, "failed": []}
+
+
+def test_publishes_as_the_user(publisher: Function, momento: Momento, user: str) -> None:
+    with momento.subscribe() as subscription:
+        assert publisher(message(user, "Schön! 🎉", "c-1")) == PUBLISHED
+        publisher_id, text = subscription.next()
+    assert publisher_id == user
+    assert json.loads(text) == {"courseId": "c-1", "comment": "Schön! 🎉"}
+
+
+def test_publishes_each_message_of_a_batch_as_its_user_in_order(
+    publisher: Function, momento: Momento
+) -> None:
+    users = [f"user-{uuid.uuid4()}" for _ in range(3)]
+    batch = [message(users[n % 3], str(n), n) for n in range(9)]
+    with momento.subscribe() as subscription:
+        assert publisher({"messages": batch}) == {"published": 9, "failed": []}
+        received = [subscription.next() for _ in batch]
+    assert [(who, json.loads(text)) for who, text in received] == [
+        (sent["userId"], {"courseId": sent["courseId"], "comment": sent["comment"]}) for sent in batch
+    ]
+
+
+@pytest.mark.parametrize("path", sample_paths("publisher"))
+def test_answers_each_sample_event_as_its_name_says(path: str, publisher: Function) -> None:
+    words = path.split("/")[1].removesuffix(".json").split("_")
+    if words[0] == "error":
+        with pytest.raises(ValueError, match=r"userId|messages"):
+            publisher(sample_event(path))
+        return
+    promised = dict(zip(words[::2], words[1::2], strict=False))
+    answer = publisher(sample_event(path))
+    assert answer["published"] == int(promised["published"])
+    assert len(answer["failed"]) == int(promised.get("failed", "0"))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        None,
+        [],
+        "text",
+        {},
+        {"messages": None},
+        {"messages": {}},
+        {"userId": "taylor"},
+        message(None),
+        message(""),
+        message(5),
+        message("x" * 65),
+        message("line\nbreak"),
+        message("taylor", None),
+        message("taylor", 5),
+        message("taylor", "x", None),
+        message("taylor", "x", True),
+        message("taylor", "x", 1.5),
+        message("taylor", "x", ""),
+        message("taylor", "x", [1]),
+        message("taylor", "x", "x" * 129),
+    ],
+)
+def test_raises_where_the_event_is_not_of_the_form(event: Any, publisher: Function) -> None:
+    with pytest.raises(ValueError, match=r"event must be|userId|courseId|comment"):
+        publisher(event)
+
+
+def test_publishes_the_good_messages_of_a_batch(publisher: Function, user: str) -> None:
+    batch = [message(user), None, message(""), message(user, 5), message(user, "x" * 4097), message(user)]
+    answer = publisher({"messages": batch})
+    assert answer["published"] == 2
+    assert [failure["index"] for failure in answer["failed"]] == [1, 2, 3, 4]
+    assert not any(failure["retryable"] for failure in answer["failed"])
+    assert all(failure["error"] for failure in answer["failed"])
+
+
+def test_an_empty_batch_is_fine(publisher: Function) -> None:
+    assert publisher({"messages": []}) == {"published": 0, "failed": []}
+
+
+def test_takes_messages_of_exactly_4_kb_as_encoded(publisher: Function, momento: Momento, user: str) -> None:
+    room = 4096 - len(json.dumps({"courseId": 123, "comment": ""}).encode())
+    with momento.subscribe() as subscription:
+        assert publisher(message(user, "é" * (room // 2) + "x" * (room % 2))) == PUBLISHED
+        assert len(subscription.next()[1].encode()) == 4096
+    refused = publisher(message(user, "é" * (room // 2 + 1)))
+    assert refused["published"] == 0
+    assert "4096" in refused["failed"][0]["error"]
+
+
+def test_refuses_comments_that_cannot_be_encoded(publisher: Function, user: str) -> None:
+    assert publisher(message(user, "half \ud83d a pair"))["failed"][0]["retryable"] is False
+
+
+def test_mints_a_token_once_for_a_user(publisher: Function, momento: Momento, user: str) -> None:
+    assert publisher(message(user)) == PUBLISHED
+    momento.admin("/fail", rpcs="generate-disposable-token", error="permission-denied")
+    assert publisher(message(user)) == PUBLISHED
+    assert publisher(message(user + "x"))["failed"][0]["retryable"] is False
+
+
+def test_goes_on_with_a_new_token_before_the_old_one_expires(
+    publisher: Function, momento: Momento, user: str
+) -> None:
+    from comment import Comment
+    from publisher.publishing import Publisher
+    from publisher.settings import Settings
+
+    settings = Settings(publisher.module.settings.momento, token_lifetime_seconds=2)
+    short_lived = Publisher(settings)
+    until = time.monotonic() + 2.5
+    published = 0
+    while time.monotonic() < until:
+        short_lived.publish(user, Comment(1, "still here"), deadline=time.monotonic() + 5)
+        published += 1
+    assert published > 3
+
+
+def test_a_token_that_is_refused_is_replaced(publisher: Function, momento: Momento, user: str) -> None:
+    assert publisher(message(user)) == PUBLISHED
+    momento.admin("/fail", rpcs="topic-publish", error="unauthenticated", count=1)
+    assert publisher(message(user)) == PUBLISHED
+
+
+@pytest.mark.parametrize("rpc", ["topic-publish", "generate-disposable-token"])
+@pytest.mark.parametrize("error", ["unavailable", "resource-exhausted"])
+def test_tries_again_where_momento_refuses_for_now(
+    rpc: str, error: str, publisher: Function, momento: Momento, user: str
+) -> None:
+    momento.admin("/fail", rpcs=rpc, error=error, count=2)
+    with momento.subscribe() as subscription:
+        assert publisher(message(user)) == PUBLISHED
+        assert subscription.next()[0] == user
+
+
+def test_waits_out_an_outage(publisher: Function, momento: Momento, user: str) -> None:
+    import threading
+
+    assert publisher(message(user)) == PUBLISHED
+    momento.admin("/block")
+    back = threading.Timer(1.5, momento.admin, ["/unblock"])
+    back.start()
+    started = time.monotonic()
+    try:
+        assert publisher({"messages": [message(user), message(user + "x")]}, timeout=8)["published"] == 2
+    finally:
+        back.join()
+    assert time.monotonic() - started < 4.5
+
+
+@pytest.mark.parametrize(
+    ("error", "retryable"),
+    [("unavailable", True), ("resource-exhausted", True), ("permission-denied", False), ("not-found", False)],
+)
+def test_reports_what_it_could_not_publish_in_time(
+    error: str, retryable: bool, publisher: Function, momento: Momento, user: str
+) -> None:
+    momento.admin("/fail", rpcs="topic-publish", error=error)
+    started = time.monotonic()
+    answer = publisher({"messages": [message(user), message(user)]}, timeout=3.5)
+    assert time.monotonic() - started < 3.5
+    assert answer["published"] == 0
+    assert [(one["index"], one["retryable"]) for one in answer["failed"]] == [(0, retryable), (1, retryable)]
+
+
+def test_does_not_publish_twice_where_the_answer_is_late(
+    publisher: Function, momento: Momento, user: str
+) -> None:
+    """Nobody knows whether such a message is out: whether to risk a second copy is for the caller to say."""
+    momento.admin("/delay", rpcs="topic-publish", ms=2500, count=1)
+    answer = publisher(message(user), timeout=30)
+    assert answer["failed"] == [{"index": 0, "error": "Momento answered TIMEOUT_ERROR", "retryable": True}]
+
+
+def test_serves_more_users_than_it_keeps_clients_for(publisher: Function) -> None:
+    batch = [message(f"user-{uuid.uuid4()}") for _ in range(110)]
+    assert publisher({"messages": batch}, timeout=60)["published"] == 110

@@ -1,0 +1,382 @@
+"""What the webhook answers, writes and leaves behind."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import itertools
+import json
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from momento.responses import CacheListPushFront
+
+from local.sign_event import sign_event
+
+from .conftest import CACHE, SIGNING_SECRET, TOPIC, Function, Momento, sample_event, sample_paths
+
+sequence_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def webhook(load: Callable[..., Function]) -> Function:
+    return load("webhook")
+
+
+@pytest.fixture
+def course() -> str:
+    return f"course-{uuid.uuid4()}"
+
+
+def body(course: str, **changes: Any) -> dict[str, Any]:
+    now = time.time_ns() // 1_000_000
+    return {
+        "cache": CACHE,
+        "topic": TOPIC,
+        "event_timestamp": now,
+        "publish_timestamp": now,
+        "topic_sequence_number": next(sequence_numbers),
+        "token_id": "taylor",
+        "text": json.dumps({"courseId": course, "comment": "well said"}),
+    } | changes
+
+
+def signature(raw: bytes, secret: str = SIGNING_SECRET) -> str:
+    return hmac.new(secret.encode(), raw, hashlib.sha3_256).hexdigest()
+
+
+def request(
+    content: dict[str, Any] | bytes, sign_with: str = SIGNING_SECRET, **headers: str
+) -> dict[str, Any]:
+    raw = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return {
+        "headers": {"momento-signature": signature(raw, sign_with), **headers},
+        "requestContext": {"requestId": "request"},
+        "body": base64.b64encode(raw).decode(),
+        "isBase64Encoded": True,
+    }
+
+
+def status(answer: dict[str, Any]) -> tuple[int, str | None]:
+    return answer["statusCode"], json.loads(answer["body"]).get("status")
+
+
+def test_stores_a_comment_under_its_publishers_identity(
+    webhook: Function, momento: Momento, course: str
+) -> None:
+    message = body(course, event_timestamp=1_700_000_000_123, topic_sequence_number=7)
+    assert status(webhook(request(message))) == (200, "stored")
+    assert momento.entries(course) == [
+        {
+            "userID": "taylor",
+            "comment": "well said",
+            "id": "1700000000123-7",
+            "publishedAt": 1_700_000_000_123,
+        }
+    ]
+
+
+def test_takes_no_identity_from_the_text(webhook: Function, momento: Momento, course: str) -> None:
+    text = json.dumps({"courseId": course, "comment": "me", "userID": "mallory", "token_id": "mallory"})
+    assert status(webhook(request(body(course, text=text)))) == (200, "stored")
+    assert [entry["userID"] for entry in momento.entries(course)] == ["taylor"]
+
+
+def test_keeps_the_newest_comments_first_and_no_more_than_asked(
+    webhook: Function, momento: Momento, course: str
+) -> None:
+    for number in range(5):
+        webhook(request(body(course, text=json.dumps({"courseId": course, "comment": str(number)}))))
+    assert [entry["comment"] for entry in momento.entries(course)] == ["4", "3", "2"]
+
+
+def test_refreshes_the_lists_time_to_live(webhook: Function, momento: Momento, course: str) -> None:
+    with momento.cache_client() as cache:
+        assert isinstance(cache.list_push_front(CACHE, course, "{}"), CacheListPushFront.Success)
+        webhook(request(body(course)))
+    assert 500 < momento.remaining_ttl_seconds(course) <= 600
+
+
+def test_numbers_and_strings_name_the_same_course(webhook: Function, momento: Momento) -> None:
+    number = time.time_ns()
+    for course_id in (number, str(number)):
+        webhook(request(body("", text=json.dumps({"courseId": course_id, "comment": "same"}))))
+    assert len(momento.entries(str(number))) == 2
+
+
+@pytest.mark.parametrize("path", sample_paths("webhook"))
+def test_answers_each_sample_event_as_its_name_says(path: str, webhook: Function) -> None:
+    promised = int(path.split("/")[1].split("_", maxsplit=1)[0])
+    event = sample_event(path)
+    if promised != 403:
+        event = sign_event(event, SIGNING_SECRET, time.time())
+    elif path.endswith("stale.json"):
+        event = sign_event(event, SIGNING_SECRET, None)
+    assert webhook(event)["statusCode"] == promised
+
+
+@pytest.mark.parametrize(
+    ("age_seconds", "promised"), [(0, 200), (57, 200), (-57, 200), (63, 403), (-63, 403), (1e9, 403)]
+)
+def test_accepts_requests_of_the_last_minute_only(
+    age_seconds: float, promised: int, webhook: Function, course: str
+) -> None:
+    made = int((time.time() - age_seconds) * 1000)
+    assert webhook(request(body(course, publish_timestamp=made)))["statusCode"] == promised
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda raw: None,
+        lambda raw: "",
+        lambda raw: "0" * 64,
+        lambda raw: signature(raw).upper(),
+        lambda raw: signature(raw)[:-1],
+        lambda raw: signature(raw) + "0",
+        lambda raw: "sha3=" + signature(raw),
+        lambda raw: signature(raw, "another-secret"),
+        lambda raw: signature(raw + b" "),
+        lambda raw: hmac.new(SIGNING_SECRET.encode(), raw, hashlib.sha256).hexdigest(),
+        lambda raw: hashlib.sha3_256(raw).hexdigest(),
+        lambda raw: "\u00e9" * 64,
+        lambda raw: "\ud800" * 64,
+    ],
+)
+def test_refuses_all_but_the_one_signature(
+    forge: Callable[[bytes], str | None], webhook: Function, momento: Momento, course: str
+) -> None:
+    raw = json.dumps(body(course)).encode()
+    event = request(raw)
+    event["headers"] = {name: value for name in ["momento-signature"] if (value := forge(raw)) is not None}
+    assert webhook(event)["statusCode"] == 403
+    assert momento.entries(course) == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"headers": None, "body": None},
+        {"headers": {}, "body": "\ud800"},
+        {"headers": {"momento-signature": "0" * 64}, "body": "no base64!", "isBase64Encoded": True},
+        {"headers": {"momento-signature": "0" * 64}, "body": {"cache": CACHE}},
+    ],
+)
+def test_refuses_requests_that_cannot_be_signed(event: dict[str, Any], webhook: Function) -> None:
+    assert webhook(event)["statusCode"] == 403
+
+
+def test_checks_the_signature_over_the_bytes_as_sent(
+    webhook: Function, momento: Momento, course: str
+) -> None:
+    raw = json.dumps(body(course), indent=3).replace("taylor", "\\u0074aylor").encode()
+    assert status(webhook(request(raw))) == (200, "stored")
+    as_text = {**request(raw), "body": raw.decode(), "isBase64Encoded": False}
+    assert status(webhook(as_text)) == (200, "duplicate")
+
+
+NOT_OF_THE_FORM = [
+    b"",
+    b"no json",
+    b"\xff\xfe",
+    b"[]",
+    b"null",
+    b'"text"',
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+    b'{"publish_timestamp": NaN}',
+    b'{"publish_timestamp": ' + b"9" * 5000 + b"}",
+    b"{" + b" " * 1_000_000,
+]
+
+
+@pytest.mark.parametrize("raw", NOT_OF_THE_FORM, ids=lambda raw: repr(raw[:12]))
+def test_says_that_signed_rubbish_is_a_bad_request(raw: bytes, webhook: Function) -> None:
+    assert webhook(request(raw))["statusCode"] == 400
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "cache",
+        "topic",
+        "event_timestamp",
+        "publish_timestamp",
+        "topic_sequence_number",
+        "token_id",
+        "text",
+        "topic_sequence_page",
+    ],
+)
+@pytest.mark.parametrize("value", [None, [], {}, True, -1, 1.5, 2**64])
+def test_says_which_field_is_wrong(field: str, value: Any, webhook: Function, course: str) -> None:
+    answer = webhook(request(body(course, **{field: value})))
+    expected = 403 if field == "publish_timestamp" and value == 2**63 else 400
+    assert answer["statusCode"] == expected
+    assert field in json.loads(answer["body"])["message"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no json",
+        "[]",
+        "[" * 4000,
+        "{}",
+        '{"courseId": 1}',
+        '{"comment": "on what?"}',
+        '{"courseId": null, "comment": "x"}',
+        '{"courseId": true, "comment": "x"}',
+        '{"courseId": 1.5, "comment": "x"}',
+        '{"courseId": "", "comment": "x"}',
+        '{"courseId": [1], "comment": "x"}',
+        '{"courseId": "\\ud800", "comment": "x"}',
+        '{"courseId": "a\\u0000b", "comment": "x"}',
+        '{"courseId": 1, "comment": 5}',
+        '{"courseId": 1, "comment": null}',
+        json.dumps({"courseId": "x" * 129, "comment": "x"}),
+        '{"courseId": ' + "9" * 200 + ', "comment": "x"}',
+        '{"courseId": ' + "9" * 4400 + ', "comment": "x"}',
+    ],
+    ids=lambda text: text[:30],
+)
+def test_refuses_texts_that_are_no_comment(text: str, webhook: Function, course: str) -> None:
+    assert webhook(request(body(course, text=text)))["statusCode"] == 400
+
+
+def test_stores_any_comment_as_it_is(webhook: Function, momento: Momento, course: str) -> None:
+    comments = ["", "\u0000\u2028</script>", "\U0001f389", "half \ud83d a pair", "x" * 3900]
+    for comment in comments:
+        text = json.dumps({"courseId": course, "comment": comment})
+        assert status(webhook(request(body(course, text=text)))) == (200, "stored")
+        assert momento.entries(course)[0]["comment"] == comment
+
+
+def test_refuses_messages_of_other_topics_and_caches(webhook: Function, course: str) -> None:
+    assert webhook(request(body(course, topic="another")))["statusCode"] == 400
+    assert webhook(request(body(course, cache="another")))["statusCode"] == 400
+
+
+def test_stores_a_message_once(webhook: Function, momento: Momento, course: str) -> None:
+    message = body(course)
+    assert status(webhook(request(message))) == (200, "stored")
+    redelivered = {**message, "publish_timestamp": message["publish_timestamp"] + 5}
+    assert status(webhook(request(redelivered))) == (200, "duplicate")
+    assert len(momento.entries(course)) == 1
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"topic_sequence_number": 0},
+        {"event_timestamp": 1_700_000_000_000},
+        {"topic_sequence_page": 3},
+    ],
+)
+def test_stores_other_messages_too(
+    difference: dict[str, int], webhook: Function, momento: Momento, course: str
+) -> None:
+    message = body(course)
+    assert status(webhook(request(message))) == (200, "stored")
+    assert status(webhook(request(message | difference))) == (200, "stored")
+    assert len(momento.entries(course)) == 2
+
+
+def test_tells_messages_apart_by_page_where_there_is_one(
+    webhook: Function, momento: Momento, course: str
+) -> None:
+    first = body(course, topic_sequence_page=1)
+    assert status(webhook(request(first))) == (200, "stored")
+    assert status(webhook(request(first | {"event_timestamp": 1}))) == (200, "duplicate")
+    assert status(webhook(request(first | {"topic_sequence_page": 2}))) == (200, "stored")
+
+
+@pytest.mark.parametrize("error", ["unavailable", "resource-exhausted", "permission-denied", "internal"])
+def test_a_failed_write_is_no_success_and_leaves_the_next_try_free(
+    error: str, webhook: Function, momento: Momento, course: str
+) -> None:
+    message = request(body(course))
+    momento.admin("/fail", rpcs="list-push-front", error=error)
+    assert webhook(message)["statusCode"] == 503
+    momento.admin("/clear-faults")
+    assert status(webhook(message)) == (200, "stored")
+    assert len(momento.entries(course)) == 1
+
+
+def test_a_write_that_takes_too_long_is_no_success(webhook: Function, momento: Momento, course: str) -> None:
+    momento.admin("/delay", rpcs="list-push-front", ms=3000, count=1)
+    started = time.monotonic()
+    assert webhook(request(body(course)))["statusCode"] == 503
+    assert time.monotonic() - started < 2.5
+
+
+def test_comes_back_after_momento_was_away(webhook: Function, momento: Momento, course: str) -> None:
+    assert status(webhook(request(body(course)))) == (200, "stored")
+    momento.admin("/block")
+    second = request(body(course))
+    assert webhook(second)["statusCode"] == 503
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        assert webhook(second)["statusCode"] == 503
+    momento.admin("/unblock")
+    assert status(webhook(second)) == (200, "stored")
+    assert len(momento.entries(course)) == 2
+
+
+def test_a_copy_waits_to_see_whether_the_other_is_stored(
+    webhook: Function, environment: dict[str, str], course: str
+) -> None:
+    """The first copy's process died in mid-write; until its time is up nobody knows of the message."""
+    dynamodb = boto3.client("dynamodb")
+    message = request(body(course))
+    webhook(message)
+    records = dynamodb.scan(TableName=environment["IDEMPOTENCY_TABLE"])["Items"]
+    record = max(records, key=lambda item: int(item["in_progress_expiration"]["N"]))
+    record |= {"status": {"S": "INPROGRESS"}}
+    record |= {"in_progress_expiration": {"N": str(int((time.time() + 0.5) * 1000))}}
+    dynamodb.put_item(TableName=environment["IDEMPOTENCY_TABLE"], Item=record)
+    assert status(webhook(message)) == (200, "stored")
+    record |= {"in_progress_expiration": {"N": str(int((time.time() + 60) * 1000))}}
+    dynamodb.put_item(TableName=environment["IDEMPOTENCY_TABLE"], Item=record)
+    assert webhook(message, timeout=1.2)["statusCode"] == 503
+
+
+@pytest.mark.parametrize("service", ["DYNAMODB", "SECRETS_MANAGER"])
+def test_is_unavailable_while_aws_is(service: str, load: Callable[..., Function], course: str) -> None:
+    webhook = load("webhook", **{f"AWS_ENDPOINT_URL_{service}": "http://127.0.0.1:9"})
+    answer = webhook(request(body(course)))
+    assert answer["statusCode"] == 503
+    assert json.loads(answer["body"]) == {"message": "Service Unavailable"}
+
+
+def test_is_unavailable_while_the_cache_is_missing(load: Callable[..., Function], course: str) -> None:
+    webhook = load("webhook", CACHE_NAME="missing")
+    assert webhook(request(body(course, cache="missing")))["statusCode"] == 503
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(changes=st.dictionaries(st.sampled_from(sorted(body(""))), json_values, min_size=1), raw=st.binary())
+def test_never_fails_and_never_stores_on_malformed_requests(
+    changes: dict[str, Any], raw: bytes, webhook: Function
+) -> None:
+    """Whatever is signed, it is refused with a reason unless it is a comment; unsigned, it is forbidden."""
+    malformed = body("", text="no comment") | changes
+    for event in (request(json.dumps(malformed).encode()), request(raw)):
+        assert webhook(event)["statusCode"] in {400, 403, 422}
+    assert webhook({**request(raw), "headers": {}})["statusCode"] == 403
