@@ -1,0 +1,166 @@
+"""Parsing what comes from outside: any input is either understood or refused with a reason."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comment import Comment, comments_list, parse_course_id
+from inputs import InvalidInputError, parse_json_object, raw_body
+from momento_access.tokens import parse_token_id
+from publisher.request import Message, parse_event
+from token_vendor.request import requested_comment_lists
+from webhook.message import AnonymousError, parse_message
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+json_objects = st.dictionaries(st.text(), json_values, max_size=5)
+course_ids = st.integers(-(10**40), 10**40) | st.text(
+    st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=128
+)
+identities = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=64)
+
+
+@given(json_objects)
+def test_reads_every_json_object(value: dict[str, Any]) -> None:
+    assert parse_json_object(json.dumps(value)) == value
+    assert parse_json_object(json.dumps(value, ensure_ascii=True).encode()) == value
+
+
+@given(st.binary() | st.text() | json_values.map(json.dumps))
+def test_refuses_everything_else_with_a_reason(document: bytes | str) -> None:
+    try:
+        assert isinstance(parse_json_object(document), dict)
+    except InvalidInputError as error:
+        assert str(error)
+
+
+@given(st.binary())
+def test_gives_back_the_bytes_of_a_body(body: bytes) -> None:
+    assert raw_body({"body": base64.b64encode(body).decode(), "isBase64Encoded": True}) == body
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_gives_back_the_text_of_a_body(body: str) -> None:
+    assert raw_body({"body": body, "isBase64Encoded": False}).decode() == body
+
+
+@given(json_objects)
+def test_every_body_is_bytes_or_refused(event: dict[str, Any]) -> None:
+    for body in event.values():
+        for encoded in (True, False):
+            try:
+                assert isinstance(raw_body({"body": body, "isBase64Encoded": encoded}), bytes)
+            except InvalidInputError as error:
+                assert str(error)
+
+
+@given(course_ids, st.text())
+def test_a_comment_survives_its_message(course_id: int | str, text: str) -> None:
+    comment = Comment(course_id, text)
+    assert Comment.from_fields(parse_json_object(comment.to_message())) == comment
+
+
+@given(json_values)
+def test_every_course_id_names_a_list_or_is_refused(value: Any) -> None:
+    try:
+        name = comments_list(parse_course_id(value))
+    except InvalidInputError:
+        assert isinstance(value, bool) or not isinstance(value, int) or len(str(value)) > 128
+    else:
+        assert 0 < len(name.encode()) <= 4 * 128
+
+
+@given(identities)
+def test_an_identity_fits_into_a_token_as_it_is(identity: str) -> None:
+    assert parse_token_id(identity) == identity
+
+
+@pytest.mark.parametrize("identity", [None, 1, "", "x" * 65, "a\u0000b", "a\nb", "\udc00", ["a"]])
+def test_refuses_identities_that_fit_no_token(identity: Any) -> None:
+    with pytest.raises(InvalidInputError):
+        parse_token_id(identity)
+
+
+@given(json_values)
+def test_every_publisher_event_is_understood_or_refused(event: Any) -> None:
+    try:
+        messages = parse_event(event)
+    except InvalidInputError as error:
+        assert str(error)
+    else:
+        assert all(isinstance(message, Message | InvalidInputError) for message in messages)
+
+
+@given(st.lists(st.tuples(identities, course_ids, st.text())))
+def test_reads_every_message_of_a_batch(batch: list[tuple[str, int | str, str]]) -> None:
+    messages = [{"userId": user, "courseId": course, "comment": text} for user, course, text in batch]
+    assert parse_event({"messages": messages}) == [
+        Message(user, Comment(course, text)) for user, course, text in batch
+    ]
+
+
+@given(json_objects | st.fixed_dictionaries({"courseIds": json_values}))
+def test_every_token_request_is_understood_or_refused(content: dict[str, Any]) -> None:
+    try:
+        lists = requested_comment_lists({"body": json.dumps(content)})
+    except InvalidInputError as error:
+        assert str(error)
+    else:
+        assert len(lists) <= 10
+
+
+@given(st.lists(course_ids, max_size=10))
+def test_a_token_may_read_just_the_courses_asked_for(ids: list[int | str]) -> None:
+    body = json.dumps({"courseIds": ids})
+    assert requested_comment_lists({"body": body}) == {str(course_id) for course_id in ids}
+
+
+FIELDS = (
+    "cache",
+    "topic",
+    "event_timestamp",
+    "topic_sequence_number",
+    "topic_sequence_page",
+    "token_id",
+    "text",
+)
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, json_values)))
+def test_every_webhook_body_is_a_message_or_refused(content: dict[str, Any]) -> None:
+    try:
+        message = parse_message(content)
+    except AnonymousError:
+        assert content["token_id"] == ""
+    except InvalidInputError as error:
+        assert str(error).split()[0] in FIELDS
+    else:
+        assert message.publisher == content["token_id"]
+
+
+@given(
+    st.tuples(st.integers(0, 2**40), st.integers(0, 2**40), st.none() | st.integers(0, 2**40)),
+    st.tuples(st.integers(0, 2**40), st.integers(0, 2**40), st.none() | st.integers(0, 2**40)),
+)
+def test_messages_have_the_same_id_only_if_they_are_the_same(
+    one: tuple[int, int, int | None], other: tuple[int, int, int | None]
+) -> None:
+    def message(published: int, number: int, page: int | None) -> dict[str, Any]:
+        content = {"cache": "c", "topic": "t", "token_id": "u", "text": ""}
+        sequence = {"event_timestamp": published, "topic_sequence_number": number}
+        return content | sequence | ({} if page is None else {"topic_sequence_page": page})
+
+    def key(published: int, number: int, page: int | None) -> tuple[Any, ...]:
+        return ("time", published, number) if page is None else ("page", page, number)
+
+    same = parse_message(message(*one)).id == parse_message(message(*other)).id
+    assert same == (key(*one) == key(*other))

@@ -1,0 +1,48 @@
+"""The command that makes a sample event acceptable now."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from webhook.signature import sign
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "local.sign_event", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_signs_with_fresh_times() -> None:
+    result = run("events/webhook/200_stored.json", "--secret", "s3cret")
+    event = json.loads(result.stdout)
+    assert event["headers"]["momento-signature"] == sign(event["body"].encode(), "s3cret")
+    assert abs(json.loads(event["body"])["publish_timestamp"] / 1000 - time.time()) < 30
+
+
+def test_keeps_the_times_where_asked() -> None:
+    event = json.loads(run("events/webhook/403_stale.json", "--secret", "s", "--keep-times").stdout)
+    assert event["body"] == json.loads((ROOT / "events/webhook/403_stale.json").read_text())["body"]
+    assert event["headers"]["momento-signature"] == sign(event["body"].encode(), "s")
+
+
+def test_takes_secret_and_url_from_the_running_stack(tmp_path: Path) -> None:
+    stack = {"signing_secret": "of-the-stack", "webhook_url": "http://127.0.0.1:1/"}
+    (tmp_path / "stack.json").write_text(json.dumps(stack))
+    event = json.loads(run("events/webhook/400_not_json.json", "--state-dir", tmp_path).stdout)
+    assert event["headers"]["momento-signature"] == sign(event["body"].encode(), "of-the-stack")
+    command = run("events/webhook/400_not_json.json", "--state-dir", tmp_path, "--curl").stdout
+    assert command.startswith("curl ")
+    assert command.strip().endswith("http://127.0.0.1:1/")
+
+
+def test_says_what_to_do_without_a_stack(tmp_path: Path) -> None:
+    result = run("events/webhook/200_stored.json", "--state-dir", tmp_path)
+    assert result.returncode == 1
+    assert "make run" in result.stderr
+    assert run("events/missing.json", "--secret", "x").returncode == 1

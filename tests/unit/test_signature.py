@@ -1,0 +1,44 @@
+"""Momento's signature: the one that its own utilities make, and no other."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webhook.signature import UntrustedError, sign, verify_recent, verify_signature
+
+
+def test_signs_with_hmac_sha3_256_in_lower_case_hex() -> None:
+    # The same as: printf '{"a":1}' | openssl dgst -sha3-256 -hmac secret
+    assert sign(b'{"a":1}', "secret") == "fab80996a2e7fc38b5289f5199ae479275fa6d8dc4fa5b6d3c98b8fd70560675"
+
+
+@given(st.binary(), st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_accepts_its_own_signature_and_no_other_of_the_body(body: bytes, secret: str) -> None:
+    good = hmac.new(secret.encode(), body, hashlib.sha3_256).hexdigest()
+    verify_signature(body, good, secret)
+    for bad in (good[:-1], good + "0", good[::-1] + "x", f" {good}"):
+        with pytest.raises(UntrustedError):
+            verify_signature(body, bad, secret)
+
+
+@given(st.binary(), st.text() | st.none())
+def test_refuses_any_other_text(body: bytes, signature: str | None) -> None:
+    with pytest.raises(UntrustedError):
+        verify_signature(body, signature, "secret")
+
+
+@given(st.integers(-(2**64), 2**64))
+def test_the_window_is_as_wide_on_either_side(offset_ms: int) -> None:
+    now, window = 1_700_000_000.0, timedelta(seconds=60)
+    made = int(now * 1000) + offset_ms
+    if abs(offset_ms) <= 60_000:
+        verify_recent(made, now, window)
+    else:
+        with pytest.raises(UntrustedError):
+            verify_recent(made, now, window)
