@@ -46,7 +46,7 @@ class WebhookSubscription:
             raise ValueError(f"{text!r} is not of the form CACHE/TOPIC=URL")
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError(f"{url!r} in {text!r} is not an http or https URL")
+            raise ValueError(f"{text!r} is not of the form CACHE/TOPIC=URL with an http or https URL")
         return cls(cache, topic, url, signing_secret)
 
 
@@ -145,7 +145,9 @@ class Webhooks:
                 webhook.url, data=body, headers=headers, allow_redirects=False
             ) as response:
                 await response.read()
-            outcome = f"{response.status}" if response.ok else f"lost: {response.status}"
+            # Momento follows no redirect: anything but 2xx is a failure.
+            was_accepted = 200 <= response.status < 300
+            outcome = f"{response.status}" if was_accepted else f"lost: {response.status}"
         except TimeoutError:
             outcome = f"lost: no answer in {self._timeout.total:g} s"
         except aiohttp.ClientError as error:

@@ -1,0 +1,128 @@
+"""The test admin: the port closed and opened again, and faults for callers that cannot send metadata."""
+
+import socket
+import time
+
+import grpc
+import pytest
+from momento.errors import MomentoErrorCode
+from momento.responses import CacheGet, CacheIncrement, CacheSet
+from momento_wire_types import cacheclient_pb2, cachepubsub_pb2
+
+from local.momento.server import WebhookSubscription
+
+
+async def test_it_is_healthy(momento, http):
+    for answer in (
+        await http.get(f"{momento.admin_url}/health"),
+        await http.post(f"{momento.admin_url}/health"),
+    ):
+        assert (answer.status, await answer.json()) == (200, {"status": "ok"})
+
+
+async def test_a_blocked_port_drops_connections_and_takes_no_new_ones(momento, http, rpcs):
+    stream = rpcs.Subscribe(cachepubsub_pb2._SubscriptionRequest(cache_name="cache", topic="topic"))
+    await stream.read()
+    assert (await http.post(f"{momento.admin_url}/block")).status == 200
+    with pytest.raises(grpc.aio.AioRpcError) as dropped:
+        await stream.read()
+    assert dropped.value.code() is grpc.StatusCode.UNAVAILABLE
+    with socket.socket() as probe:
+        assert probe.connect_ex((momento.host, momento.port)) != 0
+    assert (await http.post(f"{momento.admin_url}/block")).status == 200
+
+
+async def test_an_unblocked_port_is_the_same_and_all_data_is_there(momento, http, connections):
+    port = momento.port
+    client = await connections.cache()
+    await client.set("cache", "key", "value")
+    await http.get(f"{momento.admin_url}/block")
+    refused = await client.get("cache", "key")
+    assert isinstance(refused, CacheGet.Error)
+    assert refused.error_code is MomentoErrorCode.SERVER_UNAVAILABLE
+    await http.get(f"{momento.admin_url}/unblock")
+    assert (await http.get(f"{momento.admin_url}/unblock")).status == 200
+    assert momento.port == port
+    rpcs = await connections.rpcs()
+    hit = await rpcs.Get(cacheclient_pb2._GetRequest(cache_key=b"key"), wait_for_ready=True)
+    assert hit.cache_body == b"value"
+
+
+async def test_a_port_that_somebody_took_meanwhile_stays_blocked(momento, http):
+    await http.post(f"{momento.admin_url}/block")
+    with socket.socket() as thief:
+        thief.bind((momento.host, momento.port))
+        thief.listen()
+        answer = await http.post(f"{momento.admin_url}/unblock")
+    assert answer.status == 409
+    assert str(momento.port) in await answer.text()
+    assert (await http.post(f"{momento.admin_url}/unblock")).status == 200
+
+
+@pytest.mark.parametrize("sync", [False, True])
+async def test_calls_can_be_made_to_fail(momento, http, connections, sync):
+    client = await connections.cache(sync=sync)
+    fail = f"{momento.admin_url}/fail?rpcs=increment%20set&error=resource-exhausted&count=2"
+    assert (await http.post(fail)).status == 200
+    responses = [
+        await client.increment("cache", "n"),
+        await client.set("cache", "key", "value"),
+        await client.increment("cache", "n"),
+    ]
+    assert [type(response) for response in responses] == [
+        CacheIncrement.Error,
+        CacheSet.Error,
+        CacheIncrement.Success,
+    ]
+    assert responses[0].error_code is MomentoErrorCode.LIMIT_EXCEEDED_ERROR
+
+
+async def test_faults_last_until_they_are_cleared(momento, http, connections):
+    client = await connections.cache()
+    await http.post(f"{momento.admin_url}/fail?rpcs=increment&error=internal")
+    for _ in range(3):
+        assert isinstance(await client.increment("cache", "n"), CacheIncrement.Error)
+    await http.post(f"{momento.admin_url}/clear-faults")
+    assert isinstance(await client.increment("cache", "n"), CacheIncrement.Success)
+
+
+async def test_calls_can_be_delayed(momento, http, connections):
+    client = await connections.cache()
+    await client.set("cache", "key", "value")
+    await http.post(f"{momento.admin_url}/delay?rpcs=get&ms=150&count=1")
+    began = time.monotonic()
+    await client.get("cache", "key")
+    delayed = time.monotonic() - began
+    await client.get("cache", "key")
+    assert delayed >= 0.15 > time.monotonic() - began - delayed
+
+
+@pytest.mark.parametrize(
+    ("path", "complaint"),
+    [
+        ("/fail?rpcs=get", "error is missing"),
+        ("/fail?rpcs=get&error=bad", "error must be one of"),
+        ("/fail?rpcs=no-such-rpc&error=internal", "no such RPC: no-such-rpc"),
+        ("/fail?error=internal", "rpcs is missing"),
+        ("/fail?rpcs=get&error=internal&count=x", "count must be a number"),
+        ("/delay?rpcs=get&ms=x", "ms must be a number"),
+        ("/reset-topic?cache=cache", "topic is missing"),
+    ],
+)
+async def test_it_says_what_is_wrong(momento, http, path, complaint):
+    answer = await http.post(momento.admin_url + path)
+    assert answer.status == 400
+    assert complaint in await answer.text()
+
+
+async def test_signing_secrets_can_be_read_and_rotated(momento, http):
+    where = "?cache=cache&topic=topic"
+    assert (await http.get(f"{momento.admin_url}/signing-secret{where}")).status == 404
+    assert (await http.post(f"{momento.admin_url}/rotate-signing-secret{where}")).status == 404
+    momento.add_webhook(WebhookSubscription("cache", "topic", "http://127.0.0.1:9/", "secret"))
+    answer = await http.get(f"{momento.admin_url}/signing-secret{where}")
+    assert await answer.json() == {"signing_secret": "secret"}
+    rotated = await (await http.post(f"{momento.admin_url}/rotate-signing-secret{where}")).json()
+    assert len(rotated["signing_secret"]) >= 32
+    answer = await http.get(f"{momento.admin_url}/signing-secret{where}")
+    assert await answer.json() == rotated

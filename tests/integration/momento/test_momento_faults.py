@@ -1,0 +1,122 @@
+"""Faults asked for by request metadata, with the names that the SDKs' own test middlewares send."""
+
+import time
+
+import grpc
+import pytest
+from momento_wire_types import cacheclient_pb2 as pb
+from momento_wire_types import cachepubsub_pb2, controlclient_pb2, token_pb2
+
+from local.momento.faults import ERRORS
+
+GET = pb._GetRequest(cache_key=b"key")
+
+
+async def statuses(call, times: int) -> list[str]:
+    return [(await call().code()).name for _ in range(times)]
+
+
+async def test_calls_fail_as_often_as_they_are_told_to(rpcs):
+    faulty = rpcs.sending(
+        request_id="1", return_error="unavailable", error_rpcs="get list-fetch", error_count="2"
+    )
+    assert await statuses(lambda: faulty.Get(GET), 4) == ["UNAVAILABLE", "UNAVAILABLE", "OK", "OK"]
+    other = rpcs.sending(request_id="2", return_error="internal", error_rpcs="get", error_count="1")
+    assert await statuses(lambda: other.Get(GET), 2) == ["INTERNAL", "OK"]
+
+
+async def test_without_a_count_every_call_fails_and_only_those_named(rpcs):
+    faulty = rpcs.sending(request_id="1", return_error="deadline-exceeded", error_rpcs="get")
+    assert await statuses(lambda: faulty.Get(GET), 3) == ["DEADLINE_EXCEEDED"] * 3
+    delete = pb._DeleteRequest(cache_key=b"key")
+    assert await statuses(lambda: faulty.Delete(delete), 1) == ["OK"]
+    assert await statuses(lambda: rpcs.Get(GET), 1) == ["OK"]
+
+
+@pytest.mark.parametrize("error", sorted(ERRORS))
+async def test_every_status_can_be_had(rpcs, error):
+    faulty = rpcs.sending(request_id="1", return_error=error, error_rpcs="get")
+    assert await faulty.Get(GET).code() is ERRORS[error]
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        ("topic-publish", lambda rpcs: rpcs.Publish(cachepubsub_pb2._PublishRequest())),
+        ("set-if", lambda rpcs: rpcs.SetIfNotExists(pb._SetIfNotExistsRequest())),
+        ("set-if", lambda rpcs: rpcs.SetIf(pb._SetIfRequest())),
+        ("get-with-hash", lambda rpcs: rpcs.GetWithHash(pb._GetWithHashRequest())),
+        ("list-remove", lambda rpcs: rpcs.ListErase(pb._ListEraseRequest())),
+        ("list-push-front", lambda rpcs: rpcs.ListPushFront(pb._ListPushFrontRequest())),
+        ("item-get-ttl", lambda rpcs: rpcs.ItemGetTtl(pb._ItemGetTtlRequest())),
+        (
+            "sorted-set-length-by-score",
+            lambda rpcs: rpcs.SortedSetLengthByScore(pb._SortedSetLengthByScoreRequest()),
+        ),
+        ("create-cache", lambda rpcs: rpcs.CreateCache(controlclient_pb2._CreateCacheRequest())),
+        (
+            "generate-disposable-token",
+            lambda rpcs: rpcs.GenerateDisposableToken(token_pb2._GenerateDisposableTokenRequest()),
+        ),
+    ],
+)
+async def test_rpcs_are_named_in_kebab_case(rpcs, name, call):
+    faulty = rpcs.sending(request_id="1", return_error="data-loss", error_rpcs=f"no-such-rpc {name}")
+    assert await call(faulty).code() is grpc.StatusCode.DATA_LOSS
+
+
+async def test_calls_are_delayed_as_often_as_they_are_told_to(rpcs):
+    slow = rpcs.sending(request_id="1", delay_rpcs="get", delay_ms="150", delay_count="1")
+    began = time.monotonic()
+    await slow.Get(GET)
+    first = time.monotonic()
+    await slow.Get(GET)
+    assert first - began >= 0.15
+    assert time.monotonic() - first < 0.1
+
+
+async def test_a_delay_can_outlast_the_callers_patience(rpcs):
+    slow = rpcs.sending(request_id="1", delay_rpcs="get", delay_ms="5000")
+    assert await slow.Get(GET, timeout=0.1).code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_a_delayed_call_can_fail_as_well(rpcs):
+    faulty = rpcs.sending(
+        request_id="1", delay_rpcs="get", delay_ms="100", error_rpcs="get", return_error="aborted"
+    )
+    began = time.monotonic()
+    assert await faulty.Get(GET).code() is grpc.StatusCode.ABORTED
+    assert time.monotonic() - began >= 0.1
+
+
+async def test_a_stream_breaks_after_as_many_messages_as_it_is_told_to(rpcs):
+    breaking = rpcs.sending(
+        request_id="1",
+        stream_error_rpcs="topic-subscribe",
+        stream_error="unavailable",
+        stream_error_message_limit="3",
+    )
+    request = cachepubsub_pb2._SubscriptionRequest(
+        cache_name="cache", topic="topic", resume_at_topic_sequence_number=1
+    )
+    for value in ("1", "2", "3"):
+        await rpcs.Publish(
+            cachepubsub_pb2._PublishRequest(cache_name="cache", topic="topic", value={"text": value})
+        )
+    stream = breaking.Subscribe(request)
+    received = [(await stream.read()).WhichOneof("kind") for _ in range(3)]
+    assert received == ["heartbeat", "item", "item"]
+    with pytest.raises(grpc.aio.AioRpcError) as broken:
+        await stream.read()
+    assert broken.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_subscribing_can_fail_at_once(rpcs):
+    faulty = rpcs.sending(request_id="1", return_error="not-found", error_rpcs="topic-subscribe")
+    stream = faulty.Subscribe(cachepubsub_pb2._SubscriptionRequest(cache_name="cache", topic="topic"))
+    assert await stream.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_nonsense_is_ignored(rpcs):
+    odd = rpcs.sending(request_id="1", return_error="no-such-error", error_rpcs="get", error_count="-1")
+    assert await statuses(lambda: odd.Get(GET), 1) == ["OK"]

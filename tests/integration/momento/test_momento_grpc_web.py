@@ -1,0 +1,172 @@
+"""gRPC-Web, as a browser speaks it."""
+
+import asyncio
+import base64
+import struct
+
+import aiohttp
+import pytest
+from momento_wire_types import cacheclient_pb2, cachepubsub_pb2
+
+TEXT, BINARY = "application/grpc-web-text", "application/grpc-web+proto"
+TRAILERS = 0x80
+
+
+def framed(message: bytes, content_type: str = BINARY) -> bytes:
+    frame = struct.pack(">BI", 0, len(message)) + message
+    return base64.b64encode(frame) if content_type == TEXT else frame
+
+
+class Frames:
+    """Reads frames off a response as they come."""
+
+    def __init__(self, response: aiohttp.ClientResponse, content_type: str) -> None:
+        self._content = response.content
+        self._is_text = content_type == TEXT
+        self._bytes = b""
+
+    async def _take(self, count: int) -> bytes:
+        while len(self._bytes) < count:
+            # Four characters of base64 stand alone: a browser decodes them as they come, too.
+            part = await self._content.readexactly(4 if self._is_text else 1)
+            self._bytes += base64.b64decode(part) if self._is_text else part
+        taken, self._bytes = self._bytes[:count], self._bytes[count:]
+        return taken
+
+    async def next(self) -> tuple[int, bytes]:
+        async with asyncio.timeout(3):
+            flag, length = struct.unpack(">BI", await self._take(5))
+            return flag, await self._take(length)
+
+    async def trailers(self) -> dict[str, str]:
+        flag, content = await self.next()
+        assert flag == TRAILERS
+        return dict(line.split(":", 1) for line in content.decode().splitlines())
+
+
+@pytest.fixture
+def post(momento, http):
+    async def post(path: str, message, content_type: str = TEXT, **headers: str):
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await http.post(
+            f"{momento.web_url}/{path}",
+            data=framed(message.SerializeToString(), content_type),
+            headers={
+                "Content-Type": content_type,
+                "Origin": "http://web.example",
+                "authorization": momento.api_key,
+                "cache": "cache",
+                **headers,
+            },
+        )
+
+    return post
+
+
+@pytest.mark.parametrize("content_type", [TEXT, BINARY])
+async def test_a_unary_call(post, content_type):
+    value = bytes(range(256)) * 100
+    request = cacheclient_pb2._SetRequest(cache_key=b"k", cache_body=value, ttl_milliseconds=10_000)
+    response = await post("cache_client.Scs/Set", request, content_type)
+    assert response.status == 200
+    response = await post("cache_client.Scs/Get", cacheclient_pb2._GetRequest(cache_key=b"k"), content_type)
+    assert response.content_type == content_type
+    assert response.headers["Access-Control-Allow-Origin"] == "http://web.example"
+    frames = Frames(response, content_type)
+    flag, message = await frames.next()
+    assert flag == 0
+    assert cacheclient_pb2._GetResponse.FromString(message).cache_body == value
+    assert (await frames.trailers())["grpc-status"] == "0"
+
+
+@pytest.mark.parametrize("content_type", [TEXT, BINARY])
+async def test_a_subscription_streams(post, rpcs, content_type):
+    request = cachepubsub_pb2._SubscriptionRequest(cache_name="cache", topic="topic")
+    response = await post("cache_client.pubsub.Pubsub/Subscribe", request, content_type)
+    frames = Frames(response, content_type)
+
+    async def next_item():
+        _, message = await frames.next()
+        return cachepubsub_pb2._SubscriptionItem.FromString(message)
+
+    assert (await next_item()).WhichOneof("kind") == "heartbeat"
+    for text in ("a", "bb", "ccc"):
+        await rpcs.Publish(
+            cachepubsub_pb2._PublishRequest(cache_name="cache", topic="topic", value={"text": text})
+        )
+        assert (await next_item()).item.value.text == text
+
+
+async def test_a_browser_that_leaves_ends_its_subscription(post, momento, eventually):
+    request = cachepubsub_pb2._SubscriptionRequest(cache_name="cache", topic="topic")
+    response = await post("cache_client.pubsub.Pubsub/Subscribe", request)
+    await Frames(response, TEXT).next()
+    topic = momento._topics.get("cache", "topic")
+    assert topic.subscribers == 1
+    response.close()
+    await eventually(lambda: topic.subscribers == 0)
+
+
+async def test_an_error_is_in_the_trailers(post):
+    get = cacheclient_pb2._GetRequest(cache_key=b"k")
+    response = await post("cache_client.Scs/Get", get, cache="no-such-cache")
+    trailers = await Frames(response, TEXT).trailers()
+    assert trailers["grpc-status"] == "5"
+    assert trailers["grpc-message"] == "Cache%20not%20found%3A%20no-such-cache"
+    assert trailers["err"] == "cache_not_found"
+
+
+async def test_credentials_are_checked_and_metadata_passed_on(post):
+    get = cacheclient_pb2._GetRequest(cache_key=b"k")
+    response = await post("cache_client.Scs/Get", get, authorization="wrong")
+    assert (await Frames(response, TEXT).trailers())["grpc-status"] == "16"
+    response = await post(
+        "cache_client.Scs/Get", get, request_id="1", error_rpcs="get", return_error="data-loss"
+    )
+    assert (await Frames(response, TEXT).trailers())["grpc-status"] == "15"
+
+
+async def test_the_browsers_deadline_holds(post):
+    get = cacheclient_pb2._GetRequest(cache_key=b"k")
+    response = await post(
+        "cache_client.Scs/Get", get, request_id="1", delay_rpcs="get", delay_ms="3000", grpc_timeout="50m"
+    )
+    assert (await Frames(response, TEXT).trailers())["grpc-status"] == "4"
+
+
+async def test_a_blocked_port_is_unavailable_to_browsers_too(post, momento, http):
+    await http.post(f"{momento.admin_url}/block")
+    get = cacheclient_pb2._GetRequest(cache_key=b"k")
+    response = await post("cache_client.Scs/Get", get)
+    assert (await Frames(response, TEXT).trailers())["grpc-status"] == "14"
+
+
+async def test_a_preflight_allows_what_it_asks_for(momento, http):
+    response = await http.options(
+        f"{momento.web_url}/cache_client.Scs/Get",
+        headers={
+            "Origin": "http://web.example",
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization,cache,x-grpc-web",
+        },
+    )
+    assert response.status == 204
+    assert response.headers["Access-Control-Allow-Origin"] == "http://web.example"
+    assert response.headers["Access-Control-Allow-Headers"] == "authorization,cache,x-grpc-web"
+    assert "POST" in response.headers["Access-Control-Allow-Methods"]
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "body", "status"),
+    [
+        ("cache_client.Scs/NoSuchCall", BINARY, framed(b""), 404),
+        ("cache_client.Scs/Get", "application/json", b"{}", 415),
+        ("cache_client.Scs/Get", BINARY, b"", 400),
+        ("cache_client.Scs/Get", BINARY, framed(b"abc")[:-1], 400),
+        ("cache_client.Scs/Get", TEXT, b"!!!", 400),
+    ],
+)
+async def test_what_is_no_grpc_web_call_is_refused(momento, http, path, content_type, body, status):
+    response = await http.post(f"{momento.web_url}/{path}", data=body, headers={"Content-Type": content_type})
+    assert response.status == status
+    assert response.headers["Access-Control-Allow-Origin"] == "*"

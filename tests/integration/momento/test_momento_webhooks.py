@@ -1,0 +1,218 @@
+"""Webhooks, as a receiver on a real port sees them."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+import logging
+import time
+from contextlib import AsyncExitStack
+
+import pytest
+from aiohttp import web
+from momento.auth.access_control.disposable_token_scopes import DisposableTokenScopes
+from momento.responses import TopicPublish
+
+from local.momento.server import MomentoServer, MomentoServerConfig, Timings, WebhookSubscription
+
+SECRET = "signing-secret"
+
+
+class Receiver:
+    """Keeps the requests it gets, and answers each with what `answer` says."""
+
+    def __init__(self) -> None:
+        self.requests: asyncio.Queue[tuple[bytes, dict[str, str]]] = asyncio.Queue()
+        self.url = ""
+        self.status = 200
+        self.delay_seconds = 0.0
+
+    async def handle(self, request: web.Request) -> web.Response:
+        assert request.method == "POST"
+        self.requests.put_nowait((await request.read(), dict(request.headers)))
+        await asyncio.sleep(self.delay_seconds)
+        return web.Response(status=self.status, headers={"Location": "/elsewhere"})
+
+    async def next(self) -> dict:
+        return json.loads((await self.next_raw())[0])
+
+    async def next_raw(self) -> tuple[bytes, dict[str, str]]:
+        async with asyncio.timeout(3):
+            return await self.requests.get()
+
+
+@pytest.fixture
+async def receiver(stack: AsyncExitStack) -> Receiver:
+    receiver = Receiver()
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", receiver.handle)
+    runner = web.AppRunner(application, handler_cancellation=True)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    return receiver
+
+
+@pytest.fixture
+async def momento(start_momento, receiver):
+    webhook = WebhookSubscription("cache", "topic", receiver.url, SECRET)
+    return await start_momento(webhooks=[webhook], timings=Timings(webhook_timeout=0.3))
+
+
+@pytest.fixture
+async def topics(connections):
+    return await connections.topics()
+
+
+def outcomes(caplog) -> list[str]:
+    return [record.outcome for record in caplog.records if hasattr(record, "outcome")]
+
+
+async def test_a_message_is_posted_signed(connections, receiver):
+    token = await connections.token(
+        DisposableTokenScopes.topic_publish_only("cache", "topic"), token_id="taylor"
+    )
+    before = int(time.time() * 1000)
+    text = '{"courseId": 123, "comment": "héllo\\n"}'
+    await (await connections.topics(token)).publish("cache", "topic", text)
+    body, headers = await receiver.next_raw()
+    expected = hmac.new(SECRET.encode(), body, hashlib.sha3_256).hexdigest()
+    assert headers["momento-signature"] == expected
+    assert headers["User-Agent"] == "Momento/1.0 (Webhooks; +https://docs.momentohq.com/topics/webhooks)"
+    assert headers["Content-Type"] == "application/json"
+    event = json.loads(body)
+    published_at, sent_at = event.pop("event_timestamp"), event.pop("publish_timestamp")
+    assert before <= published_at <= sent_at <= time.time() * 1000
+    assert event == {
+        "cache": "cache",
+        "topic": "topic",
+        "topic_sequence_number": 1,
+        "token_id": "taylor",
+        "text": text,
+    }
+
+
+async def test_a_key_has_no_token_id_and_sequence_numbers_count_up(topics, receiver):
+    for number in (1, 2, 3):
+        await topics.publish("cache", "topic", "text")
+        event = await receiver.next()
+        assert (event["token_id"], event["topic_sequence_number"]) == ("", number)
+
+
+async def test_subscribers_get_the_message_all_the_same(topics, receiver):
+    subscription = await topics.subscribe("cache", "topic")
+    await topics.publish("cache", "topic", "text")
+    assert (await anext(subscription)).value == "text"
+    assert (await receiver.next())["text"] == "text"
+
+
+async def test_only_text_of_its_own_topic_is_posted(topics, receiver, caplog):
+    caplog.set_level(logging.INFO)
+    await topics.publish("cache", "other", "other")
+    await topics.publish("cache", "topic", b"binary")
+    await topics.publish("cache", "topic", "text")
+    assert (await receiver.next())["text"] == "text"
+    assert receiver.requests.empty()
+    assert outcomes(caplog)[0] == "not sent: binary"
+
+
+@pytest.mark.parametrize("status", [500, 503, 404, 403, 302])
+async def test_a_refused_message_is_lost_after_one_attempt(topics, receiver, caplog, eventually, status):
+    receiver.status = status
+    await topics.publish("cache", "topic", "a secret remark")
+    await receiver.next()
+    await eventually(lambda: outcomes(caplog))
+    receiver.status = 200
+    await topics.publish("cache", "topic", "next")
+    assert (await receiver.next())["text"] == "next"
+    assert receiver.requests.empty()
+    assert outcomes(caplog) == [f"lost: {status}"]
+    assert "a secret remark" not in caplog.text
+    assert SECRET not in caplog.text
+
+
+async def test_an_answer_that_comes_too_late_is_lost_and_delays_nobody(topics, receiver, caplog, eventually):
+    receiver.delay_seconds = 10
+    began = time.monotonic()
+    assert isinstance(await topics.publish("cache", "topic", "slow"), TopicPublish.Success)
+    await receiver.next()
+    receiver.delay_seconds = 0
+    await topics.publish("cache", "topic", "quick")
+    assert (await receiver.next())["text"] == "quick"
+    assert time.monotonic() - began < 0.3
+    await eventually(lambda: outcomes(caplog))
+    assert 0.3 <= time.monotonic() - began < 2
+    assert outcomes(caplog) == ["lost: no answer in 0.3 s"]
+
+
+async def test_the_receiver_has_five_seconds_as_momento_gives_it():
+    assert Timings().webhook_timeout == 5
+
+
+async def test_a_receiver_that_is_not_there_is_lost(momento, topics, caplog, eventually):
+    momento.add_webhook(WebhookSubscription("cache", "nowhere", "http://127.0.0.1:1/", SECRET))
+    assert isinstance(await topics.publish("cache", "nowhere", "text"), TopicPublish.Success)
+    await eventually(lambda: outcomes(caplog))
+    assert outcomes(caplog) == ["lost: ClientConnectorError"]
+
+
+async def test_deliveries_are_logged_for_whoever_shows_them(topics, receiver, caplog, eventually):
+    caplog.set_level(logging.INFO, logger="local.momento.webhooks")
+    await topics.publish("cache", "topic", "text")
+    await receiver.next()
+    await eventually(lambda: outcomes(caplog))
+    record = next(record for record in caplog.records if hasattr(record, "outcome"))
+    assert (record.cache, record.topic, record.sequence_number) == ("cache", "topic", 1)
+    assert (record.url, record.outcome, record.levelname) == (receiver.url, "200", "INFO")
+    assert record.milliseconds >= 0
+
+
+async def test_deliveries_run_side_by_side(topics, receiver):
+    receiver.delay_seconds = 0.2
+    began = time.monotonic()
+    await asyncio.gather(*(topics.publish("cache", "topic", str(number)) for number in range(50)))
+    texts = {(await receiver.next())["text"] for _ in range(50)}
+    assert texts == {str(number) for number in range(50)}
+    assert time.monotonic() - began < 2
+
+
+async def test_a_webhook_added_later_brings_its_cache(start_momento, connect, receiver):
+    momento = await start_momento(caches=[])
+    momento.add_webhook(WebhookSubscription("new-cache", "topic", receiver.url, SECRET))
+    await (await connect(momento).topics()).publish("new-cache", "topic", "text")
+    assert (await receiver.next())["cache"] == "new-cache"
+
+
+async def test_a_rotated_secret_signs_the_next_message(momento, topics, receiver, http):
+    answer = await http.post(f"{momento.admin_url}/rotate-signing-secret?cache=cache&topic=topic")
+    secret = (await answer.json())["signing_secret"]
+    assert secret != SECRET
+    await topics.publish("cache", "topic", "text")
+    body, headers = await receiver.next_raw()
+    assert headers["momento-signature"] == hmac.new(secret.encode(), body, hashlib.sha3_256).hexdigest()
+
+
+async def test_stopping_gives_up_on_deliveries_under_way(receiver):
+    receiver.delay_seconds = 10
+    webhook = WebhookSubscription("cache", "topic", receiver.url, SECRET)
+    began = time.monotonic()
+    async with MomentoServer(MomentoServerConfig(webhooks=[webhook])) as momento:
+        topic = momento._topics.get("cache", "topic")
+        momento._webhooks.deliver("cache", "topic", topic.publish("text", ""))
+        await receiver.next()
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "cache=http://h/", "cache/=http://h/", "/topic=http://h/", "c/t", "c/t=ftp://h/", "c/t=http://"],
+)
+async def test_a_malformed_webhook_is_refused(text):
+    with pytest.raises(ValueError, match="CACHE/TOPIC=URL"):
+        WebhookSubscription.parse(text, SECRET)
+
+
+async def test_a_webhooks_url_and_topic_may_hold_separators():
+    webhook = WebhookSubscription.parse("c/a/b=http://h/?x=1", SECRET)
+    assert webhook == WebhookSubscription("c", "a/b", "http://h/?x=1", SECRET)
