@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -154,8 +155,10 @@ class MomentoServer:
         controlclient_pb2_grpc.add_ScsControlServicer_to_server(self._control_service, server)
         token_pb2_grpc.add_TokenServicer_to_server(self._token_service, server)
         try:
+            # gRPC would print its own account of a port that is taken.
+            socket.create_server((self.host, self.port)).close()
             self.port = server.add_insecure_port(f"{self.host}:{self.port}")
-        except RuntimeError:
+        except (OSError, RuntimeError):
             raise PortTakenError("port", self.port) from None
         await server.start()
         self._grpc_server = server

@@ -34,24 +34,27 @@ class SortedSet(dict[bytes, float]):
 Value = bytes | Dictionary | Set | List | SortedSet
 V = TypeVar("V", bytes, Dictionary, Set, List, SortedSet)
 
-SCORE_BYTES = 8
+_SCORE_BYTES = 8
 
 
 def _check_size(key: bytes, value: Value) -> None:
     """Raise RESOURCE_EXHAUSTED for an item or an element of it that is larger than Momento takes."""
-    size = len(key)
     if isinstance(value, bytes):
-        size += len(value)
-    else:
-        for element in value:
-            element_size = len(element)
-            if isinstance(value, Dictionary):
-                element_size += len(value[element])
-            elif isinstance(value, SortedSet):
-                element_size += SCORE_BYTES
-            check_element_size(element_size)
-            size += element_size
-    check_item_size(size)
+        check_item_size(len(key) + len(value))
+        return
+    sizes = _element_sizes(value)
+    check_element_size(max(sizes))
+    check_item_size(len(key) + sum(sizes))
+
+
+def _element_sizes(collection: Dictionary | Set | List | SortedSet) -> list[int]:
+    match collection:
+        case Dictionary():
+            return [len(field) + len(value) for field, value in collection.items()]
+        case SortedSet():
+            return [len(element) + _SCORE_BYTES for element in collection]
+        case _:
+            return [len(element) for element in collection]
 
 
 @dataclass(slots=True)
