@@ -1,0 +1,181 @@
+"""The whole system running on this machine, started as `make run` starts it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from momento import CacheClient, Configurations, CredentialProvider, TopicClient, TopicConfigurations
+from momento.responses import CacheListFetch, TopicPublish
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+class Stack:
+    """A running stack, used from outside only."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.state_dir = state_dir
+        self.facts: dict[str, Any] = json.loads((state_dir / "stack.json").read_text())
+
+    def jwt(self, username: str = "taylor", kind: str = "IdToken") -> str:
+        """A JWT of a user who signs in."""
+        password = next(one["password"] for one in self.facts["users"] if one["username"] == username)
+        result = self.aws("cognito-idp").initiate_auth(
+            AuthFlow="USER_PASSWORD_AUTH",
+            ClientId=self.facts["user_pool_client_id"],
+            AuthParameters={"USERNAME": username, "PASSWORD": password},
+        )
+        jwt: str = result["AuthenticationResult"][kind]
+        return jwt
+
+    def token(self, jwt: str | None, body: Any = None, **headers: str) -> Answer:
+        """What the token API answers."""
+        authorization = {} if jwt is None else {"Authorization": f"Bearer {jwt}"}
+        content = json.dumps(body).encode() if body is not None else b""
+        return post(self.facts["token_url"], content, authorization | headers)
+
+    def webhook(self, body: bytes, **headers: str) -> Answer:
+        """What the webhook answers."""
+        return post(self.facts["webhook_url"], body, {"Content-Type": "application/json"} | headers)
+
+    def invoke(self, function: str, event: Any) -> Any:
+        """A function's answer to an event, invoked as `aws lambda invoke` does."""
+        response = self.aws("lambda", self.facts["lambda_url"]).invoke(
+            FunctionName=function, Payload=json.dumps(event)
+        )
+        return json.loads(response["Payload"].read())
+
+    def aws(self, service: str, endpoint_url: str | None = None) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=endpoint_url or self.facts["aws_endpoint_url"],
+            region_name="us-east-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+
+    def credentials(self, auth_token: str | None = None) -> CredentialProvider:
+        """Credentials of a token from the token API, or of the super-user."""
+        momento = self.facts["momento"]
+        key = momento["api_key"] if auth_token is None else api_key_in(auth_token)
+        return CredentialProvider(key, momento["host"], momento["host"], momento["host"], momento["port"])
+
+    def publish(self, auth_token: str, text: str) -> Any:
+        with TopicClient(TopicConfigurations.Default.latest(), self.credentials(auth_token)) as client:
+            return client.publish(self.facts["cache"], self.facts["topic"], text)
+
+    def entries(self, course_id: str, auth_token: str | None = None) -> list[dict[str, Any]]:
+        """The stored comments of a course, newest first, as read with a token or by the super-user."""
+        credentials = self.credentials(auth_token)
+        with CacheClient(Configurations.Laptop.latest(), credentials, timedelta(minutes=1)) as client:
+            response = client.list_fetch(self.facts["cache"], course_id)
+        if isinstance(response, CacheListFetch.Hit):
+            return [json.loads(value) for value in response.value_list_string]
+        assert isinstance(response, CacheListFetch.Miss), response
+        return []
+
+    def wait_for_entries(self, course_id: str, count: int) -> list[dict[str, Any]]:
+        deadline = time.monotonic() + 20
+        while len(entries := self.entries(course_id)) < count:
+            assert time.monotonic() < deadline, f"{len(entries)} of {count} comments are stored"
+            time.sleep(0.02)
+        return entries
+
+    def logs(self) -> str:
+        return "\n".join(log.read_text() for log in (self.state_dir / "logs").glob("*Function.log"))
+
+
+def api_key_in(auth_token: str) -> str:
+    key: str = json.loads(base64.b64decode(auth_token))["api_key"]
+    return key
+
+
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+    request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:  # noqa: S310
+            return Answer(response.status, response.headers, response.read())
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, error.headers, error.read())
+
+
+def start_stack(state_dir: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Starts a stack in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "local", "--state-dir", str(state_dir), *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_until_ready(process: subprocess.Popen[str], state_dir: Path) -> None:
+    """Waits until the stack has shown its round trip and serves."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "Running" in line:
+            assert (state_dir / "stack.json").exists()
+            return
+    raise AssertionError(f"the stack ended with {process.wait()}")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    state_dir = tmp_path_factory.mktemp("stack")
+    process = start_stack(state_dir)
+    wait_until_ready(process, state_dir)
+    # Nobody reads on: a pipe that is full would stop the stack.
+    drain = threading.Thread(target=process.communicate)
+    drain.start()
+    yield Stack(state_dir)
+    process.send_signal(signal.SIGINT)
+    drain.join(timeout=20)
+    assert process.returncode == 0
+
+
+@pytest.fixture
+def course() -> str:
+    return f"course-{uuid.uuid4()}"
+
+
+@pytest.fixture
+def auth_token(stack: Stack, course: str) -> str:
+    """A token of taylor's, who may read the course."""
+    token: str = stack.token(stack.jwt("taylor"), {"courseIds": [course]}).json["authToken"]
+    return token
+
+
+def published(response: Any) -> None:
+    assert isinstance(response, TopicPublish.Success), response

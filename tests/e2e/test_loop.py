@@ -1,0 +1,321 @@
+"""From sign-in to the stored comment, and everything that must not get there."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jwt as pyjwt
+import pytest
+from momento.responses import TopicPublish
+from moto.utilities.utils import load_resource
+
+from local.sign_event import sign_event
+
+from .conftest import ROOT, Stack, published
+
+pytestmark = pytest.mark.xdist_group("stack")
+
+
+def comment(course: str, text: str = "well said") -> str:
+    return json.dumps({"courseId": course, "comment": text})
+
+
+def test_says_where_everything_is(stack: Stack) -> None:
+    assert set(stack.facts) == {
+        "momento",
+        "token_url",
+        "webhook_url",
+        "lambda_url",
+        "aws_endpoint_url",
+        "web_url",
+        "cache",
+        "topic",
+        "user_pool_id",
+        "user_pool_client_id",
+        "users",
+        "signing_secret",
+    }
+    assert set(stack.facts["momento"]) == {"host", "port", "web_url", "admin_url", "api_key"}
+    assert all(set(user) == {"username", "password"} for user in stack.facts["users"])
+    assert len(stack.facts["users"]) >= 2
+
+
+def test_a_comment_is_stored_under_the_name_of_who_signed_in(
+    stack: Stack, course: str, auth_token: str
+) -> None:
+    before = time.time()
+    published(stack.publish(auth_token, comment(course)))
+    (entry,) = stack.wait_for_entries(course, 1)
+    assert (entry["userID"], entry["comment"]) == ("taylor", "well said")
+    assert before - 1 < entry["publishedAt"] / 1000 < time.time() + 1
+    assert stack.entries(course, auth_token) == [entry]
+
+
+def test_two_people_read_each_others_comments(stack: Stack, course: str) -> None:
+    for name in ("taylor", "jordan"):
+        token = stack.token(stack.jwt(name), {"courseIds": [course]}).json["authToken"]
+        published(stack.publish(token, comment(course, f"{name} was here")))
+        stack.wait_for_entries(course, 1 if name == "taylor" else 2)
+    entries = [(entry["userID"], entry["comment"]) for entry in stack.entries(course, token)]
+    assert entries == [("jordan", "jordan was here"), ("taylor", "taylor was here")]
+
+
+def test_services_publish_as_users(stack: Stack, course: str) -> None:
+    event = {
+        "messages": [
+            {"userId": "riley", "courseId": course, "comment": "one"},
+            {"userId": "", "courseId": course, "comment": "nobody"},
+            {"userId": "sam", "courseId": course, "comment": "two"},
+        ]
+    }
+    answer = stack.invoke("PublisherFunction", event)
+    assert answer["published"] == 2
+    assert [(one["index"], one["retryable"]) for one in answer["failed"]] == [(1, False)]
+    assert {entry["userID"] for entry in stack.wait_for_entries(course, 2)} == {"riley", "sam"}
+
+
+def test_the_publisher_says_what_is_wrong_with_an_event(stack: Stack) -> None:
+    answer = stack.invoke("PublisherFunction", {"comment": "by whom?"})
+    assert answer["errorType"] == "InvalidInputError"
+    assert "userId" in answer["errorMessage"]
+
+
+def test_what_is_published_without_an_identity_is_not_stored(stack: Stack, course: str) -> None:
+    from momento import TopicClient, TopicConfigurations
+
+    with TopicClient(TopicConfigurations.Default.latest(), stack.credentials()) as client:
+        published(client.publish(stack.facts["cache"], stack.facts["topic"], comment(course, "nobody")))
+    published(stack.publish(stack.token(stack.jwt()).json["authToken"], comment(course, "taylor")))
+    assert [entry["comment"] for entry in stack.wait_for_entries(course, 1)] == ["taylor"]
+
+
+# The token API
+
+
+def resign(jwt: str, **changes: Any) -> str:
+    """The same JWT with other claims, signed with the pool's own key."""
+    claims = pyjwt.decode(jwt, options={"verify_signature": False}) | changes
+    headers = pyjwt.get_unverified_header(jwt)
+    key = pyjwt.PyJWK(load_resource("cognitoidp/resources/jwks-private.json"), algorithm="RS256")
+    return pyjwt.encode(claims, key, algorithm="RS256", headers={"kid": headers["kid"]})
+
+
+def unsigned(jwt: str) -> str:
+    def part(content: Any) -> str:
+        return base64.urlsafe_b64encode(json.dumps(content).encode()).rstrip(b"=").decode()
+
+    return f"{part({'alg': 'none', 'typ': 'JWT'})}.{jwt.split('.')[1]}."
+
+
+def test_a_signed_in_user_gets_a_token_with_their_own_name(stack: Stack) -> None:
+    answer = stack.token(stack.jwt("jordan"), {"tokenId": "taylor", "token_id": "taylor"})
+    assert answer.status == 200
+    assert answer.json["tokenId"] == "jordan"
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert stack.token(resign(stack.jwt("jordan"))).status == 200
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda jwt: None,
+        lambda jwt: "",
+        lambda jwt: "no-jwt",
+        lambda jwt: jwt[:-8] + "AAAAAAAA",
+        lambda jwt: resign(jwt, exp=int(time.time()) - 60),
+        lambda jwt: resign(jwt, nbf=int(time.time()) + 600),
+        lambda jwt: resign(jwt, iss="https://issuer.example.com"),
+        lambda jwt: resign(jwt, aud="another-client"),
+        lambda jwt: resign(jwt, **{"cognito:username": "x" * 65}),
+        lambda jwt: resign(jwt, **{"cognito:username": ""}),
+        unsigned,
+        lambda jwt: pyjwt.encode({"sub": "taylor"}, "secret-of-mine-that-is-long-enough", algorithm="HS256"),
+    ],
+    ids=[
+        "missing",
+        "empty",
+        "no jwt",
+        "forged",
+        "expired",
+        "not yet valid",
+        "other issuer",
+        "other audience",
+        "identity too long",
+        "no identity",
+        "alg none",
+        "HS256",
+    ],
+)
+def test_nobody_else_gets_a_token(forge: Callable[[str], str | None], stack: Stack) -> None:
+    answer = stack.token(forge(stack.jwt()), {"courseIds": ["1"]})
+    assert (answer.status, answer.json) == (401, {"message": "Unauthorized"})
+
+
+def test_the_token_api_says_what_is_wrong_with_a_body(stack: Stack) -> None:
+    answer = stack.token(stack.jwt(), {"courseIds": "all"})
+    assert answer.status == 400
+    assert "courseIds" in answer.json["message"]
+
+
+def test_a_token_expires(stack: Stack) -> None:
+    from momento import AuthClient
+    from momento.auth.access_control.disposable_token_scopes import DisposableTokenScopes
+    from momento.config.auth_configurations import AuthConfigurations
+    from momento.utilities import ExpiresIn
+
+    minted = AuthClient(AuthConfigurations.Laptop.latest(), stack.credentials()).generate_disposable_token(
+        DisposableTokenScopes.topic_publish_only(stack.facts["cache"], stack.facts["topic"]),
+        ExpiresIn.seconds(1),
+    )
+    time.sleep(1.1)
+    refused = stack.publish(minted.auth_token, "late")  # type: ignore[union-attr]
+    assert isinstance(refused, TopicPublish.Error)
+    assert refused.error_code.name == "AUTHENTICATION_ERROR"
+
+
+# The webhook
+
+
+def request_body(stack: Stack, course: str, **changes: Any) -> bytes:
+    now = time.time_ns() // 1_000_000
+    fields = {
+        "cache": stack.facts["cache"],
+        "topic": stack.facts["topic"],
+        "event_timestamp": now,
+        "publish_timestamp": now,
+        "topic_sequence_number": uuid.uuid4().int % 2**60,
+        "token_id": "taylor",
+        "text": comment(course),
+    }
+    return json.dumps(fields | changes).encode()
+
+
+def signature(stack: Stack, body: bytes) -> str:
+    return hmac.new(stack.facts["signing_secret"].encode(), body, hashlib.sha3_256).hexdigest()
+
+
+def test_twenty_copies_at_once_are_one_comment(stack: Stack, course: str) -> None:
+    body = request_body(stack, course)
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(
+            pool.map(
+                lambda _: stack.webhook(body, **{"Momento-Signature": signature(stack, body)}), range(20)
+            )
+        )
+    assert Counter((one.status, one.json["status"]) for one in answers) == {
+        (200, "stored"): 1,
+        (200, "duplicate"): 19,
+    }
+    assert len(stack.entries(course)) == 1
+
+
+def test_bodies_of_any_content_type_are_verified_as_sent(stack: Stack, course: str) -> None:
+    body = request_body(stack, course)
+    headers = {"Content-Type": "application/octet-stream", "momento-signature": signature(stack, body)}
+    assert stack.webhook(body, **headers).json == {"status": "stored"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 400),
+        (b"\xff\xfe\x00", 400),
+        (b"[1, 2]", 400),
+        (b"[" * 1_000_000, 400),
+        (b'{"publish_timestamp": 1' + b"0" * 1_000_000 + b"}", 400),
+        (b" " * 5_000_000, 400),
+    ],
+    ids=["empty", "not UTF-8", "no object", "deep", "long number", "huge"],
+)
+def test_signed_rubbish_is_a_bad_request_and_unsigned_forbidden(
+    body: bytes, status: int, stack: Stack
+) -> None:
+    assert stack.webhook(body, **{"momento-signature": signature(stack, body)}).status == status
+    assert stack.webhook(body).status == 403
+    assert stack.webhook(body, **{"momento-signature": signature(stack, body).upper()}).status == 403
+    assert stack.webhook(body, **{"momento-signature": "0" * 64}).status == 403
+
+
+@pytest.mark.parametrize("sample", sorted((ROOT / "events" / "webhook").glob("*.json")), ids=lambda p: p.stem)
+def test_sample_requests_are_answered_as_their_names_say(sample: Path, stack: Stack) -> None:
+    event = json.loads(sample.read_text())
+    promised = int(sample.name.split("_", maxsplit=1)[0])
+    if promised != 403:
+        event = sign_event(event, stack.facts["signing_secret"], time.time())
+    assert stack.webhook(event["body"].encode(), **event["headers"]).status == promised
+    assert stack.invoke("WebhookFunction", event)["statusCode"] == promised
+
+
+@pytest.mark.parametrize("folder", ["token_vendor", "publisher"])
+def test_sample_events_are_answered_as_their_names_say(folder: str, stack: Stack) -> None:
+    function = {"token_vendor": "TokenVendorFunction", "publisher": "PublisherFunction"}[folder]
+    for sample in sorted((ROOT / "events" / folder).glob("*.json")):
+        answer = stack.invoke(function, json.loads(sample.read_text()))
+        match sample.stem.split("_"):
+            case ["error", *_]:
+                assert answer["errorType"] == "InvalidInputError", sample
+            case ["published", published, "failed", failed, *_]:
+                assert (answer["published"], len(answer["failed"])) == (int(published), int(failed)), sample
+            case ["published", published, *_]:
+                assert answer == {"published": int(published), "failed": []}, sample
+            case [status, *_]:
+                assert answer["statusCode"] == int(status), sample
+
+
+def test_a_message_that_momento_cannot_store_is_no_success(stack: Stack, course: str) -> None:
+    body = request_body(stack, course)
+    headers = {"momento-signature": signature(stack, body)}
+    admin = stack.facts["momento"]["admin_url"]
+    from .conftest import post
+
+    post(f"{admin}/fail?rpcs=list-push-front&error=unavailable", b"", {})
+    try:
+        assert stack.webhook(body, **headers).status == 503
+    finally:
+        post(f"{admin}/clear-faults", b"", {})
+    assert stack.webhook(body, **headers).json == {"status": "stored"}
+    assert len(stack.entries(course)) == 1
+
+
+def test_nothing_secret_or_personal_is_logged(stack: Stack, course: str) -> None:
+    jwt = stack.jwt("taylor")
+    token = stack.token(jwt, {"courseIds": [course]}).json["authToken"]
+    marked = f"marked-{uuid.uuid4()}"
+    published(stack.publish(token, comment(course, marked)))
+    user = f"user-{uuid.uuid4()}"
+    stack.invoke("PublisherFunction", {"userId": user, "courseId": course, "comment": marked})
+    stack.invoke("PublisherFunction", {"userId": user, "courseId": course, "comment": marked * 200})
+    stack.wait_for_entries(course, 2)
+    refused = request_body(stack, course, text=marked)
+    stack.webhook(refused, **{"momento-signature": signature(stack, refused)})
+    stack.webhook(refused, **{"momento-signature": marked})
+    stack.token(jwt, {"courseIds": {marked: marked}})
+    logs = stack.logs()
+    assert '"message":"stored"' in logs
+    assert '"message":"refused"' in logs
+    from .conftest import api_key_in
+
+    for secret in (
+        marked,
+        user,
+        "taylor",
+        jwt,
+        jwt.split(".")[2],
+        token,
+        api_key_in(token),
+        signature(stack, refused),
+        stack.facts["signing_secret"],
+        stack.facts["momento"]["api_key"],
+        course,
+    ):
+        assert secret not in logs
