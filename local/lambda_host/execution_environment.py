@@ -15,7 +15,7 @@ from signal import Signals
 
 from local.child_process import ChildProcess, clean_environment
 from local.lambda_host.declaration import FunctionConfiguration
-from local.lambda_host.invocation import FunctionError, Invocation
+from local.lambda_host.invocation import FunctionError, Invocation, InvocationResult
 from local.lambda_host.runtime_api import RuntimeApi
 from local.template import ACCOUNT_ID, REGION
 
@@ -29,6 +29,7 @@ class _Running:
     invocation: Invocation
     since: float
     timer: asyncio.TimerHandle
+    result: InvocationResult | None = None
 
 
 class ExecutionEnvironment:
@@ -56,7 +57,6 @@ class ExecutionEnvironment:
 
     async def live(self) -> None:
         """Start the process and stay with it until it has ended; cancel to end it."""
-        began = time.monotonic()
         async with RuntimeApi(self) as api:
             try:
                 self._process = await ChildProcess.start(
@@ -69,9 +69,7 @@ class ExecutionEnvironment:
                 message = f"Cannot start {sys.executable}: {error}"
                 self._failed_to_start(FunctionError("Runtime.ExitError", message).to_json())
                 return
-            start_timer = asyncio.get_running_loop().call_later(
-                _SECONDS_TO_START, self._start_timed_out, began
-            )
+            start_timer = asyncio.get_running_loop().call_later(_SECONDS_TO_START, self._start_timed_out)
             try:
                 exit_code = await self._process.wait()
             except asyncio.CancelledError:
@@ -96,25 +94,23 @@ class ExecutionEnvironment:
     # What the process tells through its Runtime API
 
     async def next_invocation(self) -> Invocation:
-        """Wait for the process's next invocation."""
+        """Answer what the process has finished, and wait for its next invocation.
+
+        Only now, so that a caller whose next invocation follows at once finds this environment idle.
+        """
         self._started = True
         self._next = asyncio.get_running_loop().create_future()
+        self._answer_caller()
         self._became_idle(self)
         return await self._next
 
     def respond(self, request_id: str, payload: bytes) -> bool:
-        """Answer the running invocation; False where it is another one or none."""
-        if not (running := self._finish(request_id)):
-            return False
-        running.invocation.succeed(payload, self._log_tail)
-        return True
+        """Take what the function returned; False where that invocation is not running."""
+        return self._finish(request_id, payload, None)
 
     def report_error(self, request_id: str, error: bytes) -> bool:
-        """Answer the running invocation with the function's error; False where it is another one or none."""
-        if not (running := self._finish(request_id)):
-            return False
-        running.invocation.fail(error, self._log_tail)
-        return True
+        """Take the function's error; False where that invocation is not running."""
+        return self._finish(request_id, error, "Unhandled")
 
     def report_start_error(self, error: bytes) -> None:
         """Keep what kept the function from starting; the process ends next."""
@@ -130,41 +126,52 @@ class ExecutionEnvironment:
         """Seconds that an invocation may take."""
         return self._configuration.timeout
 
-    def _finish(self, request_id: str) -> _Running | None:
+    def _finish(self, request_id: str, payload: bytes, function_error: str | None) -> bool:
         running = self._running
-        if not running or running.invocation.request_id != request_id:
-            return None
-        self._running = None
-        running.timer.cancel()
+        if not running or running.result or running.invocation.request_id != request_id:
+            return False
         milliseconds = (time.monotonic() - running.since) * 1000
         self._log(f"END RequestId: {request_id}")
         self._log(
             f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms"
             f"\tMemory Size: {self._configuration.memory_size} MB"
         )
-        return running
+        running.result = InvocationResult(request_id, payload, function_error, self._log_tail)
+        return True
+
+    def _answer_caller(self) -> None:
+        if self._running and self._running.result:
+            self._running.timer.cancel()
+            self._running.invocation.answer(self._running.result)
+            self._running = None
+
+    def _fail_running(self, error: FunctionError) -> None:
+        """Answer the caller, with an error where the function has not answered."""
+        if self._running and not self._running.result:
+            self._log(error.message)
+            self.report_error(self._running.invocation.request_id, error.to_json())
+        self._answer_caller()
 
     def _invocation_timed_out(self) -> None:
         assert self._running  # noqa: S101
-        request_id = self._running.invocation.request_id
         date = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        request_id = self._running.invocation.request_id
         message = f"{date} {request_id} Task timed out after {self.timeout:.2f} seconds"
-        self._log(message)
-        self.report_error(request_id, FunctionError("Sandbox.Timedout", message).to_json())
+        self._fail_running(FunctionError("Sandbox.Timedout", message))
         self._process.kill()
 
-    def _start_timed_out(self, began: float) -> None:
+    def _start_timed_out(self) -> None:
         if not self._started:
-            message = f"The function has not started within {time.monotonic() - began:.0f} seconds"
+            message = f"The function has not started within {_SECONDS_TO_START:.0f} seconds"
             self._start_error = FunctionError("Sandbox.Timedout", message).to_json()
             self._process.kill()
 
     def _ended(self, error: FunctionError) -> None:
         if self._running:
             request_id = self._running.invocation.request_id
-            error = FunctionError(error.error_type, f"RequestId: {request_id} Error: {error.message}")
-            self._log(error.message)
-            self.report_error(request_id, error.to_json())
+            self._fail_running(
+                FunctionError(error.error_type, f"RequestId: {request_id} Error: {error.message}")
+            )
         elif not self._started:
             self._failed_to_start(self._start_error or error.to_json())
 

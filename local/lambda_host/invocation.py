@@ -56,17 +56,14 @@ class Invocation:
             asyncio.get_running_loop().create_future(),
         )
 
-    def succeed(self, payload: bytes, log: str) -> None:
-        """Answer with what the function returned."""
-        self._answer(InvocationResult(self.request_id, payload, None, log))
-
-    def fail(self, error: bytes, log: str = "") -> None:
-        """Answer with the function's error, a JSON document."""
-        self._answer(InvocationResult(self.request_id, error, "Unhandled", log))
-
-    def _answer(self, result: InvocationResult) -> None:
+    def answer(self, result: InvocationResult) -> None:
+        """Let the caller have the result."""
         if not self.result.done():  # The caller may have stopped waiting.
             self.result.set_result(result)
+
+    def fail(self, error: bytes) -> None:
+        """Let the caller have an error, a JSON document, of a function that has not run."""
+        self.answer(InvocationResult(self.request_id, error, "Unhandled"))
 
 
 def new_trace_id() -> str:

@@ -27,11 +27,11 @@ def echo(event: Any, context: Any) -> Any:
 
 
 def respond(event: Any, _context: Any) -> Any:
-    """Return, or raise, what the body of the request says."""
-    answer = json.loads(event["body"])
-    if answer == "raise":
-        raise ValueError("the inside of the function")
-    return answer
+    """Return what the query says, or raise if it says so; the event where it says nothing."""
+    query = event.get("queryStringParameters") or {}
+    if "raise" in query:
+        raise ValueError(query["raise"])
+    return json.loads(query["answer"]) if "answer" in query else {"event": event}
 
 
 def environment(_event: Any, _context: Any) -> Any:

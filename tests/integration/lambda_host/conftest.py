@@ -1,0 +1,121 @@
+"""A Lambda host with the functions of this folder, and an issuer of JWTs that it trusts."""
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import boto3
+import jwt
+import pytest
+from aiohttp import web
+from botocore.config import Config
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from local.lambda_host.host import LambdaHost
+from local.ports import HOST, listen, port_of
+from local.template import Template
+
+FOLDER = Path(__file__).parent
+ISSUER = "https://issuer.test/pool"
+
+HostFactory = Callable[..., AbstractAsyncContextManager[LambdaHost]]
+
+
+class Issuer:
+    """Issues JWTs, and publishes its keys at `jwks_url`."""
+
+    def __init__(self, keys: dict[str, rsa.RSAPrivateKey]) -> None:
+        self.keys = keys
+        self.jwks_url = ""
+        self.fetches = 0
+
+    def token(self, *, kid: str = "first", signed_with: str | None = None, **claims: Any) -> str:
+        """Return a good token, but for what is said otherwise; a claim of None is left out."""
+        now = int(time.time())
+        all_claims = {"iss": ISSUER, "aud": "app", "sub": "someone", "iat": now, "exp": now + 300, **claims}
+        return jwt.encode(
+            {name: value for name, value in all_claims.items() if value is not None},
+            self.keys[signed_with or kid],
+            algorithm="RS256",
+            headers={"kid": kid},
+        )
+
+    async def jwks(self, _request: web.Request) -> web.Response:
+        self.fetches += 1
+        keys = [
+            {**jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": kid, "use": "sig"}
+            for kid, key in self.keys.items()
+        ]
+        return web.json_response({"keys": keys})
+
+
+@pytest.fixture(scope="session")
+def rsa_keys() -> dict[str, rsa.RSAPrivateKey]:
+    return {kid: rsa.generate_private_key(65537, 2048) for kid in ("first", "second", "not published")}
+
+
+@pytest.fixture
+async def issuer(rsa_keys: dict[str, rsa.RSAPrivateKey]) -> AsyncIterator[Issuer]:
+    issuer = Issuer({"first": rsa_keys["first"], "second": rsa_keys["second"]})
+    app = web.Application()
+    app.router.add_get("/jwks.json", issuer.jwks)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    sock = listen(0)
+    await web.SockSite(runner, sock).start()
+    issuer.jwks_url = f"http://{HOST}:{port_of(sock)}/jwks.json"
+    yield issuer
+    await runner.cleanup()
+
+
+@pytest.fixture
+def log_lines() -> list[tuple[str, str]]:
+    """What functions have logged: (function, line)."""
+    return []
+
+
+@pytest.fixture
+def start_host(issuer: Issuer, tmp_path: Path, log_lines: list[tuple[str, str]]) -> HostFactory:
+    """Return what starts a host, with arguments of LambdaHost's."""
+
+    @asynccontextmanager
+    async def start(**arguments: Any) -> AsyncIterator[LambdaHost]:
+        settings: dict[str, Any] = {
+            "environment": {"SOME_ENDPOINT": "127.0.0.1:1"},
+            "jwks_urls": {ISSUER: issuer.jwks_url},
+            "log_folder": tmp_path / "logs",
+            "on_log_line": lambda function, line: log_lines.append((function, line)),
+            **arguments,
+        }
+        template = Template.load(FOLDER / "template.yaml", {"Issuer": ISSUER})
+        async with LambdaHost(template, FOLDER, **settings) as host:
+            yield host
+
+    return start
+
+
+@pytest.fixture
+async def host(start_host: HostFactory) -> AsyncIterator[LambdaHost]:
+    async with start_host() as host:
+        yield host
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def boto3_session() -> boto3.Session:
+    return boto3.Session(aws_access_key_id="local", aws_secret_access_key="local", region_name="us-east-1")
+
+
+@pytest.fixture
+def lambda_client(host: LambdaHost, boto3_session: boto3.Session) -> Any:
+    """An unmodified client of the Lambda API; it blocks, so call it in a thread."""
+    config = Config(retries={"total_max_attempts": 1}, proxies={})
+    return boto3_session.client("lambda", endpoint_url=host.invoke_url, config=config)
