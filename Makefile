@@ -21,7 +21,7 @@ demo: setup ## The same, but stop after the round trip
 
 .PHONY: test
 test: setup ## Run all tests
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n auto --dist loadfile
 
 .PHONY: lint
 lint: setup ## Check style, format, types and the SAM template

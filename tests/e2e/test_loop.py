@@ -23,8 +23,6 @@ from local.sign_event import sign_event
 
 from .conftest import ROOT, Stack, published
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 
 def comment(course: str, text: str = "well said") -> str:
     return json.dumps({"courseId": course, "comment": text})

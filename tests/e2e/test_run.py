@@ -12,8 +12,6 @@ import pytest
 
 from .conftest import start_stack, wait_until_ready
 
-pytestmark = pytest.mark.xdist_group("stack")
-
 
 def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """The processes that the stack has started."""
