@@ -78,7 +78,6 @@ class PubsubService(cachepubsub_pb2_grpc.PubsubServicer):
                         continue
                     patience = min(self._heartbeat_seconds, call.caller.expires_at - time.time())
                     if not await topic.wait_for_change(patience):
-                        _require_unexpired(call.caller)
                         yield pb._SubscriptionItem(heartbeat={})
             finally:
                 topic.subscribers -= 1

@@ -59,7 +59,7 @@ async def test_expired_items_are_freed_without_being_asked_for(start_momento, co
     momento = await start_momento(timings=Timings(sweep=0.05))
     client = await connect(momento).cache()
     for number in range(5):
-        await client.set("cache", str(number), "value", ttl=timedelta(milliseconds=20))
+        await client.set("cache", str(number), "value", ttl=timedelta(milliseconds=500))
     await client.set("cache", "kept", "value")
     held = momento._caches["cache"]
     assert len(held) == 6

@@ -36,9 +36,9 @@ async def test_an_empty_value_is_a_value(client):
 
 
 async def test_a_value_is_gone_after_its_ttl(client):
-    await client.set("cache", "key", "value", ttl=timedelta(milliseconds=150))
+    await client.set("cache", "key", "value", ttl=timedelta(milliseconds=500))
     assert isinstance(await client.get("cache", "key"), CacheGet.Hit)
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.55)
     assert isinstance(await client.get("cache", "key"), CacheGet.Miss)
 
 

@@ -120,13 +120,19 @@ async def test_an_expired_token_is_refused(connections, sync):
     assert response.error_code is MomentoErrorCode.AUTHENTICATION_ERROR
 
 
-async def test_a_subscription_ends_with_its_token(connections):
+@pytest.mark.parametrize("is_busy", [False, True])
+async def test_a_subscription_ends_with_its_token(connections, rpcs, is_busy):
     stranger = await connections.rpcs(await connections.token(ALL_TOPICS, ExpiresIn.seconds(2)))
     stream = stranger.Subscribe(cachepubsub_pb2._SubscriptionRequest(cache_name="cache", topic="topic"))
-    assert (await stream.read()).WhichOneof("kind") == "heartbeat"
+    publish = cachepubsub_pb2._PublishRequest(cache_name="cache", topic="topic", value={"text": "x"})
+
+    async def read_until_it_ends() -> None:
+        async for _ in stream:
+            if is_busy:
+                await rpcs.Publish(publish)
+
     with pytest.raises(grpc.aio.AioRpcError) as ended:
-        async with asyncio.timeout(3):
-            await stream.read()
+        await asyncio.wait_for(read_until_it_ends(), 4)
     assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
@@ -141,6 +147,15 @@ async def test_a_token_is_no_key(connections):
         await (await connections.auth(token)).generate_disposable_token(READ_CACHE, ExpiresIn.minutes(1)),
     ):
         assert response.error_code is MomentoErrorCode.PERMISSION_ERROR
+
+
+async def test_a_token_cannot_mint_by_naming_the_key_within_the_request(momento, connections):
+    holder = await connections.rpcs(await connections.token(READ_CACHE))
+    permissions = {"explicit": {"permissions": [{"cache_permissions": {"all_caches": {}}}]}}
+    request = pb._GenerateDisposableTokenRequest(
+        auth_token=momento.api_key, expires={"valid_for_seconds": 60}, permissions=permissions
+    )
+    assert await holder.GenerateDisposableToken(request).code() is grpc.StatusCode.PERMISSION_DENIED
 
 
 async def test_the_key_within_the_request_counts_too(rpcs, connections):

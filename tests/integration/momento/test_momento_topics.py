@@ -178,13 +178,13 @@ async def test_a_reset_is_announced_to_those_who_are_there(rpcs, momento, http, 
 
 
 async def test_an_idle_topic_starts_anew(start_momento, connect):
-    momento = await start_momento(timings=Timings(topic_idle_reset=0.1, sweep=0.02))
+    momento = await start_momento(timings=Timings(topic_idle_reset=0.5, sweep=0.02))
     rpcs = await connect(momento).rpcs()
     stream = subscribe(rpcs)
     await read(stream, "heartbeat")
     await publish(rpcs, "first", "second")
     before = [await read(stream, "item") for _ in range(2)][-1]
-    await asyncio.sleep(0.15)
+    await asyncio.sleep(0.6)
     await publish(rpcs, "anew")
     gap = await read(stream, "discontinuity")
     after = await read(stream, "item")

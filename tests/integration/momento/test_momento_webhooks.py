@@ -57,7 +57,7 @@ async def receiver(stack: AsyncExitStack) -> Receiver:
 @pytest.fixture
 async def momento(start_momento, receiver):
     webhook = WebhookSubscription("cache", "topic", receiver.url, SECRET)
-    return await start_momento(webhooks=[webhook], timings=Timings(webhook_timeout=0.3))
+    return await start_momento(webhooks=[webhook], timings=Timings(webhook_timeout=0.8))
 
 
 @pytest.fixture
@@ -140,10 +140,10 @@ async def test_an_answer_that_comes_too_late_is_lost_and_delays_nobody(topics, r
     receiver.delay_seconds = 0
     await topics.publish("cache", "topic", "quick")
     assert (await receiver.next())["text"] == "quick"
-    assert time.monotonic() - began < 0.3
+    assert time.monotonic() - began < 0.8
     await eventually(lambda: outcomes(caplog))
-    assert 0.3 <= time.monotonic() - began < 2
-    assert outcomes(caplog) == ["lost: no answer in 0.3 s"]
+    assert 0.8 <= time.monotonic() - began < 3
+    assert outcomes(caplog) == ["lost: no answer in 0.8 s"]
 
 
 async def test_the_receiver_has_five_seconds_as_momento_gives_it():
@@ -169,12 +169,12 @@ async def test_deliveries_are_logged_for_whoever_shows_them(topics, receiver, ca
 
 
 async def test_deliveries_run_side_by_side(topics, receiver):
-    receiver.delay_seconds = 0.2
+    receiver.delay_seconds = 0.3
     began = time.monotonic()
     await asyncio.gather(*(topics.publish("cache", "topic", str(number)) for number in range(50)))
     texts = {(await receiver.next())["text"] for _ in range(50)}
     assert texts == {str(number) for number in range(50)}
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 3
 
 
 async def test_a_webhook_added_later_brings_its_cache(start_momento, connect, receiver):
