@@ -65,20 +65,22 @@ class PubsubService(cachepubsub_pb2_grpc.PubsubServicer):
                     _require_unexpired(call.caller)
                     if topic.is_deleted:
                         raise cache_not_found(call.cache_name)
-                    news = cursor.read()
-                    if isinstance(news, Message) and not self._rate_limits.allow_delivery():
-                        skipped += 1
-                        continue
-                    if isinstance(news, Message) and skipped:
-                        before = news.sequence_number - 1
-                        yield _discontinuity(Gap(before - skipped, before, news.sequence_page))
-                    if news is not None:
-                        skipped = 0
-                        yield _topic_item(news) if isinstance(news, Message) else _discontinuity(news)
-                        continue
-                    patience = min(self._heartbeat_seconds, call.caller.expires_at - time.time())
-                    if not await topic.wait_for_change(patience):
-                        yield pb._SubscriptionItem(heartbeat={})
+                    match cursor.read():
+                        case Message() as message if self._rate_limits.allow_delivery():
+                            if skipped:
+                                before = message.sequence_number - 1
+                                yield _discontinuity(Gap(before - skipped, before, message.sequence_page))
+                            skipped = 0
+                            yield _topic_item(message)
+                        case Message():
+                            skipped += 1
+                        case Gap() as gap:
+                            skipped = 0
+                            yield _discontinuity(gap)
+                        case None:
+                            patience = min(self._heartbeat_seconds, call.caller.expires_at - time.time())
+                            if not await topic.wait_for_change(patience):
+                                yield pb._SubscriptionItem(heartbeat={})
             finally:
                 topic.subscribers -= 1
 

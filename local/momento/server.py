@@ -180,7 +180,7 @@ class MomentoServer:
     ) -> str:
         port: int = getattr(self._config, setting)
         # Cancelling the handler of a client that has left is what ends its gRPC stream.
-        runner = web.AppRunner(application, handler_cancellation=True, access_log=None, shutdown_timeout=0.5)
+        runner = web.AppRunner(application, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         try:
