@@ -45,7 +45,13 @@ class Display(StackObserver):
 
     def hops(self, hops: Sequence[Hop]) -> None:
         """Show the way of a comment as a table."""
-        table = Table(title="One comment through the whole loop", title_justify="left", title_style="bold")
+        table = Table(
+            title="One comment through the whole loop",
+            title_justify="left",
+            title_style="bold",
+            caption="Token and Webhook include the start of their functions, which are cold.",
+            caption_justify="left",
+        )
         table.add_column("Hop", style="bold")
         table.add_column("What happened")
         table.add_column("ms", justify="right")

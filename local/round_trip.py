@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 from momento import CacheClientAsync, CredentialProvider, TopicClientAsync
 from momento.config import Configurations, TopicConfigurations
+from momento.errors import SdkException
 from momento.responses import CacheListFetch, TopicPublish
 
 from local.facts import StackFacts
@@ -57,13 +58,7 @@ async def round_trip(stack: LocalStack, on_hop: Callable[[Hop], None]) -> None:
         minutes = round((token["expiresAt"] - time.time()) / 60)
         happened(f"the token API gave a Momento token that says {token['tokenId']}, for {minutes} minutes")
 
-    credentials = replace(
-        CredentialProvider.from_disposable_token(token["authToken"]),
-        control_endpoint=facts.momento.host,
-        cache_endpoint=facts.momento.host,
-        token_endpoint=facts.momento.host,
-        port=facts.momento.port,
-    )
+    credentials = _credentials(facts, token["authToken"])
     delivery = stack.next_delivery()
     with _hop(on_hop, "Publish") as happened:
         await _publish(facts, credentials, json.dumps({"courseId": COURSE_ID, "comment": comment}))
@@ -126,7 +121,10 @@ async def _sign_in(facts: StackFacts) -> str:
 
 async def _fetch_token(facts: StackFacts, jwt: str) -> dict[str, Any]:
     headers = {"Authorization": f"Bearer {jwt}", "Content-Type": "application/json"}
-    return await _post(facts.token_url, headers, {"courseIds": [COURSE_ID]}, "TokenVendorFunction")
+    token = await _post(facts.token_url, headers, {"courseIds": [COURSE_ID]}, "TokenVendorFunction")
+    if missing := {"authToken", "expiresAt", "tokenId"} - set(token):
+        raise RoundTripError(f"{facts.token_url} answered without {', '.join(sorted(missing))}.")
+    return token
 
 
 async def _post(url: str, headers: dict[str, str], body: Any, function: str | None) -> dict[str, Any]:
@@ -139,8 +137,22 @@ async def _post(url: str, headers: dict[str, str], body: Any, function: str | No
             raise RoundTripError(f"{url} does not answer: {error}", function) from error
     if response.status != 200:
         raise RoundTripError(f"{url} answered {response.status}: {text}", function)
-    answer: dict[str, Any] = json.loads(text)
-    return answer
+    return _object(text)
+
+
+def _credentials(facts: StackFacts, auth_token: str) -> CredentialProvider:
+    """Return what the SDK needs to connect to the local Momento with a token."""
+    try:
+        credentials = CredentialProvider.from_disposable_token(auth_token)
+    except SdkException as error:
+        raise RoundTripError(f"{facts.token_url} gave a token that is none: {error}") from error
+    return replace(
+        credentials,
+        control_endpoint=facts.momento.host,
+        cache_endpoint=facts.momento.host,
+        token_endpoint=facts.momento.host,
+        port=facts.momento.port,
+    )
 
 
 async def _publish(facts: StackFacts, credentials: CredentialProvider, text: str) -> None:
@@ -157,9 +169,18 @@ async def _read_comments(facts: StackFacts, credentials: CredentialProvider) -> 
         fetched = await cache.list_fetch(facts.cache, COURSE_ID)
     match fetched:
         case CacheListFetch.Hit():
-            return [json.loads(entry) for entry in fetched.value_list_string]
+            return [_object(entry) for entry in fetched.value_list_string]
         case CacheListFetch.Error():
             message = f"Reading the list failed: {fetched.error_code.name}: {fetched.message}"
             raise RoundTripError(message)
         case _:
             return []
+
+
+def _object(text: str) -> dict[str, Any]:
+    """Return the JSON object in `text`; an empty one where there is none, in which nothing will be found."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

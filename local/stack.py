@@ -223,7 +223,7 @@ class _Deliveries(logging.Handler):
         fields = vars(record)
         if fields["url"] != self.url:  # Another stack's, in the same process.
             return
-        delivery = Delivery(fields["url"], fields["outcome"], fields["milliseconds"])
+        delivery = Delivery(fields["url"], fields["outcome"].removeprefix("lost: "), fields["milliseconds"])
         self._observer.webhook_delivered(delivery)
         for future in self._waiting:
             if not future.done():

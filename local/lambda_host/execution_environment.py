@@ -56,19 +56,14 @@ class ExecutionEnvironment:
         self._process: ChildProcess
 
     async def live(self) -> None:
-        """Start the process and stay with it until it has ended; cancel to end it."""
+        """Start the process and stay with it until it has ended; cancel to end it. Raises OSError."""
         async with RuntimeApi(self) as api:
-            try:
-                self._process = await ChildProcess.start(
-                    "awslambdaric",
-                    self._configuration.handler,
-                    environment=self._variables(api.address),
-                    on_output_line=self._log,
-                )
-            except OSError as error:
-                message = f"Cannot start {sys.executable}: {error}"
-                self._failed_to_start(FunctionError("Runtime.ExitError", message).to_json())
-                return
+            self._process = await ChildProcess.start(
+                "awslambdaric",
+                self._configuration.handler,
+                environment=self._variables(api.address),
+                on_output_line=self._log,
+            )
             start_timer = asyncio.get_running_loop().call_later(_SECONDS_TO_START, self._start_timed_out)
             try:
                 exit_code = await self._process.wait()

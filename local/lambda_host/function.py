@@ -1,6 +1,7 @@
 """A function: the queue of its invocations, and the execution environments that take from it."""
 
 import asyncio
+import logging
 import os
 from collections import deque
 from collections.abc import Callable
@@ -8,6 +9,8 @@ from collections.abc import Callable
 from local.lambda_host.declaration import FunctionConfiguration
 from local.lambda_host.execution_environment import ExecutionEnvironment
 from local.lambda_host.invocation import FunctionError, Invocation, InvocationResult
+
+logger = logging.getLogger(__name__)
 
 # Starting Python takes a processor for most of a second: more at once only make each other late, while a warm
 # environment would have emptied the queue.
@@ -98,8 +101,9 @@ class Function:
             self._starting.discard(environment)
             if environment in self._idle:
                 self._idle.remove(environment)
-            if not life.cancelled():
-                life.result()  # A defect of the host itself: let the event loop report it.
+            if not life.cancelled() and (error := life.exception()):
+                logger.error("%s cannot be started", self.configuration.name, exc_info=error)
+                self.failed_to_start(FunctionError("ServiceException", str(error)).to_json())
             self._hand_out()
 
         life.add_done_callback(ended)

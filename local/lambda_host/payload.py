@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 import base64
 import binascii
 import json
+import re
 import time
 import uuid
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from local.template import text_of
 
 _T = TypeVar("_T")
 
+_PORT = re.compile(r":[^:\]]*$")
 # Set by the server that answers, whatever a function says.
 _SERVERS_OWN_HEADERS = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
 
@@ -34,7 +36,7 @@ def request_event(request: web.Request, body: bytes, *, route_key: str, account_
     raw_path = request.rel_url.raw_path
     source_ip = request.remote or ""
     headers = _headers(request)
-    domain_name = request.url.host or ""
+    domain_name = _PORT.sub("", headers.get("host", ""))
     event: dict[str, Any] = {
         "version": "2.0",
         "routeKey": route_key,
@@ -44,7 +46,7 @@ def request_event(request: web.Request, body: bytes, *, route_key: str, account_
             **headers,
             "x-amzn-trace-id": headers.get("x-amzn-trace-id", new_trace_id()),
             "x-forwarded-for": source_ip,
-            "x-forwarded-port": str(request.url.port),
+            "x-forwarded-port": str(request.get_extra_info("sockname")[1]),
             "x-forwarded-proto": request.scheme,
         },
         "requestContext": {

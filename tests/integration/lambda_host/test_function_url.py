@@ -70,15 +70,17 @@ async def test_a_body_arrives_as_it_was_sent_compressed_or_not(
     assert base64.b64decode(event["body"]) == body
 
 
-async def test_a_header_that_is_not_utf8_is_no_error(host: LambdaHost) -> None:
+async def test_odd_headers_are_no_error(host: LambdaHost) -> None:
     address = urlsplit(host.function_url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    writer.write(b"GET / HTTP/1.1\r\nHost: here\r\nX-Odd: a\xffb\r\nConnection: close\r\n\r\n")
+    writer.write(b"GET / HTTP/1.1\r\nHost: \xff:x\r\nX-Odd: a\xffb\r\nConnection: close\r\n\r\n")
     head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
     await writer.wait_closed()
     assert head.startswith(b"HTTP/1.1 200 ")
-    assert json.loads(body)["event"]["headers"]["x-odd"] == "a\ufffdb"
+    event = json.loads(body)["event"]
+    assert event["headers"]["x-odd"] == "a\ufffdb"
+    assert event["requestContext"]["domainName"] == "\ufffd"
 
 
 async def test_answers_with_what_the_function_returns(host: LambdaHost, http: aiohttp.ClientSession) -> None:
