@@ -77,9 +77,14 @@ class ExecutionEnvironment:
                     self._next.cancel()
             self._ended(FunctionError("Runtime.ExitError", _exit_message(exit_code)))
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the process has asked for an invocation and waits for it."""
+        return self._next is not None and not self._next.done()
+
     def begin(self, invocation: Invocation) -> None:
-        """Hand the invocation to the process, which has asked for it. Its time runs from now."""
-        assert self._next, "Only an idle environment takes an invocation."  # noqa: S101
+        """Hand the invocation to the process, which must be idle. Its time runs from now."""
+        assert self._next  # noqa: S101
         self._log_tail = ""
         self._log(f"START RequestId: {invocation.request_id} Version: $LATEST")
         timer = asyncio.get_running_loop().call_later(self._configuration.timeout, self._invocation_timed_out)

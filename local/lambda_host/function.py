@@ -77,7 +77,9 @@ class Function:
                 self._waiting.popleft().fail(error.to_json())
             return
         while self._waiting and self._idle:
-            self._idle.pop().begin(self._waiting.popleft())
+            environment = self._idle.pop()
+            if environment.is_idle:  # Its process may just have ended.
+                environment.begin(self._waiting.popleft())
         while (
             len(self._waiting) > len(self._starting)
             and len(self._starting) < _STARTING_AT_ONCE

@@ -77,6 +77,16 @@ async def test_the_process_used_last_is_used_first(host: LambdaHost, tmp_path: P
     assert len(pids) == 1
 
 
+async def test_a_process_that_has_ended_while_idle_is_replaced(host: LambdaHost) -> None:
+    first = (await _invoke(host, "EchoFunction", {}))["pid"]
+    os.kill(first, signal.SIGKILL)
+    # The invocations that come before its end is known may fail, as on Lambda; none may be forgotten.
+    async with asyncio.timeout(10):
+        while (result := await host.invoke("EchoFunction", b"{}")).function_error:
+            assert _error(result)[0] == "Runtime.ExitError"
+    assert json.loads(result.payload)["pid"] != first
+
+
 async def test_invocations_queue_where_the_limit_is_reached(start_host: HostFactory) -> None:
     async with start_host(max_concurrency=1) as host:
         answers = await asyncio.gather(*(_invoke(host, "EchoFunction", number) for number in range(20)))

@@ -1,0 +1,59 @@
+"""The folder of a stack: one stack at a time, and facts only of one that is ready."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from local.aws.services import User
+from local.facts import MomentoFacts, StackFacts
+from local.state_directory import StackRunningError, StateDirectory
+
+FACTS = StackFacts(
+    momento=MomentoFacts("127.0.0.1", 8080, "http://127.0.0.1:8081", "http://127.0.0.1:9090", "key"),
+    token_url="http://127.0.0.1:3000/token",
+    webhook_url="http://127.0.0.1:3002/",
+    lambda_url="http://127.0.0.1:3001",
+    aws_endpoint_url="http://127.0.0.1:4566",
+    web_url=None,
+    cache="course-comments",
+    topic="comment",
+    user_pool_id="us-east-1_1",
+    user_pool_client_id="client",
+    users=(User("taylor", "password"),),
+    signing_secret="secret",
+)
+
+
+def test_facts_are_there_while_the_stack_is_ready_and_only_for_its_owner(tmp_path: Path) -> None:
+    file = tmp_path / "stack.json"
+    with StateDirectory(tmp_path) as state:
+        assert not file.exists()
+        state.publish(FACTS)
+        facts = json.loads(file.read_text())
+        assert facts["momento"]["port"] == 8080
+        assert facts["users"] == [{"username": "taylor", "password": "password"}]
+        assert file.stat().st_mode & 0o777 == 0o600
+    assert not file.exists()
+
+
+def test_a_second_stack_is_told_of_the_first_and_leaves_it_alone(tmp_path: Path) -> None:
+    with StateDirectory(tmp_path) as state:
+        with pytest.raises(StackRunningError, match="still starting"), StateDirectory(tmp_path):
+            pass
+        state.publish(FACTS)
+        with pytest.raises(StackRunningError, match=re.escape(FACTS.token_url)), StateDirectory(tmp_path):
+            pass
+        assert (tmp_path / "stack.json").exists()
+    with StateDirectory(tmp_path):
+        pass
+
+
+def test_what_a_killed_stack_has_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "stack.json").write_text("stale")
+    (tmp_path / "stack.json.new").write_text("half writ")
+    (tmp_path / "lock").write_text("999999\n")
+    with StateDirectory(tmp_path) as state:
+        assert not (tmp_path / "stack.json").exists()
+        state.publish(FACTS)
