@@ -1,6 +1,9 @@
 """What the terminal shows of a stack: its parts as they come up, the round trip, then what happens in it."""
 
+import os
 import shlex
+import signal
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -22,14 +25,24 @@ _LEVEL_STYLES = {"DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL"
 _LINES_OF_LOG = 20
 
 
+class _Console(Console):
+    """A console that ends the program in order when nobody reads on, as behind `| head`."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        # Python would complain at the end that it cannot write out what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        signal.raise_signal(signal.SIGTERM)
+
+
 class Display(StackObserver):
     """Shows on a terminal, or writes to a file or pipe what can be read there."""
 
     def __init__(self) -> None:
         """Show on standard output."""
-        self._console = Console(highlight=False)
+        self._console = _Console(highlight=False)
         if not self._console.is_terminal:
-            self._console = Console(highlight=False, width=_WIDTH_OF_FILES)
+            self._console = _Console(highlight=False, width=_WIDTH_OF_FILES)
 
     def working_on(self, what: str) -> Status:
         """Return a context manager: shows that something is under way, where the terminal can."""

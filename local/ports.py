@@ -13,15 +13,6 @@ def listen(preferred: int) -> socket.socket:
         return _listening_socket(0)
 
 
-def free_ports(*preferred: int) -> list[int]:
-    """Return as many ports of HOST that are free just now: each the preferred one where it is."""
-    sockets = [listen(port) for port in preferred]
-    ports = [port_of(sock) for sock in sockets]
-    for sock in sockets:
-        sock.close()
-    return ports
-
-
 def port_of(sock: socket.socket) -> int:
     """Return the port at which a socket listens."""
     port: int = sock.getsockname()[1]

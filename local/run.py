@@ -7,7 +7,6 @@ from pathlib import Path
 
 from local.aws.services import AwsServicesError
 from local.display import Display
-from local.momento.server import PortTakenError
 from local.round_trip import Hop, RoundTripError, round_trip
 from local.stack import LocalStack
 from local.state_directory import StackRunningError
@@ -34,9 +33,11 @@ async def run(state_directory: Path, *, demo: bool) -> int:
     try:
         return await work
     except asyncio.CancelledError:
+        if not interrupted_by:
+            raise
         display.say("Stopped.")
         return 0 if serving.is_set() else 128 + interrupted_by[0]
-    except (StackRunningError, TemplateError, AwsServicesError, PortTakenError) as error:
+    except (StackRunningError, TemplateError, AwsServicesError) as error:
         display.fail(str(error))
         return 1
 

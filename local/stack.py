@@ -4,17 +4,17 @@ import asyncio
 import contextlib
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from local.aws.services import AwsServices, User
 from local.facts import MomentoFacts, StackFacts
 from local.lambda_host.host import AnsweredRequest, LambdaHost, Ports
-from local.momento.server import MomentoServer, MomentoServerConfig
+from local.momento.server import MomentoServer, MomentoServerConfig, PortTakenError
 from local.momento.webhooks import WebhookSubscription
-from local.ports import HOST, free_ports
+from local.ports import HOST
 from local.state_directory import StateDirectory
 from local.template import Template, TemplateError
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 USERS = (User("taylor", "Taylor-local-1"), User("jordan", "Jordan-local-1"))
 
 _AWS_PORT = 4566
-_MOMENTO_PORTS = (8080, 8081, 9090)
+_MOMENTO = MomentoServerConfig(HOST, port=8080, web_port=8081, admin_port=9090)
 _LAMBDA_PORTS = Ports(http_api=3000, invoke_api=3001, function_url=3002)
 
 
@@ -117,12 +117,16 @@ class LocalStack:
 
     async def _start_momento(self, resources: contextlib.AsyncExitStack) -> MomentoServer:
         began = time.monotonic()
-        port, web_port, admin_port = free_ports(*_MOMENTO_PORTS)
-        momento = await resources.enter_async_context(
-            MomentoServer(MomentoServerConfig(HOST, port, web_port, admin_port))
-        )
-        self._report("Momento", f"{HOST}:{momento.port}", _MOMENTO_PORTS[0], began)
-        return momento
+        config = _MOMENTO
+        while True:
+            try:
+                momento = await resources.enter_async_context(MomentoServer(config))
+            except PortTakenError as error:
+                any_free_port: dict[str, Any] = {error.setting: 0}
+                config = replace(config, **any_free_port)
+            else:
+                self._report("Momento", f"{HOST}:{momento.port}", _MOMENTO.port, began)
+                return momento
 
     async def _create_resources(self, momento: MomentoServer) -> Template:
         template = Template.load(
