@@ -129,40 +129,45 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
             return Answer(error.code, error.headers, error.read())
 
 
-def start_stack(state_dir: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Starts a stack in a process group of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "local", "--state-dir", str(state_dir), *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+class StartedStack(subprocess.Popen[str]):
+    """`make run`, or `make demo` with `--demo`, with the Ctrl-C of a terminal of its own."""
 
+    def __init__(self, state_dir: Path, *arguments: str) -> None:
+        super().__init__(
+            [sys.executable, "-m", "local", "--state-dir", str(state_dir), *arguments],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.state_dir = state_dir
 
-def wait_until_ready(process: subprocess.Popen[str], state_dir: Path) -> None:
-    """Waits until the stack has shown its round trip and serves."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "Running" in line:
-            assert (state_dir / "stack.json").exists()
-            return
-    raise AssertionError(f"the stack ended with {process.wait()}")
+    def wait_until_ready(self) -> None:
+        """Waits until the stack has shown its round trip and serves."""
+        assert self.stdout is not None
+        for line in self.stdout:
+            if "Running" in line:
+                assert (self.state_dir / "stack.json").exists()
+                return
+        raise AssertionError(f"the stack ended with {self.wait()}")
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        super().__exit__(None, None, None)
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    state_dir = tmp_path_factory.mktemp("stack")
-    process = start_stack(state_dir)
-    wait_until_ready(process, state_dir)
-    # Nobody reads on: a pipe that is full would stop the stack.
-    drain = threading.Thread(target=process.communicate)
-    drain.start()
-    yield Stack(state_dir)
-    process.send_signal(signal.SIGINT)
-    drain.join(timeout=20)
-    assert process.returncode == 0
+    with StartedStack(tmp_path_factory.mktemp("stack")) as process:
+        process.wait_until_ready()
+        # A pipe that nobody reads and is full would stop the stack.
+        drain = threading.Thread(target=process.communicate)
+        drain.start()
+        yield Stack(process.state_dir)
+        process.send_signal(signal.SIGINT)
+        drain.join(timeout=20)
+        assert process.returncode == 0
 
 
 @pytest.fixture

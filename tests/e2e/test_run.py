@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from pathlib import Path
 
 import psutil
 import pytest
 
-from .conftest import start_stack, wait_until_ready
+from .conftest import StartedStack
 
 
-def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
+def children(stack: StartedStack) -> list[psutil.Process]:
     """The processes that the stack has started."""
-    started = psutil.Process(process.pid).children(recursive=True)
+    started = psutil.Process(stack.pid).children(recursive=True)
     assert started
     return started
 
@@ -26,9 +25,9 @@ def wait_until_gone(processes: list[psutil.Process]) -> None:
 
 
 def test_the_demo_shows_the_comment_come_back(tmp_path: Path) -> None:
-    process = start_stack(tmp_path, "--demo")
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 0, output
+    with StartedStack(tmp_path, "--demo") as stack:
+        output, _ = stack.communicate(timeout=60)
+    assert stack.returncode == 0, output
     for hop in ("Sign in", "Token", "Publish", "Webhook", "Cache"):
         assert hop in output
     assert "taylor wrote" in output
@@ -37,54 +36,48 @@ def test_the_demo_shows_the_comment_come_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_stops_cleanly_and_takes_its_facts_with_it(number: signal.Signals, tmp_path: Path) -> None:
-    process = start_stack(tmp_path)
-    wait_until_ready(process, tmp_path)
-    started = children(process)
-    process.send_signal(number)
-    output, _ = process.communicate(timeout=20)
-    assert process.returncode == 0, output
+    with StartedStack(tmp_path) as stack:
+        stack.wait_until_ready()
+        started = children(stack)
+        stack.send_signal(number)
+        output, _ = stack.communicate(timeout=20)
+    assert stack.returncode == 0, output
     assert "Traceback" not in output
     assert not (tmp_path / "stack.json").exists()
     wait_until_gone(started)
 
 
 def test_ctrl_c_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
-    process = start_stack(tmp_path)
-    assert process.stdout is not None
-    assert "Momento" in process.stdout.readline()
-    started = children(process)
-    os.killpg(process.pid, signal.SIGINT)
-    output, _ = process.communicate(timeout=20)
-    assert process.returncode == 130
+    with StartedStack(tmp_path) as stack:
+        assert stack.stdout is not None
+        assert "Momento" in stack.stdout.readline()
+        started = children(stack)
+        os.killpg(stack.pid, signal.SIGINT)
+        output, _ = stack.communicate(timeout=20)
+    assert stack.returncode == 130
     assert "Traceback" not in output
     wait_until_gone(started)
 
 
 def test_nothing_outlives_a_stack_that_is_killed(tmp_path: Path) -> None:
-    process = start_stack(tmp_path)
-    wait_until_ready(process, tmp_path)
-    started = children(process)
-    process.kill()
-    process.communicate(timeout=20)
+    with StartedStack(tmp_path) as stack:
+        stack.wait_until_ready()
+        started = children(stack)
     wait_until_gone(started)
-    again = start_stack(tmp_path, "--demo")
-    output, _ = again.communicate(timeout=60)
+    with StartedStack(tmp_path, "--demo") as again:
+        output, _ = again.communicate(timeout=60)
     assert again.returncode == 0, output
 
 
 def test_a_second_stack_runs_beside_the_first_but_not_in_its_place(tmp_path: Path) -> None:
-    first = start_stack(tmp_path / "one")
-    wait_until_ready(first, tmp_path / "one")
-    try:
+    with StartedStack(tmp_path / "one") as first:
+        first.wait_until_ready()
         facts = (tmp_path / "one" / "stack.json").read_text()
-        same = start_stack(tmp_path / "one")
-        output, _ = same.communicate(timeout=30)
+        with StartedStack(tmp_path / "one") as same:
+            output, _ = same.communicate(timeout=30)
         assert same.returncode == 1
         assert "running" in output.lower()
         assert (tmp_path / "one" / "stack.json").read_text() == facts
-        beside = start_stack(tmp_path / "two", "--demo")
-        output, _ = beside.communicate(timeout=60)
+        with StartedStack(tmp_path / "two", "--demo") as beside:
+            output, _ = beside.communicate(timeout=60)
         assert beside.returncode == 0, output
-    finally:
-        first.send_signal(signal.SIGINT)
-        first.communicate(timeout=20)
