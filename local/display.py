@@ -150,9 +150,7 @@ def _commands_to_try(facts: StackFacts, state_directory: Path) -> list[tuple[str
         ),
         (
             "Publish as a user, from a service",
-            "AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1 \\\n"
-            f"aws lambda invoke --endpoint-url {facts.lambda_url} --function-name PublisherFunction \\\n"
-            f"  --cli-binary-format raw-in-base64-out --payload {event} /dev/stdout",
+            f"curl {facts.lambda_url}/2015-03-31/functions/PublisherFunction/invocations -d {event}",
         ),
         ("Watch what the webhook logs", f"tail -f {state_directory / 'logs' / 'WebhookFunction.log'}"),
     ]

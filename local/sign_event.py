@@ -61,8 +61,10 @@ def _with_times(body: str, now_ms: int) -> str:
 
 
 def _curl_command(event: dict[str, Any], url: str) -> str:
-    headers = [f"--header={name}: {value}" for name, value in event["headers"].items()]
-    return shlex.join(["curl", "--silent", "--include", *headers, f"--data-raw={event['body']}", url])
+    command = ["curl", "--silent", "--include", url, "--data-raw", event["body"]]
+    for name, value in event["headers"].items():
+        command += ["--header", f"{name}: {value}"]
+    return shlex.join(command)
 
 
 def _parser() -> argparse.ArgumentParser:

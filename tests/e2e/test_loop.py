@@ -6,6 +6,9 @@ import base64
 import hashlib
 import hmac
 import json
+import shutil
+import subprocess
+import sys
 import time
 import uuid
 from collections import Counter
@@ -252,6 +255,16 @@ def test_sample_requests_are_answered_as_their_names_say(sample: Path, stack: St
         event = sign_event(event, stack.facts["signing_secret"], time.time())
     assert stack.webhook(event["body"].encode(), **event["headers"]).status == promised
     assert stack.invoke("WebhookFunction", event)["statusCode"] == promised
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+def test_the_curl_command_for_a_sample_request_works(stack: Stack) -> None:
+    sample = "events/webhook/200_stored.json"
+    command = [sys.executable, "-m", "local.sign_event", sample, "--curl", "--state-dir", stack.state_dir]
+    curl = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    answer = subprocess.run(curl, shell=True, capture_output=True, text=True, check=True).stdout  # noqa: S602
+    assert answer.startswith("HTTP/1.1 200")
+    assert answer.endswith('{"status": "stored"}')
 
 
 @pytest.mark.parametrize("folder", ["token_vendor", "publisher"])
