@@ -7,6 +7,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from grpc import StatusCode
 from momento.config import TopicConfiguration
 from momento.config.transport.topic_transport_strategy import (
@@ -99,6 +100,9 @@ class Publisher:
         except MintingError as error:
             again = error.code in _MINT_AGAIN
             raise PublishError(str(error), retryable=again, refused_for_now=again) from error
+        except GetParameterError as error:
+            reason = "the Momento API key could not be read"
+            raise PublishError(reason, retryable=True, refused_for_now=True) from error
         response = session.client.publish(self._momento.cache_name, self._momento.topic_name, message)
         if not isinstance(response, TopicPublish.Error):
             return

@@ -201,6 +201,13 @@ def test_does_not_publish_twice_where_the_answer_is_late(
     assert answer["failed"] == [{"index": 0, "error": "Momento answered TIMEOUT_ERROR", "retryable": True}]
 
 
+def test_reports_that_its_key_could_not_be_read(load: Callable[..., Function], user: str) -> None:
+    publisher = load("publisher", MOMENTO_API_KEY_SECRET="missing")
+    answer = publisher({"messages": [message(user), message(user)]}, timeout=3.5)
+    assert answer["published"] == 0
+    assert [(one["index"], one["retryable"]) for one in answer["failed"]] == [(0, True), (1, True)]
+
+
 def test_serves_more_users_than_it_keeps_clients_for(publisher: Function) -> None:
     batch = [message(f"user-{uuid.uuid4()}") for _ in range(110)]
     assert publisher({"messages": batch}, timeout=60)["published"] == 110
