@@ -25,7 +25,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     stack_file = arguments.state_dir / "stack.json"
     try:
-        event = json.loads(arguments.event.read_text())
+        event = _read_event(arguments.event)
         stack = json.loads(stack_file.read_text()) if stack_file.exists() else {}
         secret = arguments.secret or stack["signing_secret"]
         url = stack["webhook_url"] if arguments.curl else ""
@@ -47,6 +47,13 @@ def sign_event(event: dict[str, Any], secret: str, now: float | None) -> dict[st
     body = event["body"] if now is None else _with_times(event["body"], int(now * 1000))
     signature = hmac.new(secret.encode(), body.encode(), hashlib.sha3_256).hexdigest()
     return {**event, "body": body, "headers": {**event["headers"], "momento-signature": signature}}
+
+
+def _read_event(path: Path) -> dict[str, Any]:
+    event = json.loads(path.read_text())
+    if not isinstance(event, dict) or not {"body", "headers"} <= set(event):
+        raise ValueError(f"{path} is no event of the webhook")
+    return event
 
 
 def _with_times(body: str, now_ms: int) -> str:

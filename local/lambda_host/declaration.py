@@ -102,9 +102,9 @@ def declared_http_api(template: Template) -> HttpApiConfiguration:
     if len(apis) > 1:
         raise TemplateError("The local stack serves one HTTP API, and the template has more.")
     api = next(iter(apis.values()), {})
+    default_throttle = _throttle(template.resolve(api.get("DefaultRouteSettings")))
     throttles = {
-        key: Throttle(float(settings["ThrottlingRateLimit"]), int(settings["ThrottlingBurstLimit"]))
-        for key, settings in template.resolve(api.get("RouteSettings") or {}).items()
+        key: _throttle(settings) for key, settings in template.resolve(api.get("RouteSettings") or {}).items()
     }
     routes = []
     for function, properties in template.resources("AWS::Serverless::Function").items():
@@ -115,7 +115,8 @@ def declared_http_api(template: Template) -> HttpApiConfiguration:
             if "{" in path or method == "ANY":
                 raise TemplateError(f"The local stack serves plain routes only, not {method} {path}.")
             authorizer = _authorizer(template, api, event["Properties"])
-            routes.append(Route(method, path, function, authorizer, throttles.get(f"{method} {path}")))
+            throttle = throttles.get(f"{method} {path}", default_throttle)
+            routes.append(Route(method, path, function, authorizer, throttle))
     return HttpApiConfiguration(tuple(routes), _cors(template.resolve(api.get("CorsConfiguration"))))
 
 
@@ -140,6 +141,12 @@ def _authorizer(
         return None
     configuration = template.resolve(auth["Authorizers"][name]["JwtConfiguration"])
     return JwtConfiguration(configuration["issuer"], frozenset(configuration["audience"]))
+
+
+def _throttle(settings: Mapping[str, Any] | None) -> Throttle | None:
+    if settings is None:
+        return None
+    return Throttle(float(settings["ThrottlingRateLimit"]), int(settings["ThrottlingBurstLimit"]))
 
 
 def _cors(configuration: Mapping[str, Any] | None) -> CorsConfiguration | None:

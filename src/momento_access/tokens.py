@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 TOKEN_ID_MAX_LENGTH = 64
 """Characters of a `token_id` that Momento accepts."""
 
-_MINT_TIMEOUT_SECONDS = 2
+MINT_TIMEOUT_SECONDS = 2
+"""How long minting a token takes at most."""
 
 _RETRY_BROKEN_CONNECTIONS = {
     "name": [{"service": "token.Token"}],
@@ -123,7 +124,7 @@ def mint_token(
     try:
         minted = stub.GenerateDisposableToken(
             request,
-            timeout=_MINT_TIMEOUT_SECONDS,
+            timeout=MINT_TIMEOUT_SECONDS,
             wait_for_ready=True,
             metadata=(
                 ("authorization", credentials.auth_token),

@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from inputs import InvalidInputError
-from publisher.publishing import ATTEMPT_TIMEOUT, Publisher, PublishError
+from publisher.publishing import Publisher, PublishError
 from publisher.request import parse_event
 from publisher.settings import Settings
 
@@ -37,7 +37,7 @@ def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     except InvalidInputError:
         metrics.add_metric("EventsRefused", MetricUnit.Count, 1)
         raise
-    deadline = _last_attempt_at(context)
+    deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _SECONDS_TO_ANSWER
     failed: list[dict[str, Any]] = []
     for index, message in enumerate(messages):
         if isinstance(message, InvalidInputError):
@@ -52,8 +52,3 @@ def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
     metrics.add_metric("MessagesPublished", MetricUnit.Count, published)
     metrics.add_metric("MessagesFailed", MetricUnit.Count, len(failed))
     return {"published": published, "failed": failed}
-
-
-def _last_attempt_at(context: LambdaContext) -> float:
-    remaining = context.get_remaining_time_in_millis() / 1000
-    return time.monotonic() + remaining - ATTEMPT_TIMEOUT.total_seconds() - _SECONDS_TO_ANSWER

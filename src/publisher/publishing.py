@@ -17,7 +17,8 @@ from momento.config.transport.topic_transport_strategy import (
 from momento.errors import MomentoErrorCode
 from momento.responses import TopicPublish
 
-from momento_access.tokens import MintingError
+from momento_access.secrets import READ_TIMEOUT_SECONDS
+from momento_access.tokens import MINT_TIMEOUT_SECONDS, MintingError
 from publisher.sessions import Sessions
 
 if TYPE_CHECKING:
@@ -27,15 +28,14 @@ if TYPE_CHECKING:
 MESSAGE_MAX_BYTES = 4096
 """Bytes of a message that Momento accepts."""
 
-ATTEMPT_TIMEOUT = timedelta(seconds=2)
-
+_PUBLISH_TIMEOUT_SECONDS = 2
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 
 _CONFIGURATION = TopicConfiguration(
     StaticTopicTransportStrategy(
         StaticTopicGrpcConfiguration(
-            deadline=ATTEMPT_TIMEOUT,
+            deadline=timedelta(seconds=_PUBLISH_TIMEOUT_SECONDS),
             # While Lambda keeps the function frozen, keepalives could only fail.
             keepalive_permit_without_calls=False,
             keepalive_time=None,
@@ -74,13 +74,13 @@ class Publisher:
         self._sessions = Sessions(settings, _CONFIGURATION)
 
     def publish(self, user_id: str, comment: Comment, deadline: float) -> None:
-        """Publishes a comment as a user; where Momento refuses it for now, tries again until `deadline`.
+        """Publishes a comment as a user; where Momento refuses it for now, tries again while time is left.
 
-        `deadline` is on the clock of `time.monotonic`; an attempt begun before it may take `ATTEMPT_TIMEOUT`.
-        Raises `PublishError`.
+        Begins no attempt that might not end by `deadline`, on the clock of `time.monotonic`. Raises
+        `PublishError`.
         """
         message = _checked_message(comment)
-        if time.monotonic() >= deadline:
+        if self._latest_start(user_id, deadline) < time.monotonic():
             raise PublishError("no time was left to try", retryable=True)
         longest_pause = _FIRST_PAUSE_SECONDS
         while True:
@@ -88,10 +88,16 @@ class Publisher:
                 return self._attempt(user_id, message)
             except PublishError as error:
                 pause = random.uniform(0, longest_pause)  # noqa: S311 - spreads load, keeps no secret
-                if not error.refused_for_now or time.monotonic() + pause >= deadline:
+                if not error.refused_for_now:
+                    raise
+                if self._latest_start(user_id, deadline) < time.monotonic() + pause:
                     raise
             time.sleep(pause)
             longest_pause = min(longest_pause * 2, _LONGEST_PAUSE_SECONDS)
+
+    def _latest_start(self, user_id: str, deadline: float) -> float:
+        opening = 0 if self._sessions.get(user_id) else READ_TIMEOUT_SECONDS + MINT_TIMEOUT_SECONDS
+        return deadline - opening - _PUBLISH_TIMEOUT_SECONDS
 
     def _attempt(self, user_id: str, message: str) -> None:
         kept_session = self._sessions.get(user_id)

@@ -4,37 +4,45 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.idempotency import (
     DynamoDBPersistenceLayer,
     IdempotencyConfig,
     idempotent_function,
 )
-from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyAlreadyInProgressError
+from aws_lambda_powertools.utilities.idempotency.exceptions import (
+    IdempotencyAlreadyInProgressError,
+    IdempotencyPersistenceLayerError,
+)
 from botocore.config import Config
 from momento import CacheClient, Configurations, CredentialProvider
-from momento.errors import MomentoErrorCode
-from momento.responses.mixins import ErrorResponseMixin
 
 from momento_access.credentials import api_key_credentials
+from webhook.writing import WriteError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from webhook.message import Message
     from webhook.settings import Settings
-    from webhook.topics import Write
+    from webhook.writing import Write
 
 STORED = {"status": "stored"}
 DUPLICATE = {"status": "duplicate"}
 
-_MILLIS_TO_ANSWER = 1000
+_MILLIS_FOR_AN_ATTEMPT = 2000
 _PAUSE_SECONDS = 0.05
 
+logger = Logger(child=True)
 
-class WriteError(Exception):
-    """Momento did not take the write, or nobody knows whether it did."""
+
+@dataclass(slots=True)
+class _Attempt:
+    write: Write
+    succeeded: bool = False
 
 
 class MessageStore:
@@ -75,25 +83,43 @@ class MessageStore:
         """
         self._idempotency.register_lambda_context(context)
         while True:
+            attempt = _Attempt(write)
             try:
-                outcome: dict[str, str] = self._write_once(message=message, write=write)
+                outcome: dict[str, str] = self._write_once(message=message, attempt=attempt)
             except IdempotencyAlreadyInProgressError:
-                if context.get_remaining_time_in_millis() < _MILLIS_TO_ANSWER:
+                if context.get_remaining_time_in_millis() < _MILLIS_FOR_AN_ATTEMPT:
                     raise
+            except IdempotencyPersistenceLayerError:
+                if not attempt.succeeded:
+                    raise
+                # To say that it failed would have it written again.
+                logger.warning("stored without a record of it", message_id=message.id, exc_info=True)
+                return STORED
             else:
                 return outcome
             time.sleep(_PAUSE_SECONDS)
 
-    def _write(self, message: Message, write: Write) -> dict[str, str]:  # noqa: ARG002 - the key is in it
-        response = write(self._connected_cache())
-        if isinstance(response, ErrorResponseMixin):
-            if response.error_code is MomentoErrorCode.SERVER_UNAVAILABLE:
-                self._disconnect()
-            raise WriteError(f"Momento answered {response.error_code.name}")
+    def _write(self, message: Message, attempt: _Attempt) -> dict[str, str]:  # noqa: ARG002 - holds the key
+        try:
+            self._try(attempt.write)
+        except WriteError as error:
+            if not error.unavailable:
+                raise
+            # A connection that was cut while Lambda kept the function frozen shows only when it is used.
+            self._try(attempt.write)
+        attempt.succeeded = True
         return STORED
 
+    def _try(self, write: Write) -> None:
+        try:
+            write(self._connected_cache())
+        except WriteError as error:
+            if error.unavailable:
+                self._disconnect()
+            raise
+
     def _disconnect(self) -> None:
-        """Makes the next write connect anew: a client waits up to two minutes before it does so by itself."""
+        """Makes the next write connect anew, which a client by itself does up to two minutes later."""
         self._connection.close()
         self._cache = None
 

@@ -110,6 +110,13 @@ class Stack:
             time.sleep(0.02)
         return entries
 
+    def wait_for_log(self, text: str) -> None:
+        """Waits until a function has logged a line with this text."""
+        deadline = time.monotonic() + 20
+        while text not in self.logs():
+            assert time.monotonic() < deadline, f"no function logged: {text}"
+            time.sleep(0.02)
+
     def logs(self) -> str:
         return "\n".join(log.read_text() for log in (self.state_dir / "logs").glob("*Function.log"))
 

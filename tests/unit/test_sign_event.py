@@ -42,4 +42,10 @@ def test_says_what_to_do_without_a_stack(tmp_path: Path) -> None:
     result = run("events/webhook/200_stored.json", "--state-dir", tmp_path)
     assert result.returncode == 1
     assert "make run" in result.stderr
-    assert run("events/missing.json", "--secret", "x").returncode == 1
+
+
+def test_says_what_it_cannot_sign() -> None:
+    for path in ("events/missing.json", "events/publisher/published_1.json", "Makefile"):
+        result = run(path, "--secret", "x")
+        assert result.returncode == 1
+        assert "Traceback" not in result.stderr

@@ -2,7 +2,8 @@
 
 Each takes a message and the settings and returns the write to make in the cache; it raises
 `InvalidInputError` where the message's text is not of the topic's form. To handle another topic, add a file
-here and its line to `topic_handlers`.
+here and its line to `topic_handlers`; its messages come once the topic has a webhook, and users publish there
+once their tokens may (`token_vendor/vending.py`, `publisher/sessions.py`).
 """
 
 from __future__ import annotations
@@ -15,13 +16,10 @@ from webhook.topics import comments
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from momento import CacheClient
-    from momento.responses.response import CacheResponse
-
     from webhook.message import Message
     from webhook.settings import Settings
+    from webhook.writing import Write
 
-    Write = Callable[[CacheClient], CacheResponse]
     TopicHandler = Callable[[Message, Settings], Write]
 
 

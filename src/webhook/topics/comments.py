@@ -9,14 +9,14 @@ from momento.requests import CollectionTtl
 
 from comment import Comment, comments_list
 from inputs import parse_json_object
+from webhook.writing import check
 
 if TYPE_CHECKING:
     from momento import CacheClient
-    from momento.responses.response import CacheResponse
 
     from webhook.message import Message
     from webhook.settings import Settings
-    from webhook.topics import Write
+    from webhook.writing import Write
 
 
 def write_comment(message: Message, settings: Settings) -> Write:
@@ -29,13 +29,15 @@ def write_comment(message: Message, settings: Settings) -> Write:
         "publishedAt": message.published_at,
     }
 
-    def push_front(cache: CacheClient) -> CacheResponse:
-        return cache.list_push_front(
-            message.cache,
-            comments_list(comment.course_id),
-            json.dumps(entry),
-            ttl=CollectionTtl.of(settings.comment_ttl),
-            truncate_back_to_size=settings.comment_list_length,
+    def push_front(cache: CacheClient) -> None:
+        check(
+            cache.list_push_front(
+                message.cache,
+                comments_list(comment.course_id),
+                json.dumps(entry),
+                ttl=CollectionTtl.of(settings.comment_ttl),
+                truncate_back_to_size=settings.comment_list_length,
+            )
         )
 
     return push_front

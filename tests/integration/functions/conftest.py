@@ -8,10 +8,12 @@ import json
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,6 +36,7 @@ EVENTS = Path(__file__).parents[3] / "events"
 SOURCE = Path(__file__).parents[3] / "src"
 CACHE = "course-comments"
 TOPIC = "comment"
+TIMEOUTS = {"token_vendor": 10.0, "publisher": 30.0, "webhook": 5.0}
 SIGNING_SECRET = "the-signing-secret"
 
 
@@ -120,11 +123,49 @@ class Subscription:
         raise AssertionError("the subscription ended")
 
 
+class FailingProxy:
+    """An AWS service in which one operation fails."""
+
+    def __init__(self, endpoint_url: str, fail: str) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers["X-Amz-Target"] == fail:
+                    self.send_error(500)
+                    return
+                request = urllib.request.Request(endpoint_url, body, dict(self.headers))  # noqa: S310
+                try:
+                    response = urllib.request.urlopen(request)  # noqa: S310
+                except urllib.error.HTTPError as error:
+                    response = error
+                with response:
+                    self.send_response(response.status)
+                    for name in ("Content-Type", "x-amzn-RequestId"):
+                        if response.headers[name]:
+                            self.send_header(name, response.headers[name])
+                    self.end_headers()
+                    self.wfile.write(response.read())
+
+            def log_message(self, *_: object) -> None:
+                """Requests are not logged."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> FailingProxy:
+        threading.Thread(target=self._server.serve_forever).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
 @dataclass
 class Context:
     """What Lambda tells a function of its invocation."""
 
-    timeout: float = 5.0
+    timeout: float
     function_name: str = "function"
     memory_limit_in_mb: int = 512
     invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:function"
@@ -140,9 +181,11 @@ class Function:
     """A function's handler, as loaded in a fresh process."""
 
     module: ModuleType
+    timeout: float
+    """Seconds, as the template has it."""
 
-    def __call__(self, event: Any, timeout: float = 5.0) -> dict[str, Any]:
-        answer: dict[str, Any] = self.module.lambda_handler(event, Context(timeout))
+    def __call__(self, event: Any, timeout: float | None = None) -> dict[str, Any]:
+        answer: dict[str, Any] = self.module.lambda_handler(event, Context(timeout or self.timeout))
         return answer
 
 
@@ -179,6 +222,7 @@ def environment(momento: Momento, aws_endpoint: str) -> Iterator[dict[str, str]]
         "AWS_SECRET_ACCESS_KEY": "local",
         "POWERTOOLS_SERVICE_NAME": "test",
         "POWERTOOLS_METRICS_NAMESPACE": "test",
+        "POWERTOOLS_PARAMETERS_MAX_AGE": "300",
         "CACHE_NAME": CACHE,
         "TOPIC_NAME": TOPIC,
         "MOMENTO_API_KEY_SECRET": "api-key",
@@ -223,7 +267,7 @@ def load(environment: dict[str, str]) -> Callable[..., Function]:
             for module, loaded in list(sys.modules.items()):
                 if str(getattr(loaded, "__file__", None) or "").startswith(str(SOURCE)):
                     patch.delitem(sys.modules, module)
-            return Function(importlib.import_module(f"{name}.handler"))
+            return Function(importlib.import_module(f"{name}.handler"), TIMEOUTS[name])
 
     return load
 
