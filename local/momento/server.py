@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -29,7 +29,7 @@ from local.momento.pubsub_service import PubsubService
 from local.momento.store import Caches
 from local.momento.token_service import TokenService
 from local.momento.topics import Topics
-from local.momento.webhooks import Webhooks, WebhookSubscription
+from local.momento.webhooks import Delivery, Webhooks, WebhookSubscription
 
 __all__ = ["MomentoServer", "MomentoServerConfig", "PortTakenError", "Timings", "WebhookSubscription"]
 
@@ -85,7 +85,13 @@ class MomentoServer:
     `port`, `web_url` and `admin_url` are known once the server has started.
     """
 
-    def __init__(self, config: MomentoServerConfig, timings: Timings | None = None) -> None:
+    def __init__(
+        self,
+        config: MomentoServerConfig,
+        timings: Timings | None = None,
+        on_delivery: Callable[[Delivery], None] | None = None,
+    ) -> None:
+        """`on_delivery` is told of every webhook delivery, within the server's event loop."""
         timings = timings or Timings()
         self.host = config.host
         self.port = config.port
@@ -98,7 +104,7 @@ class MomentoServer:
         self._topics = Topics(timings.topic_idle_reset)
         self._faults = Faults()
         rate_limits = RateLimits(enforced=config.rate_limits)
-        self._webhooks = Webhooks(rate_limits, timings.webhook_timeout)
+        self._webhooks = Webhooks(rate_limits, timings.webhook_timeout, on_delivery)
         authority = Authority(self.api_key, required=config.auth_required)
         self._interceptor = CallInterceptor(authority, self._faults, rate_limits)
         self._cache_service = CacheService(self._caches)

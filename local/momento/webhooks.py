@@ -12,6 +12,7 @@ import json
 import logging
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urlsplit
@@ -50,6 +51,20 @@ class WebhookSubscription:
         return cls(cache, topic, url, signing_secret)
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """What became of one message for a webhook.
+
+    `text` is what was published, `""` for a binary message. `outcome` is the receiver's 2xx status, or
+    begins with `lost: ` or `not sent: ` and goes on with the reason.
+    """
+
+    webhook: WebhookSubscription
+    text: str
+    outcome: str
+    milliseconds: int
+
+
 def make_signing_secret() -> str:
     return secrets.token_urlsafe(32)
 
@@ -66,9 +81,18 @@ class Webhooks:
     and `milliseconds` on the record, and without the text.
     """
 
-    def __init__(self, rate_limits: RateLimits, timeout_seconds: float) -> None:
-        """`timeout_seconds`: how long the receiver has to answer, connecting included."""
+    def __init__(
+        self,
+        rate_limits: RateLimits,
+        timeout_seconds: float,
+        on_delivery: Callable[[Delivery], None] | None = None,
+    ) -> None:
+        """`timeout_seconds`: how long the receiver has to answer, connecting included.
+
+        `on_delivery` is told of every delivery once its outcome is known.
+        """
         self._rate_limits = rate_limits
+        self._on_delivery = on_delivery
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._webhooks: dict[tuple[str, str], WebhookSubscription] = {}
         self._under_way: set[asyncio.Task[None]] = set()
@@ -95,11 +119,11 @@ class Webhooks:
         if webhook is None:
             return
         if isinstance(message.value, bytes):
-            _log(webhook, message, "not sent: binary")
+            self._conclude(webhook, message, "not sent: binary")
         elif len(self._under_way) >= _MAX_DELIVERIES_UNDER_WAY:
-            _log(webhook, message, f"lost: {_MAX_DELIVERIES_UNDER_WAY} deliveries are under way")
+            self._conclude(webhook, message, f"lost: {_MAX_DELIVERIES_UNDER_WAY} deliveries are under way")
         elif not self._rate_limits.allow_delivery():
-            _log(webhook, message, "lost: rate limit")
+            self._conclude(webhook, message, "lost: rate limit")
         else:
             task = asyncio.create_task(self._post(webhook, message, message.value))
             self._under_way.add(task)
@@ -152,26 +176,34 @@ class Webhooks:
             outcome = f"lost: no answer in {self._timeout.total:g} s"
         except aiohttp.ClientError as error:
             outcome = f"lost: {type(error).__name__}"
-        _log(webhook, message, outcome, time.monotonic() - began)
+        self._conclude(webhook, message, outcome, time.monotonic() - began)
+
+    def _conclude(
+        self, webhook: WebhookSubscription, message: Message, outcome: str, seconds: float = 0.0
+    ) -> None:
+        text = message.value if isinstance(message.value, str) else ""
+        delivery = Delivery(webhook, text, outcome, round(seconds * 1000))
+        _log(delivery, message.sequence_number)
+        if self._on_delivery is not None:
+            try:
+                self._on_delivery(delivery)
+            except Exception:
+                # Whoever looks on must not harm what is looked at.
+                logger.exception("A listener to webhook deliveries failed")
 
 
-def _log(webhook: WebhookSubscription, message: Message, outcome: str, seconds: float = 0.0) -> None:
-    milliseconds = round(seconds * 1000)
+def _log(delivery: Delivery, sequence_number: int) -> None:
+    fields = {
+        "cache": delivery.webhook.cache,
+        "topic": delivery.webhook.topic,
+        "sequence_number": sequence_number,
+        "url": delivery.webhook.url,
+        "outcome": delivery.outcome,
+        "milliseconds": delivery.milliseconds,
+    }
     logger.log(
-        logging.WARNING if outcome.startswith("lost") else logging.INFO,
+        logging.WARNING if delivery.outcome.startswith("lost") else logging.INFO,
         "Webhook %s/%s #%d -> %s: %s (%d ms)",
-        webhook.cache,
-        webhook.topic,
-        message.sequence_number,
-        webhook.url,
-        outcome,
-        milliseconds,
-        extra={
-            "cache": webhook.cache,
-            "topic": webhook.topic,
-            "sequence_number": message.sequence_number,
-            "url": webhook.url,
-            "outcome": outcome,
-            "milliseconds": milliseconds,
-        },
+        *fields.values(),
+        extra=fields,
     )

@@ -32,6 +32,7 @@ from momento_wire_types import (
 )
 
 from local.momento.server import MomentoServer, MomentoServerConfig, Timings
+from local.momento.webhooks import Delivery
 
 CACHE = "cache"
 
@@ -148,9 +149,14 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 def start_momento(stack: AsyncExitStack) -> StartMomento:
     """Starts a server: `await start_momento(rate_limits=True, timings=Timings(heartbeat=0.05))`."""
 
-    async def start(timings: Timings | None = None, **config: Any) -> MomentoServer:
+    async def start(
+        timings: Timings | None = None,
+        on_delivery: Callable[[Delivery], None] | None = None,
+        **config: Any,
+    ) -> MomentoServer:
         config.setdefault("caches", [CACHE])
-        return await stack.enter_async_context(MomentoServer(MomentoServerConfig(**config), timings))
+        server = MomentoServer(MomentoServerConfig(**config), timings, on_delivery)
+        return await stack.enter_async_context(server)
 
     return start
 

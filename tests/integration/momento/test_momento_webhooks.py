@@ -13,7 +13,8 @@ from aiohttp import web
 from momento.auth.access_control.disposable_token_scopes import DisposableTokenScopes
 from momento.responses import TopicPublish
 
-from local.momento.server import MomentoServer, MomentoServerConfig, Timings, WebhookSubscription
+from local.momento.server import MomentoServer, MomentoServerConfig, Timings
+from local.momento.webhooks import Delivery, WebhookSubscription
 
 SECRET = "signing-secret"
 
@@ -166,6 +167,33 @@ async def test_deliveries_are_logged_for_whoever_shows_them(topics, receiver, ca
     assert (record.cache, record.topic, record.sequence_number) == ("cache", "topic", 1)
     assert (record.url, record.outcome, record.levelname) == (receiver.url, "200", "INFO")
     assert record.milliseconds >= 0
+
+
+async def test_whoever_asked_is_told_of_every_delivery(start_momento, connect, receiver, eventually):
+    told: list[Delivery] = []
+    webhook = WebhookSubscription("cache", "topic", receiver.url, SECRET)
+    topics = await connect(await start_momento(webhooks=[webhook], on_delivery=told.append)).topics()
+    await topics.publish("cache", "topic", b"binary")
+    await topics.publish("cache", "topic", "text")
+    await eventually(lambda: len(told) == 2)
+    assert told[0] == Delivery(webhook, "", "not sent: binary", 0)
+    assert told[1] == Delivery(webhook, "text", "200", told[1].milliseconds)
+    receiver.status = 500
+    await topics.publish("cache", "topic", "unlucky")
+    await eventually(lambda: len(told) == 3)
+    assert (told[2].text, told[2].outcome) == ("unlucky", "lost: 500")
+
+
+async def test_a_listener_that_fails_harms_no_delivery(start_momento, connect, receiver, caplog, eventually):
+    def fail(_: Delivery) -> None:
+        raise RuntimeError("the display is broken")
+
+    webhook = WebhookSubscription("cache", "topic", receiver.url, SECRET)
+    topics = await connect(await start_momento(webhooks=[webhook], on_delivery=fail)).topics()
+    for value in (b"binary", "one", "two"):
+        assert isinstance(await topics.publish("cache", "topic", value), TopicPublish.Success)
+    assert {(await receiver.next())["text"] for _ in range(2)} == {"one", "two"}
+    await eventually(lambda: caplog.text.count("listener to webhook deliveries failed") == 3)
 
 
 async def test_deliveries_run_side_by_side(topics, receiver):
