@@ -43,10 +43,9 @@ class WebhookSubscription:
         """From `CACHE/TOPIC=URL`. Raises ValueError."""
         source, _, url = text.partition("=")
         cache, _, topic = source.partition("/")
-        if not cache or not topic:
+        if not cache.strip() or not topic.strip():
             raise ValueError(f"{text!r} is not of the form CACHE/TOPIC=URL")
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        if not _is_http_url(url):
             raise ValueError(f"{text!r} is not of the form CACHE/TOPIC=URL with an http or https URL")
         return cls(cache, topic, url, signing_secret)
 
@@ -63,6 +62,15 @@ class Delivery:
     text: str
     outcome: str
     milliseconds: int
+
+
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        # Only asking for the port finds out that it is none.
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def make_signing_secret() -> str:
@@ -130,11 +138,12 @@ class Webhooks:
             task.add_done_callback(self._under_way.discard)
 
     async def start(self) -> None:
-        # No cookies and no pool limit: a delivery shares nothing with another one.
+        # No cookies, no connections kept, no pool limit: a delivery shares nothing with another one. A
+        # POST on a connection that the receiver is just closing would be lost.
         self._session = aiohttp.ClientSession(
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=aiohttp.TCPConnector(limit=0, force_close=True),
         )
 
     async def stop(self) -> None:

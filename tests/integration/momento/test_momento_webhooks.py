@@ -13,7 +13,9 @@ from aiohttp import web
 from momento.auth.access_control.disposable_token_scopes import DisposableTokenScopes
 from momento.responses import TopicPublish
 
+from local.momento import webhooks
 from local.momento.server import MomentoServer, MomentoServerConfig, Timings
+from local.momento.topics import Message
 from local.momento.webhooks import Delivery, WebhookSubscription
 
 SECRET = "signing-secret"
@@ -196,6 +198,58 @@ async def test_a_listener_that_fails_harms_no_delivery(start_momento, connect, r
     await eventually(lambda: caplog.text.count("listener to webhook deliveries failed") == 3)
 
 
+async def test_a_receiver_that_closes_idle_connections_loses_nothing(
+    start_momento, connect, stack, eventually
+):
+    async def answer_one_request(reader, writer) -> None:
+        # The connection is said to stay open, and is closed as soon as somebody sends more on it.
+        await reader.readuntil(b"}")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await reader.read(1)
+        writer.close()
+
+    server = await asyncio.start_server(answer_one_request, "127.0.0.1", 0)
+    stack.callback(server.close)
+    told: list[Delivery] = []
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    webhook = WebhookSubscription("cache", "topic", url, SECRET)
+    topics = await connect(await start_momento(webhooks=[webhook], on_delivery=told.append)).topics()
+    for number in range(3):
+        await topics.publish("cache", "topic", str(number))
+        await eventually(lambda count=number + 1: len(told) == count)
+    assert [delivery.outcome for delivery in told] == ["200"] * 3
+
+
+async def test_event_and_publish_timestamp_are_when_it_was_published_and_when_it_was_posted(
+    momento, receiver
+):
+    before = int(time.time() * 1000)
+    momento._webhooks.deliver("cache", "topic", Message(1, 1, "text", "", published_at=12345))
+    event = await receiver.next()
+    assert event["event_timestamp"] == 12345
+    assert before <= event["publish_timestamp"] <= time.time() * 1000
+
+
+async def test_what_exceeds_the_rate_limit_is_lost(start_momento, receiver):
+    told: list[Delivery] = []
+    webhook = WebhookSubscription("cache", "topic", receiver.url, SECRET)
+    momento = await start_momento(webhooks=[webhook], rate_limits=True, on_delivery=told.append)
+    for number in range(11):
+        momento._webhooks.deliver("cache", "topic", Message(number, 1, str(number), "", 0))
+    assert told == [Delivery(webhook, "10", "lost: rate limit", 0)]
+
+
+async def test_what_exceeds_the_bound_on_deliveries_under_way_is_lost(start_momento, receiver, monkeypatch):
+    monkeypatch.setattr(webhooks, "_MAX_DELIVERIES_UNDER_WAY", 2)
+    told: list[Delivery] = []
+    webhook = WebhookSubscription("cache", "topic", receiver.url, SECRET)
+    momento = await start_momento(webhooks=[webhook], on_delivery=told.append)
+    for number in range(3):
+        momento._webhooks.deliver("cache", "topic", Message(number, 1, str(number), "", 0))
+    assert told == [Delivery(webhook, "2", "lost: 2 deliveries are under way", 0)]
+    assert {(await receiver.next())["text"] for _ in range(2)} == {"0", "1"}
+
+
 async def test_deliveries_run_side_by_side(topics, receiver):
     receiver.delay_seconds = 0.3
     began = time.monotonic()
@@ -234,7 +288,18 @@ async def test_stopping_gives_up_on_deliveries_under_way(receiver):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "cache=http://h/", "cache/=http://h/", "/topic=http://h/", "c/t", "c/t=ftp://h/", "c/t=http://"],
+    [
+        "",
+        "cache=http://h/",
+        "cache/=http://h/",
+        "/topic=http://h/",
+        "c/t",
+        "c/t=ftp://h/",
+        "c/t=http://",
+        "c/t=http://h:99999/",
+        "c/t=http://h:x/",
+        "c/t=http://[h/",
+    ],
 )
 async def test_a_malformed_webhook_is_refused(text):
     with pytest.raises(ValueError, match="CACHE/TOPIC=URL"):
