@@ -65,7 +65,7 @@ class PublishedKeys:
     """The signing keys that an issuer publishes (JWKS), fetched when first needed and kept.
 
     A key id that is not among them makes them be fetched anew, as keys rotate; at most once in
-    `seconds_between_fetches`, as anybody can make up key ids.
+    `seconds_between_fetches`, successfully or not, as anybody can make up key ids.
     """
 
     def __init__(
@@ -93,6 +93,7 @@ class PublishedKeys:
             raise UnauthorizedError("unable to find a signing key that matches kid") from None
 
     async def _fetch(self) -> None:
+        self._fetched_at = time.monotonic()  # Before it is known whether that succeeds.
         try:
             async with self._session.get(self._url, timeout=aiohttp.ClientTimeout(total=5)) as response:
                 response.raise_for_status()
@@ -101,7 +102,6 @@ class PublishedKeys:
         except (aiohttp.ClientError, TimeoutError, jwt.PyJWTError, ValueError) as error:
             raise UnauthorizedError(f"cannot fetch the issuer's keys from {self._url}: {error}") from error
         self._keys = {key.key_id: key for key in keys if key.key_id is not None}
-        self._fetched_at = time.monotonic()
 
 
 def claims_as_text(claims: dict[str, Any]) -> dict[str, str]:

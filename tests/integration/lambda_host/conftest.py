@@ -25,10 +25,12 @@ HostFactory = Callable[..., AbstractAsyncContextManager[LambdaHost]]
 
 
 class Issuer:
-    """Issues JWTs, and publishes its keys at `jwks_url`."""
+    """Issues JWTs signed with any of its keys, and publishes some of them at `jwks_url`."""
 
     def __init__(self, keys: dict[str, rsa.RSAPrivateKey]) -> None:
         self.keys = keys
+        self.published = ["first", "second"]
+        self.status = 200
         self.jwks_url = ""
         self.fetches = 0
 
@@ -46,20 +48,24 @@ class Issuer:
     async def jwks(self, _request: web.Request) -> web.Response:
         self.fetches += 1
         keys = [
-            {**jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": kid, "use": "sig"}
-            for kid, key in self.keys.items()
+            {
+                **jwt.algorithms.RSAAlgorithm.to_jwk(self.keys[kid].public_key(), as_dict=True),
+                "kid": kid,
+                "use": "sig",
+            }
+            for kid in self.published
         ]
-        return web.json_response({"keys": keys})
+        return web.json_response({"keys": keys}, status=self.status)
 
 
 @pytest.fixture(scope="session")
 def rsa_keys() -> dict[str, rsa.RSAPrivateKey]:
-    return {kid: rsa.generate_private_key(65537, 2048) for kid in ("first", "second", "not published")}
+    return {kid: rsa.generate_private_key(65537, 2048) for kid in ("first", "second", "third")}
 
 
 @pytest.fixture
 async def issuer(rsa_keys: dict[str, rsa.RSAPrivateKey]) -> AsyncIterator[Issuer]:
-    issuer = Issuer({"first": rsa_keys["first"], "second": rsa_keys["second"]})
+    issuer = Issuer(rsa_keys)
     app = web.Application()
     app.router.add_get("/jwks.json", issuer.jwks)
     runner = web.AppRunner(app, access_log=None)

@@ -11,7 +11,6 @@ import aiohttp
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from local.lambda_host.declaration import JwtConfiguration
 from local.lambda_host.host import LambdaHost
@@ -27,6 +26,13 @@ async def _status(host: LambdaHost, http: aiohttp.ClientSession, authorization: 
             assert await response.json() == {"message": "Unauthorized"}
             assert response.headers["WWW-Authenticate"].startswith("Bearer")
         return response.status
+
+
+def _authorizer(
+    http: aiohttp.ClientSession, issuer: Issuer, *, seconds_between_fetches: float
+) -> JwtAuthorizer:
+    keys = PublishedKeys(http, issuer.jwks_url, seconds_between_fetches)
+    return JwtAuthorizer(JwtConfiguration(ISSUER, frozenset(["app"])), keys)
 
 
 def _forged(header: dict[str, Any], claims: dict[str, Any], key: bytes | None = None) -> str:
@@ -90,13 +96,12 @@ async def test_refuses_claims_that_are_not_right(
 
 
 async def test_refuses_a_signature_of_somebody_else(
-    host: LambdaHost, http: aiohttp.ClientSession, issuer: Issuer, rsa_keys: dict[str, rsa.RSAPrivateKey]
+    host: LambdaHost, http: aiohttp.ClientSession, issuer: Issuer
 ) -> None:
-    issuer.keys = {"first": rsa_keys["first"]}
     assert await _status(host, http, f"Bearer {issuer.token()}") == 200
-    issuer.keys = rsa_keys
-    assert await _status(host, http, f"Bearer {issuer.token(signed_with='not published')}") == 401
-    assert await _status(host, http, f"Bearer {issuer.token(kid='not published')}") == 401
+    assert await _status(host, http, f"Bearer {issuer.token(signed_with='second')}") == 401
+    assert await _status(host, http, f"Bearer {issuer.token(signed_with='third')}") == 401
+    assert await _status(host, http, f"Bearer {issuer.token(kid='third')}") == 401
 
 
 async def test_refuses_another_algorithm(
@@ -154,23 +159,31 @@ async def test_says_why_a_token_is_refused_and_asks_for_one_where_there_is_none(
 
 
 async def test_fetches_keys_once_and_not_for_every_made_up_key_id(
-    host: LambdaHost, http: aiohttp.ClientSession, issuer: Issuer, rsa_keys: dict[str, rsa.RSAPrivateKey]
+    http: aiohttp.ClientSession, issuer: Issuer
 ) -> None:
+    authorizer = _authorizer(http, issuer, seconds_between_fetches=3600)
     for _ in range(3):
-        assert await _status(host, http, f"Bearer {issuer.token()}") == 200
-    issuer.keys = rsa_keys
+        assert await authorizer.claims(issuer.token())
+    issuer.published = ["first", "second", "third"]
     for _ in range(3):
-        assert await _status(host, http, f"Bearer {issuer.token(kid='not published')}") == 401
+        with pytest.raises(UnauthorizedError):
+            await authorizer.claims(issuer.token(kid="third"))
     assert issuer.fetches == 1
 
 
-async def test_fetches_keys_anew_when_they_rotate(
-    http: aiohttp.ClientSession, issuer: Issuer, rsa_keys: dict[str, rsa.RSAPrivateKey]
-) -> None:
-    keys = PublishedKeys(http, issuer.jwks_url, seconds_between_fetches=0)
-    authorizer = JwtAuthorizer(JwtConfiguration(ISSUER, frozenset(["app"])), keys)
+async def test_asks_an_issuer_that_fails_no_more_often(http: aiohttp.ClientSession, issuer: Issuer) -> None:
+    issuer.status = 500
+    authorizer = _authorizer(http, issuer, seconds_between_fetches=3600)
+    for _ in range(3):
+        with pytest.raises(UnauthorizedError):
+            await authorizer.claims(issuer.token())
+    assert issuer.fetches == 1
+
+
+async def test_fetches_keys_anew_when_they_rotate(http: aiohttp.ClientSession, issuer: Issuer) -> None:
+    authorizer = _authorizer(http, issuer, seconds_between_fetches=0)
     assert (await authorizer.claims(issuer.token()))["sub"] == "someone"
-    issuer.keys = {"third": rsa_keys["not published"]}
+    issuer.published = ["third"]
     assert (await authorizer.claims(issuer.token(kid="third")))["sub"] == "someone"
     with pytest.raises(UnauthorizedError):
         await authorizer.claims(issuer.token(kid="gone", signed_with="third"))
