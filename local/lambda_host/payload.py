@@ -22,6 +22,8 @@ from local.template import text_of
 _T = TypeVar("_T")
 
 _PORT = re.compile(r":[^:\]]*$")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_NOT_IN_A_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 # Set by the server that answers, whatever a function says.
 _SERVERS_OWN_HEADERS = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
 
@@ -85,26 +87,43 @@ def response_from(payload: bytes) -> web.Response:
     """
     try:
         answer = json.loads(payload)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise MalformedResponseError("the answer is not JSON") from error
     if not isinstance(answer, dict) or "statusCode" not in answer:
         return web.Response(body=payload, content_type="application/json")
     status = answer["statusCode"]
-    if type(status) is not int or not 100 <= status <= 599:
-        raise MalformedResponseError(f"statusCode {status!r} is not an HTTP status")
+    if type(status) is not int or not 200 <= status <= 599:
+        raise MalformedResponseError(f"statusCode {status!r} is not the status of an answer")
+    return web.Response(status=status, headers=_response_headers(answer), body=_response_body(answer))
+
+
+def _response_headers(answer: dict[str, Any]) -> CIMultiDict[str]:
     headers = CIMultiDict({"Content-Type": "application/json"})
     for name, value in _of_type(answer, "headers", dict).items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise MalformedResponseError(f"{name!r} cannot be the name of a header")
         if name.lower() not in _SERVERS_OWN_HEADERS:
-            headers[name] = text_of(value)
+            headers[name] = _header_value(name, value)
     for cookie in _of_type(answer, "cookies", list):
-        headers.add("Set-Cookie", text_of(cookie))
-    body = _of_type(answer, "body", str).encode()
-    if answer.get("isBase64Encoded"):
-        try:
-            body = base64.b64decode(body, validate=True)
-        except binascii.Error as error:
-            raise MalformedResponseError("the body is said to be base64 and is not") from error
-    return web.Response(status=status, headers=headers, body=body)
+        headers.add("Set-Cookie", _header_value("Set-Cookie", cookie))
+    return headers
+
+
+def _header_value(name: str, value: Any) -> str:
+    text = text_of(value)
+    if _NOT_IN_A_HEADER.search(text):
+        raise MalformedResponseError(f"{name} has characters that no header may have")
+    return text
+
+
+def _response_body(answer: dict[str, Any]) -> bytes:
+    try:
+        body = _of_type(answer, "body", str).encode()
+        return base64.b64decode(body, validate=True) if answer.get("isBase64Encoded") else body
+    except binascii.Error as error:
+        raise MalformedResponseError("the body is said to be base64 and is not") from error
+    except UnicodeEncodeError as error:
+        raise MalformedResponseError("the body is not Unicode text") from error
 
 
 def _of_type(answer: dict[str, Any], name: str, kind: type[_T]) -> _T:
