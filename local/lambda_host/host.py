@@ -138,11 +138,20 @@ class LambdaHost:
             request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
         ) -> web.StreamResponse:
             began = time.monotonic()
-            response = await handler(request)
-            milliseconds = (time.monotonic() - began) * 1000
-            self._on_request(
-                AnsweredRequest(server, request.method, request.path, response.status, milliseconds)
-            )
+
+            def answered(status: int) -> None:
+                milliseconds = (time.monotonic() - began) * 1000
+                self._on_request(AnsweredRequest(server, request.method, request.path, status, milliseconds))
+
+            try:
+                response = await handler(request)
+            except web.HTTPException as error:
+                answered(error.status)
+                raise
+            except Exception:
+                answered(500)
+                raise
+            answered(response.status)
             return response
 
         app.middlewares.append(report)

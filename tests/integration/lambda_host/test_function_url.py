@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from local.lambda_host.host import LambdaHost
+from local.lambda_host.host import AnsweredRequest, LambdaHost
 from local.lambda_host.limits import MAX_PAYLOAD_BYTES
+from tests.integration.lambda_host.conftest import HostFactory
 
 
 async def _event(
@@ -104,3 +105,22 @@ async def test_a_body_over_the_limit_is_refused(host: LambdaHost, http: aiohttp.
     headers = {"Content-Type": "application/json"}
     async with http.post(host.function_url, data=body, headers=headers) as response:
         assert response.status == 413
+
+
+async def test_every_request_is_reported_whatever_became_of_it(
+    start_host: HostFactory, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[AnsweredRequest] = []
+    async with start_host(on_request=reported.append) as host:
+        async with http.get(f"{host.function_url}/fine") as response:
+            assert response.status == 200
+        async with http.get(f"{host.invoke_url}/nowhere") as response:
+            assert response.status == 404
+        monkeypatch.setattr("local.lambda_host.function_url.answer_with", None)
+        async with http.get(f"{host.function_url}/broken") as response:
+            assert response.status == 500
+    assert [(one.server, one.path, one.status) for one in reported] == [
+        ("function URL", "/fine", 200),
+        ("Invoke", "/nowhere", 404),
+        ("function URL", "/broken", 500),
+    ]
