@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 
+from local.lambda_host.declaration import declared_functions
+from local.lambda_host.execution_environment import ExecutionEnvironment
+from local.lambda_host.function import Function
 from local.lambda_host.host import LambdaHost
 from local.lambda_host.invocation import InvocationResult
+from local.template import Template
 from tests.integration.lambda_host.conftest import FOLDER, ISSUER, HostFactory
 
 
@@ -103,6 +107,28 @@ async def test_an_invocation_that_takes_too_long_is_ended(host: LambdaHost) -> N
     assert message.endswith(f"Z {result.request_id} Task timed out after 1.00 seconds")
     assert message in result.log
     assert await _invoke(host, "SlowFunction", 0)
+
+
+async def test_an_invocation_has_its_own_time_not_what_the_one_before_left(host: LambdaHost) -> None:
+    first = await _invoke(host, "SlowFunction", 0)
+    await asyncio.sleep(0.8)
+    assert await _invoke(host, "SlowFunction", 0.4) == first
+
+
+async def test_an_environment_that_waits_for_nothing_is_handed_nothing() -> None:
+    template = Template.load(FOLDER / "template.yaml", {"Issuer": ISSUER})
+    configuration = declared_functions(template, FOLDER, {})["EchoFunction"]
+    function = Function(configuration, 1, lambda _function, _line: None)
+    ended = ExecutionEnvironment(
+        configuration,
+        became_idle=function.became_idle,
+        failed_to_start=function.failed_to_start,
+        on_log_line=lambda _line: None,
+    )
+    function.became_idle(ended)  # Its process has ended, and that is not known yet.
+    result = await function.invoke(b"{}")
+    await function.stop()
+    assert result.function_error is None
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The HTTP API in front of the functions: events, answers, CORS, throttling."""
 
+import asyncio
 import base64
 import json
 import time
@@ -31,6 +32,7 @@ async def test_a_request_becomes_an_event_of_payload_format_2(
         ("Authorization", f"Bearer {token}"),
         ("Content-Type", "application/json"),
         ("User-Agent", "test/1"),
+        ("X-Forwarded-For", "192.0.2.1"),
         ("X-Twice", "one"),
         ("X-Twice", "two"),
         ("Cookie", "a=1; b=2"),
@@ -166,6 +168,13 @@ async def test_a_route_is_throttled_as_declared(host: LambdaHost, http: aiohttp.
     assert answer == {"message": "Too Many Requests"}
 
 
+async def test_a_throttled_route_takes_requests_again(host: LambdaHost, http: aiohttp.ClientSession) -> None:
+    for _ in range(2):
+        async with http.get(f"{host.http_api_url}/refilled") as response:
+            assert response.status == 200
+        await asyncio.sleep(0.2)
+
+
 async def test_a_preflight_is_answered_without_authorizer_or_function(
     host: LambdaHost, http: aiohttp.ClientSession
 ) -> None:
@@ -187,6 +196,12 @@ async def test_an_origin_that_is_not_allowed_is_told_nothing(
             assert not [name for name in response.headers if name.lower().startswith("access-control-")]
 
 
+async def test_all_origins_of_a_scheme_may_be_allowed(host: LambdaHost, http: aiohttp.ClientSession) -> None:
+    for origin in ("https://one.test", "https://two.test"):
+        async with http.options(f"{host.http_api_url}/token", headers={"Origin": origin}) as response:
+            assert response.headers["Access-Control-Allow-Origin"] == origin
+
+
 async def test_answers_carry_the_headers_of_the_api_and_not_the_functions(
     host: LambdaHost, http: aiohttp.ClientSession
 ) -> None:
@@ -198,6 +213,9 @@ async def test_answers_carry_the_headers_of_the_api_and_not_the_functions(
     async with http.post(url, params=query, headers={"Origin": ORIGIN}) as response:
         assert response.headers.getall("Access-Control-Allow-Origin") == [ORIGIN]
         assert response.headers["Access-Control-Expose-Headers"] == "retry-after"
+        assert response.headers["Access-Control-Allow-Credentials"] == "true"
+        # A shared cache must not give the answer to a page of another origin.
+        assert response.headers["Vary"] == "Origin"
         assert "Access-Control-Max-Age" not in response.headers
     async with http.post(f"{host.http_api_url}/token", headers={"Origin": ORIGIN}) as response:
         assert response.status == 401
