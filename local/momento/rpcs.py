@@ -126,10 +126,12 @@ def _kebab_case(method: str) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "-", method).lower()
 
 
-def _rpcs(service: ServiceDescriptor, access: dict[str, Access]) -> Iterator[tuple[str, Rpc]]:
+def _rpcs(service: ServiceDescriptor, accesses: dict[str, Access] | None = None) -> Iterator[tuple[str, Rpc]]:
     for method in service.methods:
         fault_name = _FAULT_NAMES.get(method.name) or _kebab_case(method.name)
-        rpc = Rpc(Area(service.full_name), fault_name, access.get(method.name, Access.NONE))
+        # A method that the table does not know is an error here, rather than a call that everybody may make.
+        access = Access.NONE if accesses is None else accesses[method.name]
+        rpc = Rpc(Area(service.full_name), fault_name, access)
         yield f"/{service.full_name}/{method.name}", rpc
 
 
@@ -137,8 +139,8 @@ RPCS: dict[str, Rpc] = dict(
     [
         *_rpcs(cacheclient_pb2.DESCRIPTOR.services_by_name["Scs"], _CACHE_ACCESS),
         *_rpcs(cachepubsub_pb2.DESCRIPTOR.services_by_name["Pubsub"], _TOPIC_ACCESS),
-        *_rpcs(controlclient_pb2.DESCRIPTOR.services_by_name["ScsControl"], {}),
-        *_rpcs(token_pb2.DESCRIPTOR.services_by_name["Token"], {}),
+        *_rpcs(controlclient_pb2.DESCRIPTOR.services_by_name["ScsControl"]),
+        *_rpcs(token_pb2.DESCRIPTOR.services_by_name["Token"]),
     ]
 )
 """By the path under which gRPC calls them, such as `/cache_client.Scs/Get`."""
