@@ -1,7 +1,6 @@
 """Who calls, and what they may do: the super-user's API key, and the disposable tokens this server mints."""
 
 import base64
-import binascii
 import hmac
 import json
 import math
@@ -139,8 +138,11 @@ class Authority:
     """Knows the super-user's key, and mints and verifies disposable tokens."""
 
     def __init__(self, api_key: str, *, required: bool = True) -> None:
-        """`required=False` takes an empty token for the super-user's, as Momento Local does."""
-        self._api_key = api_key.encode()
+        """`required=False` takes an empty token for the super-user's, as Momento Local does.
+
+        Of a v1 key, what is inside counts: the SDKs unwrap it before they send it.
+        """
+        self._api_key = (_inner_api_key(api_key) or api_key).encode()
         self._required = required
         self._token_key = secrets.token_bytes(32)
 
@@ -189,7 +191,7 @@ def _inner_api_key(credential: str) -> str | None:
     """The key inside the v1 form, base64 of `{"endpoint", "api_key"}`; None where it has another form."""
     try:
         decoded = json.loads(base64.b64decode(credential, validate=True))
-    except (binascii.Error, ValueError):
+    except (ValueError, RecursionError):
         return None
     if isinstance(decoded, dict) and isinstance(decoded.get("api_key"), str):
         return str(decoded["api_key"])

@@ -27,6 +27,8 @@ from momento_wire_types import token_pb2 as pb
 READ_CACHE = DisposableTokenScopes.cache_read_only("cache")
 ALL_TOPICS = DisposableTokenScopes.topic_publish_subscribe(AllCaches(), AllTopics())
 GET = cacheclient_pb2._GetRequest(cache_key=b"key")
+# JSON nested deeper than Python's parser goes.
+NESTED = base64.b64encode(b"[" * 4500).decode()
 
 
 def forged_token() -> str:
@@ -52,7 +54,21 @@ async def test_the_given_key_opens_everything(start_momento, connect):
     assert (await (await connect(momento).rpcs(v1_key)).Get(GET)).result == cacheclient_pb2.Miss
 
 
-@pytest.mark.parametrize("key", ["wrong", forged_token(), unsigned_token(), "e30="])
+async def test_a_given_key_of_the_v1_form_opens_everything_wrapped_or_not(start_momento, connect):
+    key = base64.b64encode(json.dumps({"endpoint": "localhost", "api_key": "inner-key"}).encode()).decode()
+    momento = await start_momento(api_key=key)
+    for shown in (key, "inner-key"):
+        connections = connect(momento)
+        assert (await (await connections.rpcs(shown)).Get(GET)).result == cacheclient_pb2.Miss
+        minted = await (await connections.auth(shown)).generate_disposable_token(
+            READ_CACHE, ExpiresIn.minutes(1)
+        )
+        assert isinstance(minted, GenerateDisposableToken.Success)
+    refused = await (await connect(momento).cache("e30=")).get("cache", "key")
+    assert refused.error_code is MomentoErrorCode.AUTHENTICATION_ERROR
+
+
+@pytest.mark.parametrize("key", ["wrong", forged_token(), unsigned_token(), "e30=", NESTED])
 async def test_a_wrong_key_is_refused_by_every_service(rpcs, key):
     stranger = rpcs.sending(authorization=key)
     publish = cachepubsub_pb2._PublishRequest(cache_name="cache", topic="t", value={"text": "x"})
