@@ -10,6 +10,7 @@ that sends the request to the local stack's webhook instead.
 from __future__ import annotations
 
 import argparse
+import base64
 import hashlib
 import hmac
 import json
@@ -28,25 +29,28 @@ def main() -> int:
         event = _read_event(arguments.event)
         stack = json.loads(stack_file.read_text()) if stack_file.exists() else {}
         secret = arguments.secret or stack["signing_secret"]
+        signed = sign_event(event, secret, None if arguments.keep_times else time.time())
         url = stack["webhook_url"] if arguments.curl else ""
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyError:
-        print(
-            f"{stack_file} is not there: start the local stack (make run), or give --secret", file=sys.stderr
-        )
+        # The URL of the webhook cannot be given instead.
+        instead = "" if arguments.curl else ", or give --secret"
+        print(f"{stack_file} is not there: start the local stack (make run){instead}", file=sys.stderr)
         return 1
-    signed = sign_event(event, secret, None if arguments.keep_times else time.time())
     print(_curl_command(signed, url) if arguments.curl else json.dumps(signed, indent=2, ensure_ascii=False))
     return 0
 
 
 def sign_event(event: dict[str, Any], secret: str, now: float | None) -> dict[str, Any]:
     """The event with a signature, and with times of `now` (epoch seconds) in its body where it has any."""
-    body = event["body"] if now is None else _with_times(event["body"], int(now * 1000))
-    signature = hmac.new(secret.encode(), body.encode(), hashlib.sha3_256).hexdigest()
-    return {**event, "body": body, "headers": {**event["headers"], "momento-signature": signature}}
+    body = _body(event)
+    if now is not None:
+        body = _with_times(body, int(now * 1000))
+    signature = hmac.new(secret.encode(), body, hashlib.sha3_256).hexdigest()
+    text = base64.b64encode(body) if event.get("isBase64Encoded") else body
+    return {**event, "body": text.decode(), "headers": {**event["headers"], "momento-signature": signature}}
 
 
 def _read_event(path: Path) -> dict[str, Any]:
@@ -56,7 +60,13 @@ def _read_event(path: Path) -> dict[str, Any]:
     return event
 
 
-def _with_times(body: str, now_ms: int) -> str:
+def _body(event: dict[str, Any]) -> bytes:
+    """The bytes that were sent; raises ValueError."""
+    body: str = event["body"]
+    return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
+
+
+def _with_times(body: bytes, now_ms: int) -> bytes:
     try:
         fields = json.loads(body)
     except ValueError:
@@ -64,14 +74,17 @@ def _with_times(body: str, now_ms: int) -> str:
     if not isinstance(fields, dict):
         return body
     times = {"event_timestamp": now_ms, "publish_timestamp": now_ms}
-    return json.dumps({**fields, **{name: time for name, time in times.items() if name in fields}})
+    return json.dumps({**fields, **{name: time for name, time in times.items() if name in fields}}).encode()
 
 
 def _curl_command(event: dict[str, Any], url: str) -> str:
-    command = ["curl", "--silent", "--include", url, "--data-raw", event["body"]]
+    command = ["curl", "--silent", "--include", url]
     for name, value in event["headers"].items():
         command += ["--header", f"{name}: {value}"]
-    return shlex.join(command)
+    if event.get("isBase64Encoded"):  # No argument of a command can hold any bytes whatever.
+        decoded = f"echo {shlex.quote(event['body'])} | base64 --decode"
+        return f"{decoded} | {shlex.join(command)} --data-binary @-"
+    return shlex.join([*command, "--data-raw", event["body"]])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+import pytest
 
 from webhook.signature import sign
 
@@ -42,6 +45,39 @@ def test_says_what_to_do_without_a_stack(tmp_path: Path) -> None:
     result = run("events/webhook/200_stored.json", "--state-dir", tmp_path)
     assert result.returncode == 1
     assert "make run" in result.stderr
+
+
+def test_a_command_needs_the_stack_whatever_the_secret(tmp_path: Path) -> None:
+    event = "events/webhook/200_stored.json"
+    result = run(event, "--secret", "s", "--curl", "--state-dir", tmp_path)
+    assert result.returncode == 1
+    assert "make run" in result.stderr
+    assert "--secret" not in result.stderr
+
+
+@pytest.mark.parametrize("body", [b'{"publish_timestamp": 1}', b"\xff\x00"])
+def test_signs_the_bytes_of_an_encoded_body(tmp_path: Path, body: bytes) -> None:
+    encoded = {"body": base64.b64encode(body).decode(), "isBase64Encoded": True, "headers": {}}
+    (tmp_path / "event.json").write_text(json.dumps(encoded))
+    event = json.loads(run(tmp_path / "event.json", "--secret", "s3cret").stdout)
+    signed = base64.b64decode(event["body"])
+    assert event["headers"]["momento-signature"] == sign(signed, "s3cret")
+    assert event["isBase64Encoded"]
+    if body.startswith(b"{"):
+        assert abs(json.loads(signed)["publish_timestamp"] / 1000 - time.time()) < 30
+    else:
+        assert signed == body
+
+
+def test_a_command_sends_the_bytes_of_an_encoded_body(tmp_path: Path) -> None:
+    body = b"\xff\x00\r\n"
+    encoded = {"body": base64.b64encode(body).decode(), "isBase64Encoded": True, "headers": {}}
+    (tmp_path / "event.json").write_text(json.dumps(encoded))
+    (tmp_path / "stack.json").write_text(json.dumps({"signing_secret": "s", "webhook_url": "http://x/"}))
+    command = run(tmp_path / "event.json", "--curl", "--state-dir", tmp_path).stdout
+    # What stands in for curl prints what would be sent.
+    sent = subprocess.run(["bash", "-c", f"curl() {{ cat; }}; {command}"], capture_output=True, check=True)
+    assert sent.stdout == body
 
 
 def test_says_what_it_cannot_sign() -> None:
