@@ -11,6 +11,7 @@ from typing import Self, cast
 
 _LAUNCHER = Path(__file__).with_name("run_until_parent_ends.py")
 _SECONDS_TO_END = 3.0
+_SECONDS_FOR_LAST_OUTPUT = 1.0
 
 
 def clean_environment() -> dict[str, str]:
@@ -73,7 +74,12 @@ class ChildProcess(asyncio.SubprocessProtocol):
         """Wait until it has ended and its output has been passed on; return its exit code (-N: signal N)."""
         await asyncio.shield(self._exited)
         self._signal(signal.SIGKILL)  # What it may have started itself, and what would keep its output open.
-        await asyncio.shield(self._output_ended)
+        try:
+            async with asyncio.timeout(_SECONDS_FOR_LAST_OUTPUT):
+                await asyncio.shield(self._output_ended)
+        except TimeoutError:  # Held open by a process that has left the group, and is nobody's to wait for.
+            self._transport.close()
+            await asyncio.shield(self._output_ended)
         return cast("int", self._transport.get_returncode())
 
     def kill(self) -> None:
