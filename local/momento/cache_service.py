@@ -12,6 +12,7 @@ from momento_wire_types import cacheclient_pb2_grpc
 
 from local.momento.calls import Call
 from local.momento.errors import failed_precondition, invalid_argument
+from local.momento.limits import check_ttl
 from local.momento.store import Cache, Caches, Dictionary, List, Set, SortedSet, Value
 
 _INT64 = range(-(2**63), 2**63)
@@ -23,7 +24,7 @@ _ITEM_TYPES = {
     SortedSet: pb._ItemGetTypeResponse.SORTED_SET,
 }
 _AGGREGATES: dict[int, Callable[[Iterable[float]], float]] = {
-    pb._SortedSetUnionStoreRequest.SUM: math.fsum,
+    pb._SortedSetUnionStoreRequest.SUM: sum,
     pb._SortedSetUnionStoreRequest.MIN: min,
     pb._SortedSetUnionStoreRequest.MAX: max,
 }
@@ -134,8 +135,7 @@ class CacheService(cacheclient_pb2_grpc.ScsServicer):
         if change is None:
             raise invalid_argument("UpdateTtl needs a TTL")
         ttl = getattr(request, change)
-        if ttl == 0:
-            raise invalid_argument("TTL must be a positive amount of time")
+        check_ttl(ttl)
         remaining = cache.remaining_milliseconds(request.cache_key)
         if remaining is None:
             return pb._UpdateTtlResponse(missing={})
@@ -463,12 +463,14 @@ class CacheService(cacheclient_pb2_grpc.ScsServicer):
         self, request: pb._SortedSetUnionStoreRequest, call: Call
     ) -> pb._SortedSetUnionStoreResponse:
         cache = self._cache(call)
+        aggregate = _AGGREGATES.get(request.aggregate)
+        if aggregate is None:
+            raise invalid_argument("Unknown aggregate function")
         weighted: dict[bytes, list[float]] = {}
         for source in request.sources:
             sorted_set = cache.find(source.set_name, SortedSet) or SortedSet()
             for value, score in sorted_set.items():
                 weighted.setdefault(value, []).append(score * source.weight)
-        aggregate = _AGGREGATES[request.aggregate]
         union = SortedSet({value: _score(aggregate(scores)) for value, scores in weighted.items()})
         cache.store(request.set_name, union, request.ttl_milliseconds)
         return pb._SortedSetUnionStoreResponse(length=len(union))

@@ -1,10 +1,14 @@
-"""Momento's limits: sizes, which always hold, and rates, which hold only where they are asked for."""
+"""Momento's limits: sizes, which always hold, and rates, which hold only where they are asked for.
+
+The longest time to live is only announced (`MAX_TTL_SECONDS`): an account may have more, and what Momento
+answers to longer ones is not documented.
+"""
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from local.momento.errors import limit_exceeded
+from local.momento.errors import invalid_argument, limit_exceeded
 
 # Sources: Momento's service limits page and, for topics and tokens, the account's default quota.
 MAX_ITEM_BYTES = 1024 * 1024
@@ -18,6 +22,13 @@ TOPIC_OPERATIONS_PER_SECOND = 10
 SUBSCRIPTIONS = 100
 CONTROL_CALLS_PER_SECOND = 5
 MINTS_PER_SECOND = 5
+_MAX_MILLISECONDS = 2**63 - 1
+
+
+def check_ttl(milliseconds: int) -> None:
+    """Raise INVALID_ARGUMENT for a time to live that is none, or that no clock can count."""
+    if not 0 < milliseconds <= _MAX_MILLISECONDS:
+        raise invalid_argument(f"TTL must be between 1 and {_MAX_MILLISECONDS} milliseconds")
 
 
 def check_item_size(size: int) -> None:

@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import grpc
 
-from local.momento.errors import MomentoError, cache_not_found, failed_precondition, invalid_argument
-from local.momento.limits import check_element_size, check_item_size
+from local.momento.errors import MomentoError, cache_not_found, failed_precondition
+from local.momento.limits import check_element_size, check_item_size, check_ttl
 
 
 class Dictionary(dict[bytes, bytes]):
@@ -95,10 +95,11 @@ class Cache:
         """Put `value` under `key`; an empty collection removes the item.
 
         The time to live starts anew, except when the item exists and `refresh_ttl` is false or no
-        `ttl_milliseconds` is given: then it is left as it was.
+        `ttl_milliseconds` is given: then it is left as it was. An item that would need a
+        `ttl_milliseconds` and gets none has expired while it was changed, and stays gone.
         """
-        if ttl_milliseconds == 0:
-            raise invalid_argument("TTL must be a positive amount of time")
+        if ttl_milliseconds is not None:
+            check_ttl(ttl_milliseconds)
         if not value and not isinstance(value, bytes):
             self.delete(key)
             return
@@ -107,9 +108,8 @@ class Cache:
         if item is not None and (ttl_milliseconds is None or not refresh_ttl):
             item.value = value
             return
-        if ttl_milliseconds is None:
-            raise ValueError("a new item needs a time to live")
-        self._items[key] = _Item(value, time.monotonic() + ttl_milliseconds / 1000)
+        if ttl_milliseconds is not None:
+            self._items[key] = _Item(value, time.monotonic() + ttl_milliseconds / 1000)
 
     def delete(self, key: bytes) -> None:
         self._items.pop(key, None)
@@ -117,7 +117,7 @@ class Cache:
     def remaining_milliseconds(self, key: bytes) -> int | None:
         """What is left of the item's time to live; None when there is no such item."""
         item = self._live(key)
-        return None if item is None else int(item.remaining_seconds() * 1000)
+        return None if item is None else max(0, int(item.remaining_seconds() * 1000))
 
     def set_remaining(self, key: bytes, ttl_milliseconds: int) -> None:
         """Let an existing item live for `ttl_milliseconds` from now."""
@@ -131,9 +131,6 @@ class Cache:
         now = time.monotonic()
         for key in [key for key, item in self._items.items() if item.expires_at <= now]:
             del self._items[key]
-
-    def __len__(self) -> int:
-        return len(self._items)
 
     def _live(self, key: bytes) -> _Item | None:
         item = self._items.get(key)

@@ -61,6 +61,6 @@ async def test_expired_items_are_freed_without_being_asked_for(start_momento, co
     for number in range(5):
         await client.set("cache", str(number), "value", ttl=timedelta(milliseconds=500))
     await client.set("cache", "kept", "value")
-    held = momento._caches["cache"]
+    held = momento._caches["cache"]._items
     assert len(held) == 6
     await eventually(lambda: len(held) == 1)

@@ -16,6 +16,8 @@ from momento.responses import (
 )
 from momento_wire_types import cacheclient_pb2 as pb
 
+from local.momento.store import Cache, List
+
 
 async def test_what_was_set_is_got_until_it_is_deleted(client):
     assert isinstance(await client.get("cache", "key"), CacheGet.Miss)
@@ -200,13 +202,31 @@ async def test_every_item_knows_its_type(client, rpcs):
     [
         pb._SetRequest(cache_key=b"", cache_body=b"1", ttl_milliseconds=1000),
         pb._SetRequest(cache_key=b"k", cache_body=b"1", ttl_milliseconds=0),
+        pb._SetRequest(cache_key=b"k", cache_body=b"1", ttl_milliseconds=2**64 - 1),
     ],
-    ids=["empty key", "no TTL"],
+    ids=["empty key", "no TTL", "absurd TTL"],
 )
 async def test_what_the_sdk_would_not_send_is_an_invalid_argument(rpcs, request_):
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await rpcs.Set(request_)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_the_longest_ttls_can_be_had_and_read(rpcs):
+    longest = 2**63 - 1
+    await rpcs.Set(pb._SetRequest(cache_key=b"k", cache_body=b"1", ttl_milliseconds=longest))
+    request = pb._UpdateTtlRequest(cache_key=b"k", overwrite_to_milliseconds=longest)
+    assert (await rpcs.UpdateTtl(request)).WhichOneof("result") == "set"
+    found = (await rpcs.ItemGetTtl(pb._ItemGetTtlRequest(cache_key=b"k"))).found
+    assert found.remaining_ttl_millis == pytest.approx(longest)
+    request = pb._UpdateTtlRequest(cache_key=b"k", overwrite_to_milliseconds=2**64 - 1)
+    assert await rpcs.UpdateTtl(request).code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_an_item_that_expires_while_it_is_changed_stays_gone():
+    cache = Cache()
+    cache.store(b"k", List([b"rest"]), ttl_milliseconds=None)
+    assert cache.get(b"k") is None
 
 
 async def test_a_call_without_a_cache_is_an_invalid_argument(rpcs):

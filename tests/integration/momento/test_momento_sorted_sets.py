@@ -187,6 +187,21 @@ async def test_a_union_weighs_and_aggregates(client, rpcs, aggregate, expected):
     assert dict(fetched.value_list_string) == expected
 
 
+async def test_a_sum_may_exceed_what_a_float_holds(client, rpcs):
+    for name in ("x", "y"):
+        await client.sorted_set_put_element("cache", name, "a", 1e308)
+    sources = [{"set_name": name, "weight": 1} for name in (b"x", b"y")]
+    request = pb._SortedSetUnionStoreRequest(set_name=b"z", sources=sources, ttl_milliseconds=1000)
+    assert (await rpcs.SortedSetUnionStore(request)).length == 1
+    fetched = await client.sorted_set_fetch_by_rank("cache", "z")
+    assert fetched.value_list_string == [("a", math.inf)]
+
+
+async def test_an_unknown_aggregate_is_an_invalid_argument(rpcs):
+    request = pb._SortedSetUnionStoreRequest(set_name=b"z", aggregate=7, ttl_milliseconds=1000)
+    assert await rpcs.SortedSetUnionStore(request).code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
 async def test_an_empty_union_deletes_its_destination(client, rpcs):
     await client.sorted_set_put_elements("cache", "z", {"old": 1.0})
     request = pb._SortedSetUnionStoreRequest(
