@@ -74,7 +74,7 @@ class Template:
         return {
             logical_id: cast("dict[str, Any]", _merged(globals_, resource.get("Properties") or {}))
             for logical_id, resource in self.document["Resources"].items()
-            if resource["Type"] == resource_type and self._exists(resource)
+            if resource.get("Type") == resource_type and self._exists(resource)
         }
 
     def resolve(self, value: Any) -> Any:
@@ -104,7 +104,10 @@ class Template:
         if len(value) == 1:
             [(name, argument)] = value.items()
             if _is_function(name):
-                return self._call(name, argument)
+                try:
+                    return self._call(name, argument)
+                except (AttributeError, TypeError, ValueError) as error:
+                    raise TemplateError(f"{name} takes something else than {argument}.") from error
         resolved = {key: self._resolve(item) for key, item in value.items()}
         return {key: item for key, item in resolved.items() if item is not _NO_VALUE}
 
@@ -122,6 +125,9 @@ class Template:
             case "Fn::Join":
                 separator, items = argument
                 return separator.join(text_of(item) for item in self._resolve(items))
+            case "Fn::Split":
+                separator, text = argument
+                return self._resolve(text).split(separator)
             case _:
                 raise TemplateError(f"The local stack does not know {name}: teach it in local/template.py.")
 

@@ -81,6 +81,8 @@ def _resolve(folder: Path, yaml_text: str, **overrides: str) -> Any:
         ('!Sub "${!Literal} ${Name}"', "${Literal} test"),
         ('!Join [",", [a, !Ref Name, !Ref AWS::NoValue]]', "a,test"),
         ('!Join ["+", !Ref Origins]', "http://a+http://b"),
+        ('!Split [",", "a,b"]', ["a", "b"]),
+        ('!Split ["-", !Sub "${Name}-${Size}"]', ["test", "5"]),
         ("!If [IsProduction, yes-it-is, [!Ref Name]]", ["test"]),
         ("!If [IsProduction, 1, !Ref AWS::NoValue]", "absent"),
         ("[true, 1, 1.5, null, text]", [True, 1, 1.5, None, "text"]),
@@ -141,6 +143,8 @@ def test_learns_resources_without_changing(template: Template) -> None:
         ('!Sub "${Nothing}"', "Nothing"),
         ("!If [NoSuchCondition, 1, 2]", "NoSuchCondition"),
         ("!Select [0, [a]]", "Fn::Select"),
+        ("!If [IsProduction, 1]", "Fn::If"),
+        ('!Split [",", !Ref Origins]', "Fn::Split"),
     ],
 )
 def test_says_what_it_cannot_resolve(tmp_path: Path, value: str, complaint: str) -> None:
@@ -151,6 +155,11 @@ def test_says_what_it_cannot_resolve(tmp_path: Path, value: str, complaint: str)
 def test_refuses_an_unknown_parameter(tmp_path: Path) -> None:
     with pytest.raises(TemplateError, match=r"no parameter Nmae. It has: Name, Size"):
         _load(tmp_path, Nmae="typo")
+
+
+def test_a_resource_without_a_type_is_none_of_that_type(tmp_path: Path) -> None:
+    text = TEMPLATE.replace("    Type: AWS::DynamoDB::Table\n", "")
+    assert not _load(tmp_path, text).resources("AWS::DynamoDB::Table")
 
 
 def test_needs_a_value_for_a_parameter_without_default(tmp_path: Path) -> None:
