@@ -16,11 +16,23 @@ from typing import Any, Self, TypeVar
 
 from local.child_process import ChildProcess, clean_environment
 from local.ports import HOST, listen, port_of
-from local.template import ACCOUNT_ID, REGION, Template
+from local.template import REGION, Template, TemplateError
 
 _T = TypeVar("_T")
 _ROOT = Path(__file__).parents[2]
 _SECONDS_TO_ANSWER = 30
+# Properties that mean nothing on one machine, or not to the services' own API, and those whose name there is
+# another one than CloudFormation's.
+_WITHOUT_EFFECT = {
+    "ContributorInsightsSpecification",
+    "KinesisStreamSpecification",
+    "KmsKeyId",
+    "PointInTimeRecoverySpecification",
+    "ReplicaRegions",
+    "SSESpecification",
+    "StreamSpecification",
+}
+_NAMES_IN_THE_API = {"UserPoolName": "PoolName"}
 
 
 class AwsServicesError(Exception):
@@ -105,38 +117,57 @@ class AwsServices:
         return _Clients(self.endpoint_url)
 
     def _create_resources(self, template: Template) -> Template:
-        made: dict[str, str] = {}
-        for name, properties in template.resources("AWS::SecretsManager::Secret").items():
-            made[name] = self._create_secret(name, template.resolve(properties))
-        for name, properties in template.resources("AWS::DynamoDB::Table").items():
-            made[name] = self._create_table(name, template.resolve(properties))
-            made[f"{name}.Arn"] = f"arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/{name}"
-        for name, properties in template.resources("AWS::Cognito::UserPool").items():
-            pool = self._clients.cognito_idp.create_user_pool(PoolName=name, **template.resolve(properties))
-            made[name] = pool["UserPool"]["Id"]
-            made[f"{name}.Arn"] = pool["UserPool"]["Arn"]
-        template = template.with_attributes(made)
-        for name, properties in template.resources("AWS::Cognito::UserPoolClient").items():
-            client = self._clients.cognito_idp.create_user_pool_client(
-                ClientName=name, **template.resolve(properties)
-            )
-            template = template.with_attributes({name: client["UserPoolClient"]["ClientId"]})
+        from botocore.exceptions import ClientError, ParamValidationError  # noqa: PLC0415 (see _Clients)
+
+        for resource_type, create in (
+            ("AWS::SecretsManager::Secret", self._create_secret),
+            ("AWS::DynamoDB::Table", self._create_table),
+            ("AWS::Cognito::UserPool", self._create_user_pool),
+            ("AWS::Cognito::UserPoolClient", self._create_user_pool_client),
+        ):
+            for name, declared in template.resources(resource_type).items():
+                properties = template.resolve(
+                    {
+                        _NAMES_IN_THE_API.get(key, key): value
+                        for key, value in declared.items()
+                        if key not in _WITHOUT_EFFECT
+                    }
+                )
+                try:
+                    attributes = create(name, properties)
+                except (ClientError, ParamValidationError) as error:
+                    raise TemplateError(f"{name} in the template cannot be created: {error}") from error
+                template = template.with_attributes(attributes)
         return template
 
-    def _create_secret(self, name: str, properties: dict[str, Any]) -> str:
-        """Create a secret and return its ARN; generating its value is CloudFormation's part, so ours here."""
-        if generate := properties.pop("GenerateSecretString", None):
+    # Each creates a resource, whose logical id is its name unless its properties say another, and returns its
+    # attributes.
+
+    def _create_secret(self, name: str, properties: dict[str, Any]) -> dict[str, str]:
+        if generate := properties.pop(
+            "GenerateSecretString", None
+        ):  # Which CloudFormation does, so we do here.
             password = self._clients.secretsmanager.get_random_password(**generate)
             properties["SecretString"] = password["RandomPassword"]
-        return self._clients.secretsmanager.create_secret(Name=name, **properties)["ARN"]
+        secret = self._clients.secretsmanager.create_secret(**{"Name": name, **properties})
+        return {name: secret["ARN"]}
 
-    def _create_table(self, name: str, properties: dict[str, Any]) -> str:
-        """Create a table and return its name."""
+    def _create_table(self, name: str, properties: dict[str, Any]) -> dict[str, str]:
         time_to_live = properties.pop("TimeToLiveSpecification", None)
-        self._clients.dynamodb.create_table(TableName=name, **properties)
+        table = self._clients.dynamodb.create_table(**{"TableName": name, **properties})["TableDescription"]
         if time_to_live:
-            self._clients.dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=time_to_live)
-        return name
+            self._clients.dynamodb.update_time_to_live(
+                TableName=table["TableName"], TimeToLiveSpecification=time_to_live
+            )
+        return {name: table["TableName"], f"{name}.Arn": table["TableArn"]}
+
+    def _create_user_pool(self, name: str, properties: dict[str, Any]) -> dict[str, str]:
+        pool = self._clients.cognito_idp.create_user_pool(**{"PoolName": name, **properties})["UserPool"]
+        return {name: pool["Id"], f"{name}.Arn": pool["Arn"]}
+
+    def _create_user_pool_client(self, name: str, properties: dict[str, Any]) -> dict[str, str]:
+        client = self._clients.cognito_idp.create_user_pool_client(**{"ClientName": name, **properties})
+        return {name: client["UserPoolClient"]["ClientId"]}
 
     def _create_users(self, user_pool_id: str, users: Iterable[User]) -> None:
         cognito = self._clients.cognito_idp
