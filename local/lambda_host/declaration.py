@@ -1,6 +1,7 @@
 """What the template declares of its functions and of the ways to call them, as the host needs it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ from local.template import Template, TemplateError, text_of
 
 _LAMBDA_DEFAULT_TIMEOUT = 3
 _LAMBDA_DEFAULT_MEMORY_SIZE = 128
+# What an account has, of all its APIs together.
+_ACCOUNT_RATE_LIMIT = 10_000
+_ACCOUNT_BURST_LIMIT = 5_000
 
 
 @dataclass(frozen=True)
@@ -84,15 +88,16 @@ def declared_functions(
     """
     functions = {}
     for name, properties in template.resources("AWS::Serverless::Function").items():
-        variables = template.resolve((properties.get("Environment") or {}).get("Variables") or {})
-        functions[name] = FunctionConfiguration(
-            name=name,
-            handler=template.resolve(properties["Handler"]),
-            timeout=float(template.resolve(properties.get("Timeout", _LAMBDA_DEFAULT_TIMEOUT))),
-            memory_size=int(template.resolve(properties.get("MemorySize", _LAMBDA_DEFAULT_MEMORY_SIZE))),
-            environment={**{key: text_of(value) for key, value in variables.items()}, **environment},
-            code=(template_folder / template.resolve(properties["CodeUri"])).resolve(),
-        )
+        with _reading(name):
+            variables = template.resolve((properties.get("Environment") or {}).get("Variables") or {})
+            functions[name] = FunctionConfiguration(
+                name=name,
+                handler=template.resolve(properties["Handler"]),
+                timeout=float(template.resolve(properties.get("Timeout", _LAMBDA_DEFAULT_TIMEOUT))),
+                memory_size=int(template.resolve(properties.get("MemorySize", _LAMBDA_DEFAULT_MEMORY_SIZE))),
+                environment={**{key: text_of(value) for key, value in variables.items()}, **environment},
+                code=(template_folder / template.resolve(properties["CodeUri"])).resolve(),
+            )
     return functions
 
 
@@ -101,23 +106,27 @@ def declared_http_api(template: Template) -> HttpApiConfiguration:
     apis = template.resources("AWS::Serverless::HttpApi")
     if len(apis) > 1:
         raise TemplateError("The local stack serves one HTTP API, and the template has more.")
-    api = next(iter(apis.values()), {})
-    default_throttle = _throttle(template.resolve(api.get("DefaultRouteSettings")))
-    throttles = {
-        key: _throttle(settings) for key, settings in template.resolve(api.get("RouteSettings") or {}).items()
-    }
+    name, api = next(iter(apis.items()), ("", {}))
+    with _reading(name):
+        default_throttle = _throttle(template.resolve(api.get("DefaultRouteSettings")))
+        throttles = {
+            key: _throttle(settings)
+            for key, settings in template.resolve(api.get("RouteSettings") or {}).items()
+        }
+        cors = _cors(template.resolve(api.get("CorsConfiguration")))
     routes = []
     for function, properties in template.resources("AWS::Serverless::Function").items():
-        for event in (properties.get("Events") or {}).values():
-            if event["Type"] != "HttpApi":
-                continue
-            method, path = event["Properties"]["Method"].upper(), event["Properties"]["Path"]
-            if "{" in path or method == "ANY":
-                raise TemplateError(f"The local stack serves plain routes only, not {method} {path}.")
-            authorizer = _authorizer(template, api, event["Properties"])
-            throttle = throttles.get(f"{method} {path}", default_throttle)
-            routes.append(Route(method, path, function, authorizer, throttle))
-    return HttpApiConfiguration(tuple(routes), _cors(template.resolve(api.get("CorsConfiguration"))))
+        for event_name, event in (properties.get("Events") or {}).items():
+            with _reading(f"{function}, event {event_name}"):
+                if event["Type"] != "HttpApi":
+                    continue
+                method, path = event["Properties"]["Method"].upper(), event["Properties"]["Path"]
+                if "{" in path or method == "ANY":
+                    raise TemplateError(f"The local stack serves plain routes only, not {method} {path}.")
+                authorizer = _authorizer(template, api, event["Properties"])
+                throttle = throttles.get(f"{method} {path}", default_throttle)
+                routes.append(Route(method, path, function, authorizer, throttle))
+    return HttpApiConfiguration(tuple(routes), cors)
 
 
 def function_with_url(template: Template) -> str | None:
@@ -130,6 +139,17 @@ def function_with_url(template: Template) -> str | None:
     if len(functions) > 1:
         raise TemplateError(f"The local stack serves one function URL, not those of {', '.join(functions)}.")
     return functions[0] if functions else None
+
+
+@contextmanager
+def _reading(place: str) -> Iterator[None]:
+    """Say of what is missing or malformed in which place of the template it is so."""
+    try:
+        yield
+    except KeyError as error:
+        raise TemplateError(f"{place} in the template has no {error.args[0]}.") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise TemplateError(f"{place} in the template is malformed: {error}.") from error
 
 
 def _authorizer(
@@ -146,7 +166,10 @@ def _authorizer(
 def _throttle(settings: Mapping[str, Any] | None) -> Throttle | None:
     if settings is None:
         return None
-    return Throttle(float(settings["ThrottlingRateLimit"]), int(settings["ThrottlingBurstLimit"]))
+    return Throttle(
+        float(settings.get("ThrottlingRateLimit", _ACCOUNT_RATE_LIMIT)),
+        int(settings.get("ThrottlingBurstLimit", _ACCOUNT_BURST_LIMIT)),
+    )
 
 
 def _cors(configuration: Mapping[str, Any] | None) -> CorsConfiguration | None:

@@ -24,7 +24,7 @@ Start = Callable[[str, float], Awaitable[tuple[ChildProcess, int]]]
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
-    """Return what starts a process that starts another, "attached" or "detached", and ends after some seconds.
+    """Return what starts a process that starts another, attached or detached, and ends after a time.
 
     It returns the process, and the id of the other one.
     """
