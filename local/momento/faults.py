@@ -4,7 +4,8 @@ They are asked for in two ways. A client sends request metadata with its calls, 
 middlewares do against Momento Local (`tests/momento/local` in Momento's Python SDK); whoever cannot send
 metadata, such as a Lambda function under test, has them set on the server through the test admin.
 
-Counts in metadata are per `request-id`, which is the id of a test rather than of one call.
+Counts in metadata are per `request-id`, which is the id of a test rather than of one call, and per set of
+faults asked for under it. Without a `request-id` nothing is counted: each call is the first.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ METADATA_NAMES = (
     "stream-error",
     "stream-error-message-limit",
 )
-_REMEMBERED_REQUEST_IDS = 1000
+_REMEMBERED_REQUESTS = 1000
 
 ERRORS = {
     status.name.lower().replace("_", "-"): status
@@ -79,7 +80,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._server_faults: list[Fault] = []
-        self._request_faults: OrderedDict[str, list[Fault]] = OrderedDict()
+        self._request_faults: OrderedDict[tuple[str | None, ...], list[Fault]] = OrderedDict()
 
     def add(self, fault: Fault) -> None:
         """Set a fault on the server, for every caller."""
@@ -103,37 +104,40 @@ class Faults:
         return StreamFault(error, _number(metadata, "stream-error-message-limit") or 0)
 
     def _from_metadata(self, metadata: Mapping[str, str]) -> list[Fault]:
-        if "error-rpcs" not in metadata and "delay-rpcs" not in metadata:
-            return []
-        request_id = metadata.get("request-id", "")
-        known = self._request_faults.get(request_id)
-        if known is not None:
-            self._request_faults.move_to_end(request_id)
-            return known
-        faults = []
-        # Delays first: a call that is both delayed and failed fails late.
-        if "delay-rpcs" in metadata:
-            faults.append(
-                Fault(
-                    frozenset(metadata["delay-rpcs"].split()),
-                    delay_seconds=(_number(metadata, "delay-ms") or 0) / 1000,
-                    count=_number(metadata, "delay-count"),
-                )
-            )
-        if "error-rpcs" in metadata:
-            faults.append(
-                Fault(
-                    frozenset(metadata["error-rpcs"].split()),
-                    error=ERRORS.get(metadata.get("return-error", "")),
-                    count=_number(metadata, "error-count"),
-                )
-            )
-        self._request_faults[request_id] = faults
-        if len(self._request_faults) > _REMEMBERED_REQUEST_IDS:
+        faults = _asked_for(metadata)
+        if not faults or not metadata.get("request-id"):
+            return faults
+        key = tuple(metadata.get(name) for name in METADATA_NAMES)
+        faults = self._request_faults.setdefault(key, faults)
+        self._request_faults.move_to_end(key)
+        if len(self._request_faults) > _REMEMBERED_REQUESTS:
             self._request_faults.popitem(last=False)
         return faults
 
 
+def _asked_for(metadata: Mapping[str, str]) -> list[Fault]:
+    faults = []
+    # Delays first: a call that is both delayed and failed fails late.
+    if "delay-rpcs" in metadata:
+        faults.append(
+            Fault(
+                frozenset(metadata["delay-rpcs"].split()),
+                delay_seconds=(_number(metadata, "delay-ms") or 0) / 1000,
+                count=_number(metadata, "delay-count"),
+            )
+        )
+    if "error-rpcs" in metadata:
+        faults.append(
+            Fault(
+                frozenset(metadata["error-rpcs"].split()),
+                error=ERRORS.get(metadata.get("return-error", "")),
+                count=_number(metadata, "error-count"),
+            )
+        )
+    return faults
+
+
 def _number(metadata: Mapping[str, str], name: str) -> int | None:
     value = metadata.get(name, "")
-    return int(value) if value.isdecimal() else None
+    # More digits are nothing that could be counted or waited for.
+    return int(value) if value.isdecimal() and len(value) < 10 else None

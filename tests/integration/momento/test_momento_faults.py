@@ -7,6 +7,7 @@ import pytest
 from momento_wire_types import cacheclient_pb2 as pb
 from momento_wire_types import cachepubsub_pb2, controlclient_pb2, token_pb2
 
+from local.momento import faults
 from local.momento.faults import ERRORS
 
 GET = pb._GetRequest(cache_key=b"key")
@@ -23,6 +24,36 @@ async def test_calls_fail_as_often_as_they_are_told_to(rpcs):
     assert await statuses(lambda: faulty.Get(GET), 4) == ["UNAVAILABLE", "UNAVAILABLE", "OK", "OK"]
     other = rpcs.sending(request_id="2", return_error="internal", error_rpcs="get", error_count="1")
     assert await statuses(lambda: other.Get(GET), 2) == ["INTERNAL", "OK"]
+
+
+async def test_counts_begin_anew_when_other_faults_are_asked_for_under_the_same_id(rpcs):
+    faulty = rpcs.sending(request_id="1", return_error="unavailable", error_rpcs="get", error_count="1")
+    assert await statuses(lambda: faulty.Get(GET), 2) == ["UNAVAILABLE", "OK"]
+    other = faulty.sending(return_error="internal", error_count="2")
+    assert await statuses(lambda: other.Get(GET), 3) == ["INTERNAL", "INTERNAL", "OK"]
+    slow = faulty.sending(return_error="", error_rpcs="", error_count="", delay_rpcs="get", delay_ms="200")
+    began = time.monotonic()
+    assert await statuses(lambda: slow.Get(GET), 1) == ["OK"]
+    assert time.monotonic() - began >= 0.2
+
+
+async def test_without_an_id_nothing_is_counted(rpcs):
+    faulty = rpcs.sending(return_error="unavailable", error_rpcs="get", error_count="1")
+    assert await statuses(lambda: faulty.Get(GET), 3) == ["UNAVAILABLE"] * 3
+    other = rpcs.sending(return_error="internal", error_rpcs="get")
+    assert await statuses(lambda: other.Get(GET), 1) == ["INTERNAL"]
+
+
+async def test_the_counts_of_what_was_longest_not_asked_for_are_forgotten(rpcs, monkeypatch):
+    monkeypatch.setattr(faults, "_REMEMBERED_REQUESTS", 2)
+    first, second, third = (
+        rpcs.sending(request_id=number, return_error="unavailable", error_rpcs="get", error_count="1")
+        for number in "123"
+    )
+    for caller in (first, second, first, third, first):
+        await caller.Get(GET).code()
+    assert await statuses(lambda: first.Get(GET), 1) == ["OK"]
+    assert await statuses(lambda: second.Get(GET), 1) == ["UNAVAILABLE"]
 
 
 async def test_without_a_count_every_call_fails_and_only_those_named(rpcs):
@@ -117,6 +148,14 @@ async def test_subscribing_can_fail_at_once(rpcs):
     assert await stream.code() is grpc.StatusCode.NOT_FOUND
 
 
-async def test_nonsense_is_ignored(rpcs):
-    odd = rpcs.sending(request_id="1", return_error="no-such-error", error_rpcs="get", error_count="-1")
+@pytest.mark.parametrize("number", ["-1", "x", "9" * 5000])
+async def test_nonsense_is_ignored(rpcs, number):
+    odd = rpcs.sending(
+        request_id="1",
+        return_error="no-such-error",
+        error_rpcs="get",
+        error_count=number,
+        delay_rpcs="get",
+        delay_ms=number,
+    )
     assert await statuses(lambda: odd.Get(GET), 1) == ["OK"]
