@@ -12,7 +12,7 @@ from local.momento.webhooks import WebhookSubscription, make_signing_secret
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until interrupted. The exit code is 1 when a port is taken, 2 when an argument is wrong."""
+    """Serve until interrupted. The exit code is 1 where it cannot listen, 2 when an argument is wrong."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.signing_secret is not None and not options.webhook:
@@ -34,17 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         webhooks=webhooks,
     )
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        asyncio.run(_serve(config))
-    except PortTakenError as error:
-        flag = f"--{error.setting.replace('_', '-')}"
-        print(
-            f"Port {error.port} on {config.host} cannot be listened on, most likely because it is taken: "
-            f"choose another one with {flag} (0: any free one)",
-            file=sys.stderr,
-        )
-        return 1
-    return 0
+    return asyncio.run(_serve(config))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,11 +45,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--admin-port", type=_port, default=9090, help="test admin's port (default: %(default)s)"
     )
-    parser.add_argument("--api-key", help="the super-user's key (default: one is made up)")
+    parser.add_argument("--api-key", type=_not_empty, help="the super-user's key (default: one is made up)")
     parser.add_argument("--no-auth", action="store_true", help="take an empty token for the super-user's")
     parser.add_argument("--rate-limits", action="store_true", help="enforce Momento's default rates, too")
     parser.add_argument(
-        "--create-cache", metavar="NAME", action="append", default=[], help="create a cache (repeatable)"
+        "--create-cache",
+        metavar="NAME",
+        type=_not_empty,
+        action="append",
+        default=[],
+        help="create a cache (repeatable)",
     )
     parser.add_argument(
         "--webhook",
@@ -68,7 +63,9 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="POST the topic's messages to the URL (repeatable)",
     )
-    parser.add_argument("--signing-secret", help="the webhooks' signing secret (default: one is made up)")
+    parser.add_argument(
+        "--signing-secret", type=_not_empty, help="the webhooks' signing secret (default: one is made up)"
+    )
     return parser
 
 
@@ -78,11 +75,30 @@ def _port(text: str) -> int:
     return int(text)
 
 
-async def _serve(config: MomentoServerConfig) -> None:
+def _not_empty(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("must not be empty")
+    return text
+
+
+async def _serve(config: MomentoServerConfig) -> int:
     interrupted = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
-    async with MomentoServer(config) as momento:
+    momento = MomentoServer(config)
+    try:
+        await momento.start()
+    except PortTakenError as error:
+        flag = f"--{error.setting.replace('_', '-')}"
+        print(
+            f"Port {error.port} on {config.host} is taken: choose another one with {flag} (0: any free one)",
+            file=sys.stderr,
+        )
+        return 1
+    except OSError as error:
+        print(f"Cannot listen on {config.host}: {error}", file=sys.stderr)
+        return 1
+    try:
         print(f"API key:    {momento.api_key}")
         print(f"gRPC:       {momento.host}:{momento.port}")
         print(f"gRPC-Web:   {momento.web_url}")
@@ -93,6 +109,9 @@ async def _serve(config: MomentoServerConfig) -> None:
             print(f"Secret:     {config.webhooks[0].signing_secret} (signs the webhooks)")
         print("Ready: Ctrl-C stops", flush=True)
         await interrupted.wait()
+    finally:
+        await momento.stop()
+    return 0
 
 
 if __name__ == "__main__":

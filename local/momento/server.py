@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,8 +32,6 @@ from local.momento.token_service import TokenService
 from local.momento.topics import Topics
 from local.momento.webhooks import Delivery, Webhooks, WebhookSubscription
 
-__all__ = ["MomentoServer", "MomentoServerConfig", "PortTakenError", "Timings", "WebhookSubscription"]
-
 _GRPC_OPTIONS = (
     # A second server on the same port is a mistake, not a way to share load.
     ("grpc.so_reuseport", 0),
@@ -46,12 +45,16 @@ _GRPC_OPTIONS = (
 
 
 class PortTakenError(OSError):
-    """A port cannot be listened on. `setting` is the name of the port in `MomentoServerConfig`."""
+    """Somebody else listens on a port. `setting` is the name of the port in `MomentoServerConfig`."""
 
     def __init__(self, setting: str, port: int) -> None:
         super().__init__(f"port {port} is taken")
         self.setting = setting
         self.port = port
+
+
+def _refused(error: OSError, setting: str, port: int) -> OSError:
+    return PortTakenError(setting, port) if error.errno == errno.EADDRINUSE else error
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ class MomentoServer:
         self._control_service = ControlService(self._caches, self._topics)
         self._token_service = TokenService(authority, lambda: f"{self.host}:{self.port}")
         self._grpc_server: grpc.aio.Server | None = None
+        # Closing the port and opening it both take a while, and must not overlap.
+        self._port_lock = asyncio.Lock()
         self._stack = contextlib.AsyncExitStack()
         for cache in config.caches:
             self._caches.ensure(cache)
@@ -126,7 +131,11 @@ class MomentoServer:
         self._webhooks.add(webhook)
 
     async def start(self) -> None:
-        """Listen on all ports. Raises PortTakenError, and then leaves nothing behind."""
+        """Listen on all ports.
+
+        Raises PortTakenError, or another OSError where the host is none to listen on, and then leaves
+        nothing behind.
+        """
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._webhooks.stop)
             await self._webhooks.start()
@@ -147,27 +156,19 @@ class MomentoServer:
 
     async def block(self) -> None:
         """Close the gRPC port and drop its connections. Caches, topics and tokens stay."""
-        if self._grpc_server is not None:
-            await self._grpc_server.stop(grace=None)
-            self._grpc_server = None
+        async with self._port_lock:
+            if self._grpc_server is not None:
+                await self._grpc_server.stop(grace=None)
+                self._grpc_server = None
 
     async def unblock(self) -> None:
-        """Listen on the gRPC port, the same as before if there was one. Raises PortTakenError."""
-        if self._grpc_server is not None:
-            return
-        server = grpc.aio.server(interceptors=[self._interceptor], options=_GRPC_OPTIONS)
-        cacheclient_pb2_grpc.add_ScsServicer_to_server(self._cache_service, server)
-        cachepubsub_pb2_grpc.add_PubsubServicer_to_server(self._pubsub_service, server)
-        controlclient_pb2_grpc.add_ScsControlServicer_to_server(self._control_service, server)
-        token_pb2_grpc.add_TokenServicer_to_server(self._token_service, server)
-        try:
-            # gRPC would print its own account of a port that is taken.
-            socket.create_server((self.host, self.port)).close()
-            self.port = server.add_insecure_port(f"{self.host}:{self.port}")
-        except (OSError, RuntimeError):
-            raise PortTakenError("port", self.port) from None
-        await server.start()
-        self._grpc_server = server
+        """Listen on the gRPC port, the same as before if there was one.
+
+        Raises PortTakenError, or another OSError where the host is none to listen on.
+        """
+        async with self._port_lock:
+            if self._grpc_server is None:
+                self._grpc_server = await self._listen()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -181,6 +182,24 @@ class MomentoServer:
     ) -> None:
         await self.stop()
 
+    async def _listen(self) -> grpc.aio.Server:
+        server = grpc.aio.server(interceptors=[self._interceptor], options=_GRPC_OPTIONS)
+        cacheclient_pb2_grpc.add_ScsServicer_to_server(self._cache_service, server)
+        cachepubsub_pb2_grpc.add_PubsubServicer_to_server(self._pubsub_service, server)
+        controlclient_pb2_grpc.add_ScsControlServicer_to_server(self._control_service, server)
+        token_pb2_grpc.add_TokenServicer_to_server(self._token_service, server)
+        try:
+            # gRPC would print its own account of a port that is taken.
+            socket.create_server((self.host, self.port)).close()
+            self.port = server.add_insecure_port(f"{self.host}:{self.port}")
+        except RuntimeError:
+            # It was free a moment ago.
+            raise PortTakenError("port", self.port) from None
+        except OSError as error:
+            raise _refused(error, "port", self.port) from None
+        await server.start()
+        return server
+
     async def _serve_http(
         self, setting: str, application: web.Application, stack: contextlib.AsyncExitStack
     ) -> str:
@@ -191,8 +210,8 @@ class MomentoServer:
         stack.push_async_callback(runner.cleanup)
         try:
             await web.TCPSite(runner, self.host, port).start()
-        except OSError:
-            raise PortTakenError(setting, port) from None
+        except OSError as error:
+            raise _refused(error, setting, port) from None
         return f"http://{self.host}:{runner.addresses[0][1]}"
 
     async def _sweep(self) -> None:

@@ -1,5 +1,6 @@
 """The test admin: the port closed and opened again, and faults for callers that cannot send metadata."""
 
+import asyncio
 import socket
 import time
 
@@ -9,7 +10,7 @@ from momento.errors import MomentoErrorCode
 from momento.responses import CacheGet, CacheIncrement, CacheSet
 from momento_wire_types import cacheclient_pb2, cachepubsub_pb2
 
-from local.momento.server import WebhookSubscription
+from local.momento.webhooks import WebhookSubscription
 
 
 async def test_it_is_healthy(momento, http):
@@ -46,6 +47,15 @@ async def test_an_unblocked_port_is_the_same_and_all_data_is_there(momento, http
     rpcs = await connections.rpcs()
     hit = await rpcs.Get(cacheclient_pb2._GetRequest(cache_key=b"key"), wait_for_ready=True)
     assert hit.cache_body == b"value"
+
+
+async def test_blocking_and_unblocking_at_once_end_as_the_last_of_them_says(momento, rpcs):
+    get = cacheclient_pb2._GetRequest(cache_key=b"key")
+    for calls in ((momento.block, momento.unblock), (momento.block,), (momento.unblock, momento.unblock)):
+        await asyncio.gather(*(call() for call in calls))
+    assert (await rpcs.Get(get, wait_for_ready=True, timeout=5)).result == cacheclient_pb2.Miss
+    await asyncio.gather(momento.block(), momento.unblock())
+    assert (await rpcs.Get(get, wait_for_ready=True, timeout=5)).result == cacheclient_pb2.Miss
 
 
 async def test_a_port_that_somebody_took_meanwhile_stays_blocked(momento, http):

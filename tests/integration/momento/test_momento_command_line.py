@@ -130,12 +130,24 @@ async def test_a_taken_port_names_the_flag_that_moves_it(flag):
     assert stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("host", ["::1", "nosuch.host.invalid", "192.0.2.1"])
+async def test_a_host_that_is_none_to_listen_on_is_no_taken_port(host):
+    code, stderr = await complaint(*FREE_PORTS, "--host", host)
+    assert code == 1
+    assert stderr.startswith(f"Cannot listen on {host}: [Errno ")
+    assert stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--webhook", "no-topic=http://h/"), "CACHE/TOPIC=URL"),
         (("--webhook", "c/t=ftp://h/"), "http or https"),
         (("--signing-secret", "s"), "--webhook"),
+        (("--webhook", "c/t=http://h:99999/"), "CACHE/TOPIC=URL"),
+        (("--create-cache", ""), "--create-cache: must not be empty"),
+        (("--api-key", ""), "--api-key: must not be empty"),
+        (("--webhook", "c/t=http://h/", "--signing-secret", ""), "--signing-secret: must not be empty"),
         (("--port", "99999"), "not a port"),
         (("--port", "eighty"), "not a port"),
     ],
