@@ -44,6 +44,9 @@ def epoch_milliseconds() -> int:
 class Topic:
     """One topic. Its sequence numbers count up from 1 on one sequence page, until it is reset.
 
+    Momento says that they fall back to 0 after the topic has been idle. That is read as the count of the
+    messages so far: the next message is number 1 again.
+
     Pages are taken from the clock, so that they grow from reset to reset, and from one run of the server
     to the next.
     """

@@ -8,6 +8,7 @@ from momento.errors import MomentoErrorCode
 from momento.responses import TopicPublish, TopicSubscribe, TopicSubscriptionItem
 from momento_wire_types import cachepubsub_pb2 as pb
 
+from local.momento import topics
 from local.momento.server import Timings
 from local.momento.topics import HISTORY_MESSAGES
 
@@ -175,6 +176,16 @@ async def test_a_reset_is_announced_to_those_who_are_there(rpcs, momento, http, 
     await publish(rpcs, "anew")
     item = await read(stream, "item")
     assert (item.topic_sequence_number, item.sequence_page) == (1, gap.new_sequence_page)
+
+
+async def test_resets_within_one_millisecond_have_pages_that_grow(monkeypatch):
+    monkeypatch.setattr(topics, "epoch_milliseconds", lambda: 1000)
+    topic = topics.Topic()
+    pages = [topic.sequence_page]
+    for _ in range(2):
+        topic.reset()
+        pages.append(topic.sequence_page)
+    assert pages == [1000, 1001, 1002]
 
 
 async def test_an_idle_topic_starts_anew(start_momento, connect):
