@@ -50,7 +50,7 @@ async def test_the_counts_of_what_was_longest_not_asked_for_are_forgotten(rpcs, 
         rpcs.sending(request_id=number, return_error="unavailable", error_rpcs="get", error_count="1")
         for number in "123"
     )
-    for caller in (first, second, first, third, first):
+    for caller in (first, second, first, third):
         await caller.Get(GET).code()
     assert await statuses(lambda: first.Get(GET), 1) == ["OK"]
     assert await statuses(lambda: second.Get(GET), 1) == ["UNAVAILABLE"]
