@@ -17,8 +17,9 @@ from rich.text import Text
 from local.facts import StackFacts
 from local.function_log import read_entry
 from local.lambda_host.host import AnsweredRequest
+from local.momento.webhooks import Delivery
 from local.round_trip import Hop
-from local.stack import Delivery, StackObserver
+from local.stack import StackObserver
 
 _WIDTH_OF_FILES = 120
 _LEVEL_STYLES = {"DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
@@ -123,8 +124,8 @@ class Display(StackObserver):
         self._event(request.server, text, "red" if request.status >= 500 else "cyan")
 
     def webhook_delivered(self, delivery: Delivery) -> None:
-        if delivery.lost:
-            self._event("Momento", f"message lost for the webhook: {delivery.outcome}", "red")
+        if not delivery.outcome.isdecimal():
+            self._event("Momento", f"message for the webhook {delivery.outcome}", "red")
 
     def _event(self, source: str, text: str, style: str) -> None:
         time = datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]

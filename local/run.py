@@ -1,6 +1,7 @@
 """What `make run` and `make demo` do: start the stack, show one comment's way through it, serve."""
 
 import asyncio
+import logging
 import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,6 +20,8 @@ async def run(state_directory: Path, *, demo: bool) -> int:
     Interrupting a stack that serves is how it ends well; interrupting anything before is not.
     """
     display = Display()
+    # The display shows what becomes of messages: the log is not to say it again.
+    logging.getLogger("local.momento.webhooks").addFilter(lambda record: not hasattr(record, "outcome"))
     serving = asyncio.Event()
     work = asyncio.create_task(_work(state_directory, display, serving, demo=demo))
     interrupted_by: list[int] = []

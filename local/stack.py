@@ -2,9 +2,8 @@
 
 import asyncio
 import contextlib
-import logging
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +12,7 @@ from local.aws.services import AwsServices, User
 from local.facts import MomentoFacts, StackFacts
 from local.lambda_host.host import AnsweredRequest, LambdaHost, Ports
 from local.momento.server import MomentoServer, MomentoServerConfig, PortTakenError
-from local.momento.webhooks import WebhookSubscription
+from local.momento.webhooks import Delivery, WebhookSubscription
 from local.ports import HOST
 from local.state_directory import StateDirectory
 from local.template import Template, TemplateError
@@ -25,20 +24,6 @@ USERS = (User("taylor", "Taylor-local-1"), User("jordan", "Jordan-local-1"))
 _AWS_PORT = 4566
 _MOMENTO = MomentoServerConfig(HOST, port=8080, web_port=8081, admin_port=9090)
 _LAMBDA_PORTS = Ports(http_api=3000, invoke_api=3001, function_url=3002)
-
-
-@dataclass(frozen=True)
-class Delivery:
-    """What became of one message on its way to the webhook: `outcome` is a status, or why it was lost."""
-
-    url: str
-    outcome: str
-    milliseconds: int
-
-    @property
-    def lost(self) -> bool:
-        """Whether the webhook has not taken the message."""
-        return not self.outcome.startswith("2")
 
 
 class StackObserver:
@@ -57,7 +42,7 @@ class StackObserver:
         """The HTTP API, the function URL or Invoke has answered a request."""
 
     def webhook_delivered(self, delivery: Delivery) -> None:
-        """Momento has called the webhook, or tried to."""
+        """Momento has called the webhook for a message, or could not."""
 
 
 class LocalStack:
@@ -70,7 +55,7 @@ class LocalStack:
         """Keep logs and `stack.json` in `state_directory`."""
         self._state = StateDirectory(state_directory)
         self._observer = observer or StackObserver()
-        self._deliveries = _Deliveries(self._observer)
+        self._awaited: dict[str, asyncio.Future[Delivery]] = {}
         self._resources = contextlib.AsyncExitStack()
         self._aws: AwsServices
         self.facts: StackFacts
@@ -83,7 +68,6 @@ class LocalStack:
         """
         async with contextlib.AsyncExitStack() as resources:
             state = resources.enter_context(self._state)
-            resources.enter_context(self._deliveries)
             began = time.monotonic()
             # The AWS services take longest, in a process of their own: the others start meanwhile.
             self._aws = await resources.enter_async_context(AwsServices(_AWS_PORT, self.logs / "aws.log"))
@@ -107,9 +91,10 @@ class LocalStack:
         """The folder of the logs: `<function>.log` each, and `aws.log`."""
         return self._state.logs
 
-    def next_delivery(self) -> asyncio.Future[Delivery]:
-        """Return a future of the webhook's next delivery, from now on."""
-        return self._deliveries.next()
+    def delivery_of(self, text: str) -> asyncio.Future[Delivery]:
+        """Return a future of what becomes of the next message with this text, on its way to the webhook."""
+        self._awaited[text] = asyncio.get_running_loop().create_future()
+        return self._awaited[text]
 
     async def ended(self) -> None:
         """Wait until a part of the stack has ended by itself, which none does unless something is wrong."""
@@ -120,7 +105,9 @@ class LocalStack:
         config = _MOMENTO
         while True:
             try:
-                momento = await resources.enter_async_context(MomentoServer(config))
+                momento = await resources.enter_async_context(
+                    MomentoServer(config, on_delivery=self._delivered)
+                )
             except PortTakenError as error:
                 any_free_port: dict[str, Any] = {error.setting: 0}
                 config = replace(config, **any_free_port)
@@ -176,7 +163,6 @@ class LocalStack:
         topic = template.resolve({"Ref": "TopicName"})
         signing_secret = await self._aws.secret(template.resolve({"Ref": "SigningSecret"}))
         webhook_url = f"{host.function_url}/"
-        self._deliveries.url = webhook_url
         momento.add_webhook(WebhookSubscription(cache, topic, webhook_url, signing_secret))
         return StackFacts(
             momento=MomentoFacts(HOST, momento.port, momento.web_url, momento.admin_url, momento.api_key),
@@ -199,40 +185,11 @@ class LocalStack:
         if port != preferred_port:
             self._observer.port_taken(name, preferred_port, port)
 
-
-class _Deliveries(logging.Handler):
-    """Listens to the local Momento's log of deliveries."""
-
-    def __init__(self, observer: StackObserver) -> None:
-        super().__init__()
-        self.url = ""
-        self._observer = observer
-        self._waiting: list[asyncio.Future[Delivery]] = []
-        self._logger = logging.getLogger(WebhookSubscription.__module__)
-
-    def __enter__(self) -> Self:
-        self._logger.addHandler(self)
-        self._logger.setLevel(logging.INFO)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._logger.removeHandler(self)
-
-    def next(self) -> asyncio.Future[Delivery]:
-        future: asyncio.Future[Delivery] = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
-        return future
-
-    def emit(self, record: logging.LogRecord) -> None:
-        fields = vars(record)
-        if fields["url"] != self.url:  # Another stack's, in the same process.
-            return
-        delivery = Delivery(fields["url"], fields["outcome"].removeprefix("lost: "), fields["milliseconds"])
+    def _delivered(self, delivery: Delivery) -> None:
         self._observer.webhook_delivered(delivery)
-        for future in self._waiting:
-            if not future.done():
-                future.set_result(delivery)
-        self._waiting.clear()
+        awaited = self._awaited.pop(delivery.text, None)
+        if awaited and not awaited.done():  # Whoever waited may have given up.
+            awaited.set_result(delivery)
 
 
 def _only(template: Template, resource_type: str) -> str:
