@@ -86,6 +86,7 @@ class Display(StackObserver):
             ("Lambda", facts.lambda_url),
             ("AWS services", facts.aws_endpoint_url),
             ("Momento", f"{facts.momento.host}:{facts.momento.port} (browsers: {facts.momento.web_url})"),
+            ("Test admin", f"{facts.momento.admin_url} (makes Momento fail)"),
             ("Users", ", ".join(f"{user.username} / {user.password}" for user in facts.users)),
             ("All of it", str(state_directory / "stack.json")),
         ):

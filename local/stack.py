@@ -33,7 +33,7 @@ class StackObserver:
         """A part of the stack is up."""
 
     def port_taken(self, name: str, preferred: int, port: int) -> None:
-        """A part is at another port than usual."""
+        """A part, or what it serves beside its main purpose, is at another port than usual."""
 
     def function_logged(self, function: str, line: str) -> None:
         """A function has logged a line."""
@@ -103,17 +103,21 @@ class LocalStack:
     async def _start_momento(self, resources: contextlib.AsyncExitStack) -> MomentoServer:
         began = time.monotonic()
         config = _MOMENTO
-        while True:
+        while True:  # At most once for each port: gRPC takes no socket, so `listen` is of no use here.
             try:
                 momento = await resources.enter_async_context(
                     MomentoServer(config, on_delivery=self._delivered)
                 )
+                break
             except PortTakenError as error:
+                if error.port == 0:
+                    raise
                 any_free_port: dict[str, Any] = {error.setting: 0}
                 config = replace(config, **any_free_port)
-            else:
-                self._report("Momento", f"{HOST}:{momento.port}", _MOMENTO.port, began)
-                return momento
+        self._report("Momento", f"{HOST}:{momento.port}", _MOMENTO.port, began)
+        self._report_port("Momento for browsers", momento.web_url, _MOMENTO.web_port)
+        self._report_port("Momento's test admin", momento.admin_url, _MOMENTO.admin_port)
+        return momento
 
     async def _create_resources(self, momento: MomentoServer) -> Template:
         template = Template.load(
@@ -181,6 +185,9 @@ class LocalStack:
 
     def _report(self, name: str, where: str, preferred_port: int, began: float) -> None:
         self._observer.part_started(name, where, time.monotonic() - began)
+        self._report_port(name, where, preferred_port)
+
+    def _report_port(self, name: str, where: str, preferred_port: int) -> None:
         port = int(where.rpartition(":")[2])
         if port != preferred_port:
             self._observer.port_taken(name, preferred_port, port)
