@@ -116,8 +116,13 @@ async def _sign_in(facts: StackFacts) -> str:
         "AuthParameters": {"USERNAME": user.username, "PASSWORD": user.password},
     }
     answer = await _post(facts.aws_endpoint_url, headers, request, None)
-    id_token: str = answer["AuthenticationResult"]["IdToken"]
-    return id_token
+    match answer:
+        case {"AuthenticationResult": {"IdToken": str(id_token)}}:
+            return id_token
+        case {"ChallengeName": challenge}:
+            raise RoundTripError(f"The user pool asks for more than a password: {challenge}.")
+        case _:
+            raise RoundTripError(f"{facts.aws_endpoint_url} let {user.username} in without an IdToken.")
 
 
 async def _fetch_token(facts: StackFacts, jwt: str) -> dict[str, Any]:
@@ -134,7 +139,7 @@ async def _post(url: str, headers: dict[str, str], body: Any, function: str | No
         try:
             async with session.post(url, headers=headers, data=json.dumps(body)) as response:
                 text = await response.text()
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise RoundTripError(f"{url} does not answer: {error}", function) from error
     if response.status != 200:
         raise RoundTripError(f"{url} answered {response.status}: {text}", function)

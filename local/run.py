@@ -43,6 +43,9 @@ async def run(state_directory: Path, *, demo: bool) -> int:
     except (StackRunningError, TemplateError, AwsServicesError) as error:
         display.fail(str(error))
         return 1
+    except OSError as error:
+        display.fail(f"The local stack cannot run: {error}")
+        return 1
 
 
 async def _work(state_directory: Path, display: Display, serving: asyncio.Event, *, demo: bool) -> int:

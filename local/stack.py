@@ -156,6 +156,11 @@ class LocalStack:
                 on_request=self._observer.request_answered,
             )
         )
+        if not host.function_url:
+            raise TemplateError(
+                "The local stack needs a function with a FunctionUrlConfig in the template: "
+                "Momento calls it for every message."
+            )
         self._report("Token API", host.http_api_url, _LAMBDA_PORTS.http_api, began)
         self._report("Lambda", host.invoke_url, _LAMBDA_PORTS.invoke_api, began)
         self._report("Webhook", host.function_url, _LAMBDA_PORTS.function_url, began)
