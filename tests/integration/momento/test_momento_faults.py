@@ -148,7 +148,7 @@ async def test_subscribing_can_fail_at_once(rpcs):
     assert await stream.code() is grpc.StatusCode.NOT_FOUND
 
 
-@pytest.mark.parametrize("number", ["-1", "x", "9" * 5000])
+@pytest.mark.parametrize("number", ["-1", "x", "9" * 400])
 async def test_nonsense_is_ignored(rpcs, number):
     odd = rpcs.sending(
         request_id="1",
