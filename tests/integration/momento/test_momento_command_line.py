@@ -130,7 +130,7 @@ async def test_a_taken_port_names_the_flag_that_moves_it(flag):
     assert stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("host", ["::1", "nosuch.host.invalid", "192.0.2.1"])
+@pytest.mark.parametrize("host", ["::1", "192.0.2.1"])
 async def test_a_host_that_is_none_to_listen_on_is_no_taken_port(host):
     code, stderr = await complaint(*FREE_PORTS, "--host", host)
     assert code == 1
