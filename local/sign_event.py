@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import argparse
 import base64
-import hashlib
-import hmac
 import json
 import shlex
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from local.momento.webhooks import sign
 
 
 def main() -> int:
@@ -48,9 +48,12 @@ def sign_event(event: dict[str, Any], secret: str, now: float | None) -> dict[st
     body = _body(event)
     if now is not None:
         body = _with_times(body, int(now * 1000))
-    signature = hmac.new(secret.encode(), body, hashlib.sha3_256).hexdigest()
     text = base64.b64encode(body) if event.get("isBase64Encoded") else body
-    return {**event, "body": text.decode(), "headers": {**event["headers"], "momento-signature": signature}}
+    return {
+        **event,
+        "body": text.decode(),
+        "headers": {**event["headers"], "momento-signature": sign(body, secret)},
+    }
 
 
 def _read_event(path: Path) -> dict[str, Any]:

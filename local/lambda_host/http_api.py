@@ -1,18 +1,18 @@
 """The HTTP API of the template: routes, JWT authorizer, throttling and CORS in front of functions."""
 
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
 from local.lambda_host import cors
-from local.lambda_host.declaration import HttpApiConfiguration, JwtConfiguration, Route, Throttle
+from local.lambda_host.declaration import HttpApiConfiguration, JwtConfiguration, Route
 from local.lambda_host.function import Function
 from local.lambda_host.jwt_authorizer import JwtAuthorizer, UnauthorizedError, claims_as_text
 from local.lambda_host.limits import MAX_PAYLOAD_BYTES
 from local.lambda_host.proxy_integration import FunctionFailedError, RequestTooLargeError, answer_with
 from local.template import ACCOUNT_ID
+from local.token_bucket import TokenBucket
 
 
 class HttpApi:
@@ -28,7 +28,9 @@ class HttpApi:
         self._cors = configuration.cors
         self._routes = {(route.method, route.path): route for route in configuration.routes}
         self._buckets = {
-            route: _TokenBucket(route.throttle) for route in configuration.routes if route.throttle
+            route: TokenBucket(route.throttle.rate, route.throttle.burst)
+            for route in configuration.routes
+            if route.throttle
         }
         self._functions = functions
         self._authorizers = authorizers
@@ -74,24 +76,6 @@ class HttpApi:
         authorizer = self._authorizers[route.authorizer]
         claims = await authorizer.claims(request.headers.get("Authorization"))
         return {"jwt": {"claims": claims_as_text(claims), "scopes": None}}
-
-
-class _TokenBucket:
-    """Lets `burst` requests through at once, and `rate` a second on average."""
-
-    def __init__(self, throttle: Throttle) -> None:
-        self._throttle = throttle
-        self._tokens = float(throttle.burst)
-        self._filled_at = time.monotonic()
-
-    def take(self) -> bool:
-        now = time.monotonic()
-        filled = self._tokens + (now - self._filled_at) * self._throttle.rate
-        self._tokens, self._filled_at = min(filled, self._throttle.burst), now
-        if self._tokens < 1:
-            return False
-        self._tokens -= 1
-        return True
 
 
 def _message(status: int, message: str) -> web.Response:

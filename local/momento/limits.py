@@ -4,11 +4,11 @@ The longest time to live is only announced (`MAX_TTL_SECONDS`): an account may h
 answers to longer ones is not documented.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from local.momento.errors import invalid_argument, limit_exceeded
+from local.token_bucket import TokenBucket
 
 # Sources: Momento's service limits page and, for topics and tokens, the account's default quota.
 MAX_ITEM_BYTES = 1024 * 1024
@@ -57,34 +57,14 @@ def check_message_size(size: int) -> None:
         )
 
 
-class Rate:
-    """A budget of operations a second, refilled steadily; one second's worth can be spent at once."""
-
-    def __init__(self, per_second: int) -> None:
-        self._per_second = per_second
-        self._left = float(per_second)
-        self._counted_at = time.monotonic()
-
-    def take(self) -> bool:
-        """Spend one operation. False when the budget is used up."""
-        now = time.monotonic()
-        refilled = self._left + (now - self._counted_at) * self._per_second
-        self._left = min(refilled, float(self._per_second))
-        self._counted_at = now
-        if self._left < 1:
-            return False
-        self._left -= 1
-        return True
-
-
 class RateLimits:
     """The account's rates. When they are not enforced, everything is let through."""
 
     def __init__(self, *, enforced: bool) -> None:
         self._enforced = enforced
-        self._topic_operations = Rate(TOPIC_OPERATIONS_PER_SECOND)
-        self._control_calls = Rate(CONTROL_CALLS_PER_SECOND)
-        self._mints = Rate(MINTS_PER_SECOND)
+        self._topic_operations = _a_second_of(TOPIC_OPERATIONS_PER_SECOND)
+        self._control_calls = _a_second_of(CONTROL_CALLS_PER_SECOND)
+        self._mints = _a_second_of(MINTS_PER_SECOND)
         self._subscriptions = 0
 
     def count_control_call(self) -> None:
@@ -114,6 +94,10 @@ class RateLimits:
         finally:
             self._subscriptions -= 1
 
-    def _require(self, rate: Rate, what: str) -> None:
+    def _require(self, rate: TokenBucket, what: str) -> None:
         if self._enforced and not rate.take():
             raise limit_exceeded(f"Rate limit exceeded: too many {what}", "operations_rate_limit_exceeded")
+
+
+def _a_second_of(operations: int) -> TokenBucket:
+    return TokenBucket(per_second=operations, burst=operations)
