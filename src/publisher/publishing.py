@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import random
 import time
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from grpc import StatusCode
-from momento.config import TopicConfiguration
-from momento.config.transport.topic_transport_strategy import (
-    StaticTopicGrpcConfiguration,
-    StaticTopicTransportStrategy,
-)
 from momento.errors import MomentoErrorCode
 from momento.responses import TopicPublish
 
-from momento_access.secrets import READ_TIMEOUT_SECONDS
-from momento_access.tokens import MINT_TIMEOUT_SECONDS, MintingError
-from publisher.sessions import Sessions
+from momento_access.tokens import MintingError
+from publisher.sessions import OPENING_TIMEOUT_SECONDS, PUBLISH_TIMEOUT_SECONDS, Sessions
 
 if TYPE_CHECKING:
     from comment import Comment
@@ -28,22 +21,8 @@ if TYPE_CHECKING:
 MESSAGE_MAX_BYTES = 4096
 """Bytes of a message that Momento accepts."""
 
-_PUBLISH_TIMEOUT_SECONDS = 2
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
-
-_CONFIGURATION = TopicConfiguration(
-    StaticTopicTransportStrategy(
-        StaticTopicGrpcConfiguration(
-            deadline=timedelta(seconds=_PUBLISH_TIMEOUT_SECONDS),
-            # While Lambda keeps the function frozen, keepalives could only fail.
-            keepalive_permit_without_calls=False,
-            keepalive_time=None,
-            keepalive_timeout=None,
-        )
-    ),
-    max_subscriptions=0,
-)
 
 _MINT_AGAIN = {StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED}
 _REFUSED_FOR_NOW = {MomentoErrorCode.LIMIT_EXCEEDED_ERROR, MomentoErrorCode.SERVER_UNAVAILABLE}
@@ -71,7 +50,7 @@ class Publisher:
 
     def __init__(self, settings: Settings) -> None:
         self._momento = settings.momento
-        self._sessions = Sessions(settings, _CONFIGURATION)
+        self._sessions = Sessions(settings)
 
     def publish(self, user_id: str, comment: Comment, deadline: float) -> None:
         """Publishes a comment as a user; where Momento refuses it for now, tries again while time is left.
@@ -96,8 +75,8 @@ class Publisher:
             longest_pause = min(longest_pause * 2, _LONGEST_PAUSE_SECONDS)
 
     def _latest_start(self, user_id: str, deadline: float) -> float:
-        opening = 0 if self._sessions.get(user_id) else READ_TIMEOUT_SECONDS + MINT_TIMEOUT_SECONDS
-        return deadline - opening - _PUBLISH_TIMEOUT_SECONDS
+        opening = 0 if self._sessions.get(user_id) else OPENING_TIMEOUT_SECONDS
+        return deadline - opening - PUBLISH_TIMEOUT_SECONDS
 
     def _attempt(self, user_id: str, message: str) -> None:
         kept_session = self._sessions.get(user_id)

@@ -27,23 +27,24 @@ def parse_event(event: object) -> list[Message | InvalidInputError]:
     if not isinstance(event, dict):
         raise InvalidInputError(f"the event must be {_FORM}")
     if "messages" not in event:
-        message = _parse_message(event)
-        if isinstance(message, InvalidInputError):
-            raise message
-        return [message]
+        return [_parse_message(event)]
     if not isinstance(event["messages"], list):
         raise InvalidInputError(f"messages must be a list; the event must be {_FORM}")
-    return [_parse_message(fields) for fields in event["messages"]]
+    return [_parsed_or_refused(fields) for fields in event["messages"]]
 
 
-def _parse_message(fields: object) -> Message | InvalidInputError:
+def _parsed_or_refused(fields: object) -> Message | InvalidInputError:
+    try:
+        return _parse_message(fields)
+    except InvalidInputError as error:
+        return error
+
+
+def _parse_message(fields: object) -> Message:
     if not isinstance(fields, dict):
-        return InvalidInputError(f"a message must be an object; the event must be {_FORM}")
+        raise InvalidInputError(f"a message must be an object; the event must be {_FORM}")
     try:
         user_id = parse_token_id(fields.get("userId"))
     except InvalidInputError as error:
-        return InvalidInputError(f"userId: {error}")
-    try:
-        return Message(user_id, Comment.from_fields(fields))
-    except InvalidInputError as error:
-        return InvalidInputError(str(error))
+        raise InvalidInputError(f"userId: {error}") from None
+    return Message(user_id, Comment.from_fields(fields))

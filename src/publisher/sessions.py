@@ -4,23 +4,48 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from cachetools import TLRUCache
 from momento import TopicClient
+from momento.config import TopicConfiguration
+from momento.config.transport.topic_transport_strategy import (
+    StaticTopicGrpcConfiguration,
+    StaticTopicTransportStrategy,
+)
 from momento_wire_types import permissionmessages_pb2 as permissions
 
 from momento_access.credentials import api_key_credentials, token_credentials
-from momento_access.tokens import may_use_topic, mint_token
+from momento_access.secrets import READ_TIMEOUT_SECONDS
+from momento_access.tokens import MINT_TIMEOUT_SECONDS, may_use_topic, mint_token
 
 if TYPE_CHECKING:
     from momento import CredentialProvider
-    from momento.config import TopicConfiguration
 
     from publisher.settings import Settings
 
+PUBLISH_TIMEOUT_SECONDS = 2
+"""How long publishing in a session takes at most."""
+
+OPENING_TIMEOUT_SECONDS = READ_TIMEOUT_SECONDS + MINT_TIMEOUT_SECONDS
+"""How long opening a session takes at most."""
+
 _MAX_SESSIONS = 100
 _UNUSED_SHARE_OF_LIFETIME = 0.1
+
+_CONFIGURATION = TopicConfiguration(
+    StaticTopicTransportStrategy(
+        StaticTopicGrpcConfiguration(
+            deadline=timedelta(seconds=PUBLISH_TIMEOUT_SECONDS),
+            # While Lambda keeps the function frozen, keepalives could only fail.
+            keepalive_permit_without_calls=False,
+            keepalive_time=None,
+            keepalive_timeout=None,
+        )
+    ),
+    max_subscriptions=0,
+)
 
 
 @dataclass(slots=True)
@@ -36,9 +61,8 @@ class Session:
 class Sessions:
     """The sessions of the users who published last."""
 
-    def __init__(self, settings: Settings, configuration: TopicConfiguration) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._configuration = configuration
         self._by_user: TLRUCache[str, Session] = TLRUCache(
             _MAX_SESSIONS, ttu=lambda _user_id, session, _now: session.ends_at, timer=time.time
         )
@@ -55,7 +79,7 @@ class Sessions:
         token = mint_token(api_key_credentials(momento), user_id, [may_publish], lifetime)
         credentials = token_credentials(token.auth_token, momento)
         session = Session(
-            TopicClient(self._configuration, credentials),
+            TopicClient(_CONFIGURATION, credentials),
             credentials,
             ends_at=token.expires_at - lifetime * _UNUSED_SHARE_OF_LIFETIME,
         )
@@ -66,7 +90,7 @@ class Sessions:
     def reconnect(self, session: Session) -> None:
         """Makes the session connect anew: a client waits up to two minutes before it does so by itself."""
         session.client.close()
-        session.client = TopicClient(self._configuration, session.credentials)
+        session.client = TopicClient(_CONFIGURATION, session.credentials)
 
     def close(self, user_id: str) -> None:
         """Ends the user's session."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,10 +17,8 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyPersistenceLayerError,
 )
 from botocore.config import Config
-from momento import CacheClient, Configurations, CredentialProvider
 
-from momento_access.credentials import api_key_credentials
-from webhook.writing import WriteError
+from webhook.writing import CacheWriter
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -49,10 +46,7 @@ class MessageStore:
     """Makes each message's write once; DynamoDB remembers which were made."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._credentials: CredentialProvider | None = None
-        self._cache: CacheClient | None = None
-        self._connection = ExitStack()
+        self._cache = CacheWriter(settings)
         self._idempotency = IdempotencyConfig(
             event_key_jmespath="[cache, topic, id]",
             raise_on_no_idempotency_key=True,
@@ -100,35 +94,6 @@ class MessageStore:
             time.sleep(_PAUSE_SECONDS)
 
     def _write(self, message: Message, attempt: _Attempt) -> dict[str, str]:  # noqa: ARG002 - holds the key
-        try:
-            self._try(attempt.write)
-        except WriteError as error:
-            if not error.unavailable:
-                raise
-            # A connection that was cut while Lambda kept the function frozen shows only when it is used.
-            self._try(attempt.write)
+        self._cache.make(attempt.write)
         attempt.succeeded = True
         return STORED
-
-    def _try(self, write: Write) -> None:
-        try:
-            write(self._connected_cache())
-        except WriteError as error:
-            if error.unavailable:
-                self._disconnect()
-            raise
-
-    def _disconnect(self) -> None:
-        """Makes the next write connect anew, which a client by itself does up to two minutes later."""
-        self._connection.close()
-        self._cache = None
-
-    def _connected_cache(self) -> CacheClient:
-        credentials = api_key_credentials(self._settings.momento)
-        if self._cache is None or credentials != self._credentials:
-            self._disconnect()
-            self._cache = self._connection.enter_context(
-                CacheClient(Configurations.Lambda.latest(), credentials, self._settings.comment_ttl)
-            )
-            self._credentials = credentials
-        return self._cache

@@ -19,11 +19,12 @@ from typing import Any
 
 import jwt as pyjwt
 import pytest
+from momento import TopicClient, TopicConfigurations
 from moto.utilities.utils import load_resource
 
 from local.sign_event import sign_event
 
-from .conftest import ROOT, Stack, published
+from .conftest import ROOT, Stack, api_key_in, post, published
 
 
 def comment(course: str, text: str = "well said") -> str:
@@ -91,8 +92,6 @@ def test_the_publisher_says_what_is_wrong_with_an_event(stack: Stack) -> None:
 
 
 def test_what_is_published_without_an_identity_is_not_stored(stack: Stack, course: str) -> None:
-    from momento import TopicClient, TopicConfigurations
-
     with TopicClient(TopicConfigurations.Default.latest(), stack.credentials()) as client:
         published(client.publish(stack.facts["cache"], stack.facts["topic"], comment(course, "nobody")))
     stack.wait_for_log("the publisher has no identity")
@@ -271,8 +270,6 @@ def test_a_message_that_momento_cannot_store_is_no_success(stack: Stack, course:
     body = request_body(stack, course)
     headers = {"momento-signature": signature(stack, body)}
     admin = stack.facts["momento"]["admin_url"]
-    from .conftest import post
-
     post(f"{admin}/fail?rpcs=list-push-front&error=unavailable", b"", {})
     try:
         assert stack.webhook(body, **headers).status == 503
@@ -306,8 +303,6 @@ def test_nothing_secret_or_personal_is_logged(stack: Stack, course: str) -> None
     logs = stack.logs()
     assert '"message":"stored"' in logs
     assert '"message":"refused"' in logs
-    from .conftest import api_key_in
-
     for secret in (
         marked,
         user,

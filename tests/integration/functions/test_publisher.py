@@ -151,10 +151,9 @@ def test_goes_on_with_a_new_token_before_the_old_one_expires(
 def test_the_users_token_may_publish_on_the_topic_and_nothing_else(
     publisher: Function, momento: Momento, user: str
 ) -> None:
-    from publisher.publishing import _CONFIGURATION
     from publisher.sessions import Sessions
 
-    session = Sessions(publisher.module.settings, _CONFIGURATION).open(user)
+    session = Sessions(publisher.module.settings).open(user)
     assert isinstance(session.client.publish(CACHE, TOPIC, "x"), TopicPublish.Success)
     assert isinstance(session.client.publish(CACHE, "another", "x"), TopicPublish.Error)
     with pytest.raises(grpc.RpcError) as error:
