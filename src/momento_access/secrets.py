@@ -5,8 +5,8 @@ from __future__ import annotations
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from botocore.config import Config
 
-READ_TIMEOUT_SECONDS = 3
-"""How long reading a secret takes at most."""
+READ_TIMEOUT_SECONDS = 4
+"""How long reading a secret takes at most: two attempts, and botocore's pause of up to a second between."""
 
 # The webhook's caller waits 5 s in all: better to fail in time to say so.
 _IN_TIME = Config(connect_timeout=0.4, read_timeout=1, retries={"mode": "standard", "total_max_attempts": 2})
