@@ -149,6 +149,7 @@ class LocalStack:
                     "AWS_ENDPOINT_URL": self._aws.endpoint_url,
                     "MOMENTO_LOCAL": f"{HOST}:{momento.port}",
                 },
+                assume_role=self._aws.assume_role,
                 jwks_urls={issuer: f"{self._aws.endpoint_url}/{user_pool}/.well-known/jwks.json"},
                 log_folder=self.logs,
                 ports=_LAMBDA_PORTS,

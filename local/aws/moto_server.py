@@ -1,7 +1,8 @@
 """moto's server on a socket that the parent process listens on: `python -m local.aws.moto_server FD`.
 
-As `moto_server` does it, but one request after another: moto checks and writes in two steps, so that of two
-conditional writes at once both may succeed, and Powertools Idempotency relies on one of them failing.
+As `moto_server` does it, but with the permissions of roles, and one request after another: moto checks and
+writes in two steps, so that of two conditional writes at once both may succeed, and Powertools Idempotency
+relies on one of them failing.
 """
 
 import sys
@@ -16,18 +17,18 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import make_server
 
+from local.aws.permissions import Permissions
 from local.ports import HOST
 
 
 def main() -> None:
     """Serve for ever."""
-    application = DomainDispatcherApplication(create_backend_app)
+    application = Permissions(DomainDispatcherApplication(create_backend_app))
     one_at_a_time = threading.Lock()
 
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         with one_at_a_time:
-            answer: Iterable[bytes] = application(environ, start_response)
-            return answer
+            return application(environ, start_response)
 
     make_server(
         HOST, 0, serve, threaded=True, request_handler=MotoRequestHandler, fd=int(sys.argv[1])

@@ -1,12 +1,13 @@
 """moto's server as a child process, and in it the resources that the template declares.
 
-Secrets Manager, DynamoDB and Cognito; what else the template declares is not made here, as the local stack
-does not need it (roles, log groups), or serves it itself (functions, the HTTP API).
+Secrets Manager, DynamoDB, Cognito and IAM; what else the template declares, the local stack serves itself
+(functions, the HTTP API), or only names, so that policies can refer to it (log groups).
 """
 
 import asyncio
 import contextlib
 import functools
+import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from local.aws.credentials import LOCAL_CREDENTIALS, Credentials
 from local.child_process import ChildProcess, clean_environment
 from local.ports import HOST, listen, port_of
-from local.template import REGION, Template, TemplateError
+from local.template import ACCOUNT_ID, REGION, Template, TemplateError
 
 _T = TypeVar("_T")
 _ROOT = Path(__file__).parents[2]
@@ -104,6 +106,19 @@ class AwsServices:
         )
         return secrets["SecretString"]
 
+    async def assume_role(self, role_arn: str, session_name: str) -> Credentials:
+        """Return temporary credentials of a role; raises AwsServicesError.
+
+        moto lets them serve past their expiration, so that processes may keep them.
+        """
+        session = await self._in_thread(
+            lambda: self._clients.sts.assume_role(RoleArn=role_arn, RoleSessionName=session_name)
+        )
+        credentials = session["Credentials"]
+        return Credentials(
+            credentials["AccessKeyId"], credentials["SecretAccessKey"], credentials["SessionToken"]
+        )
+
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 (see _Clients)
 
@@ -124,6 +139,8 @@ class AwsServices:
             ("AWS::DynamoDB::Table", self._create_table),
             ("AWS::Cognito::UserPool", self._create_user_pool),
             ("AWS::Cognito::UserPoolClient", self._create_user_pool_client),
+            ("AWS::Logs::LogGroup", self._name_log_group),
+            ("AWS::IAM::Role", self._create_role),  # Last, as policies refer to the others.
         ):
             for name, declared in template.resources(resource_type).items():
                 properties = template.resolve(
@@ -169,6 +186,21 @@ class AwsServices:
         client = self._clients.cognito_idp.create_user_pool_client(**{"ClientName": name, **properties})
         return {name: client["UserPoolClient"]["ClientId"]}
 
+    def _name_log_group(self, name: str, properties: dict[str, Any]) -> dict[str, str]:
+        group = properties.get("LogGroupName", name)
+        return {name: group, f"{name}.Arn": f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group:{group}:*"}
+
+    def _create_role(self, name: str, properties: dict[str, Any]) -> dict[str, str]:
+        policies = properties.pop("Policies", [])
+        properties["AssumeRolePolicyDocument"] = _json(properties.get("AssumeRolePolicyDocument"))
+        role = self._clients.iam.create_role(**{"RoleName": name, **properties})["Role"]
+        for policy in policies:
+            document = _json(policy.get("PolicyDocument"))
+            self._clients.iam.put_role_policy(
+                **{**policy, "RoleName": role["RoleName"], "PolicyDocument": document}
+            )
+        return {name: role["RoleName"], f"{name}.Arn": role["Arn"]}
+
     def _create_users(self, user_pool_id: str, users: Iterable[User]) -> None:
         cognito = self._clients.cognito_idp
         for user in users:
@@ -202,8 +234,8 @@ class _Clients:
             botocore_session=botocore.session.Session(
                 {name: (None, None, value, None) for name, value in nothing.items()}
             ),
-            aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106
+            aws_access_key_id=LOCAL_CREDENTIALS.access_key_id,
+            aws_secret_access_key=LOCAL_CREDENTIALS.secret_access_key,
             region_name=REGION,
         )
         config = Config(
@@ -214,3 +246,10 @@ class _Clients:
         self.secretsmanager = session.client("secretsmanager", endpoint_url=endpoint_url, config=config)
         self.dynamodb = session.client("dynamodb", endpoint_url=endpoint_url, config=config)
         self.cognito_idp = session.client("cognito-idp", endpoint_url=endpoint_url, config=config)
+        self.iam = session.client("iam", endpoint_url=endpoint_url, config=config)
+        self.sts = session.client("sts", endpoint_url=endpoint_url, config=config)
+
+
+def _json(document: Any) -> str:
+    """Return a policy document as the API takes it; YAML reads a version without quotes as a date."""
+    return json.dumps(document, default=str)

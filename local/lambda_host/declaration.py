@@ -17,7 +17,10 @@ _ACCOUNT_BURST_LIMIT = 5_000
 
 @dataclass(frozen=True)
 class FunctionConfiguration:
-    """A function: `timeout` in seconds, `memory_size` in MB, `code` the folder its handler is found in."""
+    """A function: `timeout` in seconds, `memory_size` in MB, `code` the folder its handler is found in.
+
+    `role` is the ARN of its role, None where the template declares none.
+    """
 
     name: str
     handler: str
@@ -25,6 +28,7 @@ class FunctionConfiguration:
     memory_size: int
     environment: Mapping[str, str]
     code: Path
+    role: str | None
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ def declared_functions(
                 memory_size=int(template.resolve(properties.get("MemorySize", _LAMBDA_DEFAULT_MEMORY_SIZE))),
                 environment={**{key: text_of(value) for key, value in variables.items()}, **environment},
                 code=(template_folder / template.resolve(properties["CodeUri"])).resolve(),
+                role=template.resolve(properties.get("Role")),
             )
     return functions
 

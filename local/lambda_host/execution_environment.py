@@ -8,11 +8,12 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from signal import Signals
 
+from local.aws.credentials import LOCAL_CREDENTIALS, Credentials
 from local.child_process import ChildProcess, clean_environment
 from local.lambda_host.declaration import FunctionConfiguration
 from local.lambda_host.invocation import FunctionError, Invocation, InvocationResult
@@ -22,6 +23,9 @@ from local.template import ACCOUNT_ID, REGION
 # AWS allows 10 s, on processors that do nothing else.
 _SECONDS_TO_START = 30.0
 _LOG_TAIL_BYTES = 4096
+
+AssumeRole = Callable[[str, str], Awaitable[Credentials]]
+"""Gives temporary credentials of a role: takes its ARN and the name of the session."""
 
 
 @dataclass
@@ -39,12 +43,14 @@ class ExecutionEnvironment:
         self,
         configuration: FunctionConfiguration,
         *,
+        assume_role: AssumeRole,
         became_idle: Callable[["ExecutionEnvironment"], None],
         failed_to_start: Callable[[bytes], None],
         on_log_line: Callable[[str], None],
     ) -> None:
         """`became_idle` may call `begin` at once; `failed_to_start` receives the error as JSON."""
         self._configuration = configuration
+        self._assume_role = assume_role
         self._became_idle = became_idle
         self._failed_to_start = failed_to_start
         self._on_log_line = on_log_line
@@ -56,12 +62,16 @@ class ExecutionEnvironment:
         self._process: ChildProcess
 
     async def live(self) -> None:
-        """Start the process and stay with it until it has ended; cancel to end it. Raises OSError."""
+        """Start the process and stay with it until it has ended; cancel to end it.
+
+        Raises OSError, and what assuming its role raises.
+        """
+        credentials = await self._credentials()
         async with RuntimeApi(self) as api:
             self._process = await ChildProcess.start(
                 "awslambdaric",
                 self._configuration.handler,
-                environment=self._variables(api.address),
+                environment=self._variables(api.address, credentials),
                 on_output_line=self._log,
             )
             start_timer = asyncio.get_running_loop().call_later(_SECONDS_TO_START, self._start_timed_out)
@@ -180,7 +190,13 @@ class ExecutionEnvironment:
         self._log_tail = (self._log_tail + line.replace("\r", "\n") + "\n")[-_LOG_TAIL_BYTES:]
         self._on_log_line(line)
 
-    def _variables(self, runtime_api: str) -> dict[str, str]:
+    async def _credentials(self) -> Credentials:
+        configuration = self._configuration
+        if configuration.role is None:
+            return LOCAL_CREDENTIALS
+        return await self._assume_role(configuration.role, configuration.name)
+
+    def _variables(self, runtime_api: str, credentials: Credentials) -> dict[str, str]:
         """Return the function's environment: Lambda's "defined runtime environment variables" and its own."""
         configuration = self._configuration
         today = datetime.now(UTC).strftime("%Y/%m/%d")
@@ -200,9 +216,9 @@ class ExecutionEnvironment:
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{python}",
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": "local",
-            "AWS_SECRET_ACCESS_KEY": "local",
-            "AWS_SESSION_TOKEN": "local",
+            "AWS_ACCESS_KEY_ID": credentials.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
+            "AWS_SESSION_TOKEN": credentials.session_token,
             # Without HOME, botocore would still find the developer's own files.
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,

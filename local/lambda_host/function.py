@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from local.lambda_host.declaration import FunctionConfiguration
-from local.lambda_host.execution_environment import ExecutionEnvironment
+from local.lambda_host.execution_environment import AssumeRole, ExecutionEnvironment
 from local.lambda_host.invocation import FunctionError, Invocation, InvocationResult
 
 logger = logging.getLogger(__name__)
@@ -30,11 +30,13 @@ class Function:
         self,
         configuration: FunctionConfiguration,
         max_concurrency: int,
+        assume_role: AssumeRole,
         on_log_line: Callable[[str, str], None],
     ) -> None:
         """`on_log_line` receives the function's name and each line it logs."""
         self.configuration = configuration
         self._max_concurrency = max_concurrency
+        self._assume_role = assume_role
         self._on_log_line = on_log_line
         self._waiting: deque[Invocation] = deque()
         self._idle: list[ExecutionEnvironment] = []
@@ -90,6 +92,7 @@ class Function:
     def _start_environment(self) -> None:
         environment = ExecutionEnvironment(
             self.configuration,
+            assume_role=self._assume_role,
             became_idle=self.became_idle,
             failed_to_start=self.failed_to_start,
             on_log_line=lambda line: self._on_log_line(self.configuration.name, line),

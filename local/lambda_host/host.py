@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp import web
 
 from local.lambda_host.declaration import declared_functions, declared_http_api, function_with_url
+from local.lambda_host.execution_environment import AssumeRole
 from local.lambda_host.function import Function
 from local.lambda_host.function_url import FunctionUrl
 from local.lambda_host.http_api import HttpApi
@@ -57,6 +58,7 @@ class LambdaHost:
         template_folder: Path,
         *,
         environment: Mapping[str, str],
+        assume_role: AssumeRole,
         jwks_urls: Mapping[str, str],
         log_folder: Path,
         ports: Ports = Ports(),
@@ -67,11 +69,13 @@ class LambdaHost:
         """Host the functions of `template`, whose paths are relative to `template_folder`.
 
         `environment` is set in every function, besides what the template declares or in its place.
+        `assume_role` gives the credentials of a function that declares a role, in a session of the function's
+        name; another one's are LOCAL_CREDENTIALS.
         `jwks_urls` says where an issuer's keys are found, by issuer. Each function's log goes to
         `<log_folder>/<logical id>.log`, emptied first, and line by line to `on_log_line(logical id, line)`.
         """
         self._functions = {
-            name: Function(configuration, max_concurrency, self._log)
+            name: Function(configuration, max_concurrency, assume_role, self._log)
             for name, configuration in declared_functions(template, template_folder, environment).items()
         }
         self._http_api = declared_http_api(template)

@@ -14,6 +14,7 @@ from aiohttp import web
 from botocore.config import Config
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from local.aws.credentials import Credentials
 from local.lambda_host.host import LambdaHost
 from local.ports import HOST, listen, port_of
 from local.template import Template
@@ -22,6 +23,11 @@ FOLDER = Path(__file__).parent
 ISSUER = "https://issuer.test/pool"
 
 HostFactory = Callable[..., AbstractAsyncContextManager[LambdaHost]]
+
+
+async def assume_role(role_arn: str, session_name: str) -> Credentials:
+    """Return credentials that say whose they are."""
+    return Credentials(role_arn, session_name, "token")
 
 
 class Issuer:
@@ -91,6 +97,7 @@ def start_host(issuer: Issuer, tmp_path: Path, log_lines: list[tuple[str, str]])
     async def start(**arguments: Any) -> AsyncIterator[LambdaHost]:
         settings: dict[str, Any] = {
             "environment": {"SOME_ENDPOINT": "127.0.0.1:1"},
+            "assume_role": assume_role,
             "jwks_urls": {ISSUER: issuer.jwks_url},
             "log_folder": tmp_path / "logs",
             "on_log_line": lambda function, line: log_lines.append((function, line)),

@@ -7,7 +7,7 @@ import pytest
 from local.lambda_host.declaration import Throttle, declared_http_api
 from local.lambda_host.host import LambdaHost
 from local.template import Template, TemplateError
-from tests.integration.lambda_host.conftest import FOLDER
+from tests.integration.lambda_host.conftest import FOLDER, assume_role
 
 
 def _template(folder: Path, old: str, new: str) -> Template:
@@ -37,7 +37,9 @@ def test_says_where_something_is_missing_or_malformed(
 ) -> None:
     template = _template(tmp_path, old, new)
     with pytest.raises(TemplateError, match=complaint):
-        LambdaHost(template, FOLDER, environment={}, jwks_urls={}, log_folder=tmp_path)
+        LambdaHost(
+            template, FOLDER, environment={}, assume_role=assume_role, jwks_urls={}, log_folder=tmp_path
+        )
 
 
 @pytest.mark.parametrize(

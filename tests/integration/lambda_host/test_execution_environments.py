@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
+from local.aws.credentials import Credentials
+from local.aws.services import AwsServicesError
 from local.lambda_host.declaration import declared_functions
 from local.lambda_host.execution_environment import ExecutionEnvironment
 from local.lambda_host.function import Function
 from local.lambda_host.host import LambdaHost
 from local.lambda_host.invocation import InvocationResult
 from local.template import Template
-from tests.integration.lambda_host.conftest import FOLDER, ISSUER, HostFactory
+from tests.integration.lambda_host.conftest import FOLDER, ISSUER, HostFactory, assume_role
 
 
 async def _invoke(host: LambdaHost, function: str, event: Any) -> Any:
@@ -118,9 +120,10 @@ async def test_an_invocation_has_its_own_time_not_what_the_one_before_left(host:
 async def test_an_environment_that_waits_for_nothing_is_handed_nothing() -> None:
     template = Template.load(FOLDER / "template.yaml", {"Issuer": ISSUER})
     configuration = declared_functions(template, FOLDER, {})["EchoFunction"]
-    function = Function(configuration, 1, lambda _function, _line: None)
+    function = Function(configuration, 1, assume_role, lambda _function, _line: None)
     ended = ExecutionEnvironment(
         configuration,
+        assume_role=assume_role,
         became_idle=function.became_idle,
         failed_to_start=function.failed_to_start,
         on_log_line=lambda _line: None,
@@ -190,6 +193,29 @@ async def test_a_function_finds_what_lambda_gives_it(
     assert found["stdin"] == ""
 
 
+@pytest.mark.parametrize(
+    ("function", "credentials"),
+    [
+        ("RoleFunction", ("arn:aws:iam::123456789012:role/reader", "RoleFunction", "token")),
+        ("EnvironmentFunction", ("local", "local", "local")),
+    ],
+)
+async def test_a_function_has_the_credentials_of_its_role(
+    host: LambdaHost, function: str, credentials: tuple[str, ...]
+) -> None:
+    variables = (await _invoke(host, function, {}))["variables"]
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    assert tuple(variables[name] for name in names) == credentials
+
+
+async def test_a_function_whose_role_cannot_be_assumed_fails(start_host: HostFactory) -> None:
+    async def refuse(role_arn: str, session_name: str) -> Credentials:
+        raise AwsServicesError("no credentials")
+
+    async with start_host(assume_role=refuse) as host:
+        assert _error(await host.invoke("RoleFunction", b"{}")) == ("ServiceException", "no credentials")
+
+
 async def test_both_streams_go_to_the_log_of_the_function_in_order(
     host: LambdaHost, log_lines: list[tuple[str, str]], tmp_path: Path
 ) -> None:
@@ -223,7 +249,12 @@ from local.template import Template
 async def main(folder, issuer, scratch):
     template = Template.load(folder / "template.yaml", {"Issuer": issuer})
     async with LambdaHost(
-        template, folder, environment={}, jwks_urls={issuer: ""}, log_folder=scratch / "logs"
+        template,
+        folder,
+        environment={},
+        assume_role=None,
+        jwks_urls={issuer: ""},
+        log_folder=scratch / "logs",
     ) as host:
         echo = json.loads((await host.invoke("EchoFunction", b"{}")).payload)
         print(echo["pid"], flush=True)

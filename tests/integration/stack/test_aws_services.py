@@ -1,6 +1,5 @@
 """The AWS services: what a template may declare of them."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -31,12 +30,6 @@ Resources:
     Type: AWS::Cognito::UserPoolClient
     Properties: {ClientName: browser, UserPoolId: !Ref UserPool}
 """
-
-
-@pytest.fixture
-async def services(tmp_path: Path) -> AsyncIterator[AwsServices]:
-    async with AwsServices(0, tmp_path / "aws.log") as services:
-        yield services
 
 
 def _template(folder: Path, text: str) -> Template:

@@ -1,0 +1,236 @@
+"""IAM: that roles are obeyed, and that each role allows what its function's code calls and nothing else."""
+
+import asyncio
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from local.aws.credentials import LOCAL_CREDENTIALS, Credentials
+from local.aws.services import AwsServices
+from local.facts import StackFacts
+from local.round_trip import round_trip
+from local.sign_event import sign_event
+from local.stack import ROOT, LocalStack
+from local.template import ACCOUNT_ID, REGION, Template
+
+_ROLES = """
+Resources:
+  Items:
+    Type: AWS::DynamoDB::Table
+    Properties: &table
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{AttributeName: id, AttributeType: S}]
+      KeySchema: [{AttributeName: id, KeyType: HASH}]
+  OtherItems: {Type: AWS::DynamoDB::Table, Properties: *table}
+  Secret: {Type: AWS::SecretsManager::Secret, Properties: {SecretString: value}}
+  OtherSecret: {Type: AWS::SecretsManager::Secret, Properties: {SecretString: value}}
+  Logs: {Type: AWS::Logs::LogGroup}
+  Reader:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument: &trust
+        Version: 2012-10-17
+        Statement: [{Effect: Allow, Action: "sts:AssumeRole", Principal: {Service: lambda.amazonaws.com}}]
+      Policies:
+        - PolicyName: Read
+          PolicyDocument:
+            Version: 2012-10-17
+            Statement:
+              - {Effect: Allow, Action: secretsmanager:GetSecretValue, Resource: !Ref Secret}
+              - {Effect: Allow, Action: dynamodb:GetItem, Resource: !GetAtt Items.Arn}
+              - {Effect: Allow, Action: logs:PutLogEvents, Resource: !GetAtt Logs.Arn}
+  AlmostAdmin:
+    Type: AWS::IAM::Role
+    Properties:
+      AssumeRolePolicyDocument: *trust
+      Policies:
+        - PolicyName: Everything
+          PolicyDocument: {Version: 2012-10-17, Statement: [{Effect: Allow, Action: "*", Resource: "*"}]}
+        - PolicyName: ButSecrets
+          PolicyDocument:
+            Version: 2012-10-17
+            Statement: [{Effect: Deny, Action: "secretsmanager:*", Resource: !Ref OtherSecret}]
+"""
+
+
+def _client(endpoint_url: str, credentials: Credentials, service: str) -> Any:
+    return boto3.client(
+        service,
+        endpoint_url=endpoint_url,
+        region_name=REGION,
+        aws_access_key_id=credentials.access_key_id,
+        aws_secret_access_key=credentials.secret_access_key,
+        aws_session_token=credentials.session_token,
+    )
+
+
+def _refused(call: Callable[..., Any], **parameters: Any) -> str:
+    """Return what AccessDeniedException says."""
+    with pytest.raises(ClientError) as refusal:
+        call(**parameters)
+    error: dict[str, str] = refusal.value.response["Error"]
+    assert error["Code"] == "AccessDeniedException"
+    return error["Message"]
+
+
+async def test_a_role_may_do_what_its_policies_allow(services: AwsServices, tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text(_ROLES)
+    made = (await services.create_resources(Template.load(tmp_path / "template.yaml", {}))).attributes
+
+    async def client_of(role: str, service: str) -> Any:
+        credentials = await services.assume_role(made[f"{role}.Arn"], "someone")
+        return await asyncio.to_thread(_client, services.endpoint_url, credentials, service)
+
+    secrets, tables = await client_of("Reader", "secretsmanager"), await client_of("Reader", "dynamodb")
+    admin_secrets = await client_of("AlmostAdmin", "secretsmanager")
+    admin_tables = await client_of("AlmostAdmin", "dynamodb")
+    anyone = _client(services.endpoint_url, LOCAL_CREDENTIALS, "secretsmanager")
+    key = {"id": {"S": "1"}}
+
+    def check() -> None:
+        user = f"User: arn:aws:sts::{ACCOUNT_ID}:assumed-role/Reader/someone is not authorized to perform: "
+        for secret in ("Secret", made["Secret"]):
+            assert secrets.get_secret_value(SecretId=secret)["SecretString"] == "value"
+        for secret in ("OtherSecret", made["OtherSecret"]):
+            assert _refused(secrets.get_secret_value, SecretId=secret) == (
+                f"{user}secretsmanager:GetSecretValue on resource: {made['OtherSecret']} "
+                "because no identity-based policy allows the secretsmanager:GetSecretValue action"
+            )
+        _refused(secrets.get_secret_value, SecretId="NobodysSecret")
+        _refused(secrets.put_secret_value, SecretId="Secret", SecretString="other")
+        for table in ("Items", made["Items.Arn"]):
+            assert "Item" not in tables.get_item(TableName=table, Key=key)
+            _refused(tables.put_item, TableName=table, Item=key)
+        for table in ("OtherItems", made["OtherItems.Arn"]):
+            message = _refused(tables.get_item, TableName=table, Key=key)
+            assert message.startswith(f"{user}dynamodb:GetItem on resource: {made['OtherItems.Arn']} ")
+
+        assert admin_tables.put_item(TableName="OtherItems", Item=key)
+        assert admin_secrets.get_secret_value(SecretId="Secret")
+        _refused(admin_secrets.get_secret_value, SecretId="OtherSecret")
+        assert "cannot tell its resource" in _refused(admin_tables.list_tables)
+
+        assert anyone.get_secret_value(SecretId="OtherSecret")
+
+    await asyncio.to_thread(check)
+
+
+async def test_a_function_is_refused_what_its_role_does_not_allow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "template.yaml").read_text()
+    assert "[dynamodb:PutItem, " in text
+    (tmp_path / "template.yaml").write_text(text.replace("[dynamodb:PutItem, ", "["))
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    monkeypatch.setattr("local.stack.ROOT", tmp_path)
+    async with LocalStack(tmp_path / "state") as stack, aiohttp.ClientSession() as http:
+        assert await _deliver(http, stack.facts, _message(stack.facts)) == "Service Unavailable"
+    assert (
+        f"User: arn:aws:sts::{ACCOUNT_ID}:assumed-role/WebhookRole/WebhookFunction is not authorized "
+        "to perform: dynamodb:PutItem "
+        f"on resource: arn:aws:dynamodb:{REGION}:{ACCOUNT_ID}:table/IdempotencyTable"
+    ) in (stack.logs / "WebhookFunction.log").read_text()
+
+
+async def test_roles_allow_what_the_code_of_their_functions_calls_and_nothing_else(tmp_path: Path) -> None:
+    async with LocalStack(tmp_path) as stack, aiohttp.ClientSession() as http:
+        facts = stack.facts
+        allowed = await asyncio.to_thread(_allowed, facts)
+
+        await round_trip(stack, lambda _hop: None)  # A token, and a message stored
+        assert await _publish(http, facts) == {"published": 1, "failed": []}
+        message = _message(facts)
+        assert await _deliver(http, facts, message) == "stored"
+        assert await _deliver(http, facts, message) == "duplicate"
+
+        await _admin(http, facts, "fail?rpcs=list-push-front&error=unavailable")
+        message = _message(facts)
+        assert await _deliver(http, facts, message) == "Service Unavailable"
+        await _admin(http, facts, "clear-faults")
+        assert await _deliver(http, facts, message) == "stored"
+
+        await _admin(http, facts, "delay?rpcs=list-push-front&ms=500")
+        one_waited = False
+        async with asyncio.timeout(60):
+            while not one_waited:  # As where the process for it had to be started first.
+                message, before = _message(facts), _attempts(stack)
+                answers = await asyncio.gather(*(_deliver(http, facts, message) for _ in range(2)))
+                assert Counter(answers) == {"stored": 1, "duplicate": 1}
+                one_waited = _attempts(stack) - before > len(answers)
+
+    decisions = _decisions(stack)
+    assert [decision for decision in decisions if not decision["allowed"]] == []
+    called = {(decision["role"], decision["action"], decision["resource"]) for decision in decisions}
+    assert called == allowed
+
+
+def test_every_function_has_a_role_of_its_own() -> None:
+    template = Template.load(ROOT / "template.yaml", {"MomentoApiKey": "key"})
+    functions = template.resources("AWS::Serverless::Function")
+    roles = {json.dumps(properties["Role"]) for properties in functions.values()}
+    assert len(roles) == len(functions)
+
+
+def _allowed(facts: StackFacts) -> set[tuple[str, str, str]]:
+    """Return what the template's roles allow: role, action, resource.
+
+    But for `logs`: Lambda itself writes the log with a function's role, its code does not.
+    """
+    iam = _client(facts.aws_endpoint_url, LOCAL_CREDENTIALS, "iam")
+    return {
+        (role["RoleName"], action, resource)
+        for role in iam.list_roles()["Roles"]
+        for policy in iam.list_role_policies(RoleName=role["RoleName"])["PolicyNames"]
+        for statement in iam.get_role_policy(RoleName=role["RoleName"], PolicyName=policy)["PolicyDocument"][
+            "Statement"
+        ]
+        for action in _listed(statement["Action"])
+        for resource in _listed(statement["Resource"])
+        if not action.startswith("logs:")
+    }
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def _decisions(stack: LocalStack) -> list[dict[str, Any]]:
+    lines = (stack.logs / "aws.log").read_text().splitlines()
+    return [json.loads(line) for line in lines if line.startswith("{")]
+
+
+def _attempts(stack: LocalStack) -> int:
+    """Return how often a message was to be stored: again and again while another copy of it is."""
+    return sum(decision["action"] == "dynamodb:PutItem" for decision in _decisions(stack))
+
+
+def _message(facts: StackFacts) -> dict[str, Any]:
+    sample: dict[str, Any] = json.loads((ROOT / "events" / "webhook" / "200_stored.json").read_text())
+    return sign_event(sample, facts.signing_secret, time.time())
+
+
+async def _deliver(http: aiohttp.ClientSession, facts: StackFacts, message: dict[str, Any]) -> str:
+    """Deliver a message as Momento does, and return what the webhook says of it."""
+    async with http.post(facts.webhook_url, data=message["body"], headers=message["headers"]) as response:
+        answer: dict[str, str] = await response.json()
+    return answer.get("status") or answer["message"]
+
+
+async def _publish(http: aiohttp.ClientSession, facts: StackFacts) -> Any:
+    url = f"{facts.lambda_url}/2015-03-31/functions/PublisherFunction/invocations"
+    event = (ROOT / "events" / "publisher" / "published_1.json").read_bytes()
+    async with http.post(url, data=event) as response:
+        return await response.json(content_type=None)
+
+
+async def _admin(http: aiohttp.ClientSession, facts: StackFacts, command: str) -> None:
+    async with http.get(f"{facts.momento.admin_url}/{command}") as response:
+        response.raise_for_status()
