@@ -6,6 +6,10 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 VENV := .venv
 BIN := $(VENV)/bin
+CHECKS := $(VENV)/checks
+# Without the first two it asks for its newest version, and passes a template that it cannot read.
+CHECKOV := CKV_SKIP_PACKAGE_UPDATE_CHECK=true CKV_PARSE_ERROR_FAIL=true \
+	$(CHECKS)/bin/checkov --framework cloudformation --skip-download --quiet --compact
 
 .PHONY: help
 help: ## Show this help
@@ -29,6 +33,17 @@ lint: setup ## Check style, format, types and the SAM template
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=us-east-1 $(BIN)/sam validate --lint
+	@# I3011 asks for deletion policies: logs and secrets go with the stack, which is the default.
+	$(BIN)/cfn-lint --include-checks I --ignore-checks I3011 -- template.yaml
+
+.PHONY: audit
+audit: $(CHECKS)/.ready ## Check the template's security, and run-time dependencies for known vulnerabilities
+	$(CHECKOV) --file template.yaml
+	@sed '/checkov:skip=/d' template.yaml > $(CHECKS)/template.yaml
+	@diff <(grep -o 'checkov:skip=[A-Z0-9_]*' template.yaml | sort) \
+		<($(CHECKOV) --file $(CHECKS)/template.yaml | sed -n 's/^Check: \([A-Z0-9_]*\):.*/checkov:skip=\1/p' | sort) \
+		|| { echo "template.yaml: these checkov:skip comments are no longer needed" >&2; exit 1; }
+	$(CHECKS)/bin/python .ci/audit_dependencies.py src/requirements.txt
 
 .PHONY: format
 format: setup ## Format the code and mend what the linter can
@@ -41,6 +56,8 @@ lock: setup ## Pin the newest versions of all dependencies
 		pyproject.toml -o src/requirements.txt
 	$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-strip-extras --no-header --python-version 3.11 \
 		--constraint src/requirements.txt --group dev pyproject.toml -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-strip-extras --no-header --python-version 3.11 \
+		--group checks -o requirements-checks.txt
 
 .PHONY: setup
 setup: $(VENV)/.ready ## Prepare .venv (part of run, demo and test)
@@ -51,6 +68,11 @@ $(VENV)/.ready: requirements-dev.txt
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check "$$(grep -o '^uv==[^ ]*' requirements-dev.txt)"
 	@$(BIN)/uv pip sync --python $(BIN)/python --quiet --require-hashes requirements-dev.txt
+	@touch $@
+
+$(CHECKS)/.ready: requirements-checks.txt $(VENV)/.ready
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(CHECKS)
+	@$(BIN)/uv pip sync --python $(CHECKS)/bin/python --quiet --require-hashes requirements-checks.txt
 	@touch $@
 
 .PHONY: clean
