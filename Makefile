@@ -27,6 +27,14 @@ demo: setup ## The same, but stop after the round trip
 test: setup ## Run all tests
 	$(BIN)/pytest -n auto --dist loadfile
 
+.PHONY: sam-local
+sam-local: setup ## Run the functions in containers, by SAM, with every sample event
+	@exec $(BIN)/python -m local.sam
+
+.PHONY: docker
+docker: ## Install and start Docker, which sam-local needs (root, Debian or Ubuntu)
+	@.ci/docker
+
 .PHONY: lint
 lint: setup ## Check style, format, types and the SAM template
 	$(BIN)/ruff check .

@@ -116,6 +116,9 @@ class Display(StackObserver):
     def port_taken(self, name: str, preferred: int, port: int) -> None:
         self._console.print(f"  {name}: port {preferred} is taken, so it is at {port}", style="yellow")
 
+    def closed_to_containers(self, reason: str) -> None:
+        self._console.print(f"  Containers cannot reach this stack: {reason}", style="yellow")
+
     def function_logged(self, function: str, line: str) -> None:
         if entry := read_entry(line):
             self._event(function, f"{entry.level:<8}{entry.text}", _LEVEL_STYLES.get(entry.level, ""))

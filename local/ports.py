@@ -19,6 +19,11 @@ def port_of(sock: socket.socket) -> int:
     return port
 
 
+def port_in(url: str) -> int:
+    """Return the port at the end of `HOST:PORT`, or of a URL without a path."""
+    return int(url.rpartition(":")[2])
+
+
 def _listening_socket(port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:

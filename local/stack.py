@@ -9,11 +9,14 @@ from types import TracebackType
 from typing import Any, Self
 
 from local.aws.services import AwsServices, User
+from local.container_access import CONTAINER_HOST, ContainerAccess, bridge_address
 from local.facts import MomentoFacts, StackFacts
+from local.lambda_host.declaration import declared_functions
 from local.lambda_host.host import AnsweredRequest, LambdaHost, Ports
 from local.momento.server import MomentoServer, MomentoServerConfig, PortTakenError
 from local.momento.webhooks import Delivery, WebhookSubscription
-from local.ports import HOST
+from local.ports import HOST, port_in
+from local.sam.profile import profile_files
 from local.state_directory import StateDirectory
 from local.template import Template, TemplateError
 
@@ -34,6 +37,9 @@ class StackObserver:
 
     def port_taken(self, name: str, preferred: int, port: int) -> None:
         """A part, or what it serves beside its main purpose, is at another port than usual."""
+
+    def closed_to_containers(self, reason: str) -> None:
+        """Containers cannot reach the stack."""
 
     def function_logged(self, function: str, line: str) -> None:
         """A function has logged a line."""
@@ -76,7 +82,7 @@ class LocalStack:
             self._report("AWS services", self._aws.endpoint_url, _AWS_PORT, began)
             host = await self._start_functions(resources, template, momento)
             self.facts = await self._join(template, momento, host)
-            state.publish(self.facts)
+            state.publish(self.facts, await self._open_to_containers(resources, template, momento))
             self._resources = resources.pop_all()
         return self
 
@@ -145,10 +151,7 @@ class LocalStack:
             LambdaHost(
                 template,
                 ROOT,
-                environment={
-                    "AWS_ENDPOINT_URL": self._aws.endpoint_url,
-                    "MOMENTO_LOCAL": f"{HOST}:{momento.port}",
-                },
+                environment=_endpoints(HOST, momento.port, port_in(self._aws.endpoint_url)),
                 assume_role=self._aws.assume_role,
                 jwks_urls={issuer: f"{self._aws.endpoint_url}/{user_pool}/.well-known/jwks.json"},
                 log_folder=self.logs,
@@ -189,12 +192,25 @@ class LocalStack:
             signing_secret=signing_secret,
         )
 
+    async def _open_to_containers(
+        self, resources: contextlib.AsyncExitStack, template: Template, momento: MomentoServer
+    ) -> dict[str, str]:
+        """Let containers use the stack, and return the files that tell SAM's commands how."""
+        aws_port = port_in(self._aws.endpoint_url)
+        if address := bridge_address():
+            try:
+                await resources.enter_async_context(ContainerAccess(address, [momento.port, aws_port]))
+            except OSError as error:
+                self._observer.closed_to_containers(str(error))
+        environment = _endpoints(CONTAINER_HOST, momento.port, aws_port)
+        return profile_files(declared_functions(template, ROOT, environment))
+
     def _report(self, name: str, where: str, preferred_port: int, began: float) -> None:
         self._observer.part_started(name, where, time.monotonic() - began)
         self._report_port(name, where, preferred_port)
 
     def _report_port(self, name: str, where: str, preferred_port: int) -> None:
-        port = int(where.rpartition(":")[2])
+        port = port_in(where)
         if port != preferred_port:
             self._observer.port_taken(name, preferred_port, port)
 
@@ -203,6 +219,11 @@ class LocalStack:
         awaited = self._awaited.pop(delivery.text, None)
         if awaited and not awaited.done():  # Whoever waited may have given up.
             awaited.set_result(delivery)
+
+
+def _endpoints(host: str, momento_port: int, aws_port: int) -> dict[str, str]:
+    """Return the environment that has functions use the stack, which they reach at `host`."""
+    return {"AWS_ENDPOINT_URL": f"http://{host}:{aws_port}", "MOMENTO_LOCAL": f"{host}:{momento_port}"}
 
 
 def _only(template: Template, resource_type: str) -> str:

@@ -1,14 +1,16 @@
-"""The folder of a stack: its lock, its logs, and `stack.json` while the stack is ready."""
+"""The folder of a stack: its lock, its logs, and while it is ready, what it tells others (`stack.json`)."""
 
 import fcntl
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
 from local.facts import StackFacts
+from local.sam.profile import PROFILE_FILES
 
 
 class StackRunningError(Exception):
@@ -39,23 +41,31 @@ class StateDirectory:
         self._lock.truncate(0)
         self._lock.write(f"{os.getpid()}\n")
         self._lock.flush()
-        self._facts_file.unlink(missing_ok=True)
+        self._remove_published()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove `stack.json` and give the folder free."""
-        self._facts_file.unlink(missing_ok=True)
+        """Remove what was published, and give the folder free."""
+        self._remove_published()
         self._lock.close()
 
-    def publish(self, facts: StackFacts) -> None:
-        """Write `stack.json`, whole or not at all, for its owner's eyes only: it holds keys."""
-        written = self._path / "stack.json.new"
-        written.unlink(missing_ok=True)
-        with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(facts.to_json())
-        written.replace(self._facts_file)
+    def publish(self, facts: StackFacts, profile_files: Mapping[str, str]) -> None:
+        """Write `stack.json`, and before it what SAM's commands read (PROFILE_FILES, by name).
+
+        Each is written whole or not at all, for its owner's eyes only: there are keys in them.
+        """
+        for name, content in {**profile_files, self._facts_file.name: facts.to_json()}.items():
+            written = self._path / f"{name}.new"
+            written.unlink(missing_ok=True)
+            with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(content)
+            written.replace(self._path / name)
+
+    def _remove_published(self) -> None:
+        for name in (self._facts_file.name, *PROFILE_FILES):
+            (self._path / name).unlink(missing_ok=True)
 
     def _running(self, process: str) -> str:
         where = "It is still starting."

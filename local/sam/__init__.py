@@ -1,0 +1,1 @@
+"""SAM's own local commands, on the local stack."""

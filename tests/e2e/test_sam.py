@@ -1,0 +1,72 @@
+"""What SAM's local commands are given, and what `make sam-local` says where it cannot run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from urllib.parse import urlsplit
+
+import pytest
+
+from local.sam.profile import host_architecture
+
+from .conftest import ROOT, Stack
+
+CONFIGURATION = tomllib.loads((ROOT / "samconfig.toml").read_text())
+LOCAL_COMMANDS = ("local_invoke", "local_start_api", "local_start_lambda")
+
+
+def test_containers_get_the_environment_of_the_functions_but_the_hosts_address(stack: Stack) -> None:
+    environments = json.loads((stack.state_dir / "sam-environment.json").read_text())
+    assert set(environments) == {"TokenVendorFunction", "PublisherFunction", "WebhookFunction"}
+    aws_port = urlsplit(stack.facts["aws_endpoint_url"]).port
+    for environment in environments.values():
+        assert environment["MOMENTO_LOCAL"] == f"host.docker.internal:{stack.facts['momento']['port']}"
+        assert environment["AWS_ENDPOINT_URL"] == f"http://host.docker.internal:{aws_port}"
+        assert environment["CACHE_NAME"] == stack.facts["cache"]
+    secrets = stack.aws("secretsmanager")
+    secret = secrets.get_secret_value(SecretId=environments["WebhookFunction"]["WEBHOOK_SIGNING_SECRET"])
+    assert secret["SecretString"] == stack.facts["signing_secret"]
+    tables = stack.aws("dynamodb").list_tables()["TableNames"]
+    assert environments["WebhookFunction"]["IDEMPOTENCY_TABLE"] in tables
+
+
+def test_what_is_built_to_run_here_is_for_this_machine(stack: Stack) -> None:
+    parameters = tomllib.loads((stack.state_dir / "sam-parameters.toml").read_text())
+    assert parameters == {"Architecture": host_architecture()}
+    assert host_architecture() in ("x86_64", "arm64")
+
+
+@pytest.mark.parametrize("profile", ["default", "local"])
+@pytest.mark.parametrize("command", LOCAL_COMMANDS)
+def test_sam_runs_functions_on_the_local_stack_without_flags(
+    profile: str, command: str, stack: Stack
+) -> None:
+    commands = CONFIGURATION[profile]
+    options = commands["global"]["parameters"] | commands[command]["parameters"]
+    assert (
+        options["template_file"]
+        == f"{CONFIGURATION['local']['build']['parameters']['build_dir']}/template.yaml"
+    )
+    files = [options["env_vars"], options["parameter_overrides"].removeprefix("file://")]
+    assert files == [".local/sam-environment.json", ".local/sam-parameters.toml"]
+    assert options["add_host"].startswith("host.docker.internal:")
+    assert options["region"] == stack.aws("dynamodb").meta.region_name
+
+
+def test_without_docker_it_says_what_is_missing() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "local.sam"],
+        cwd=ROOT,
+        env={**os.environ, "DOCKER_HOST": "unix:///nowhere/docker.sock"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "no Docker engine answers" in run.stdout
+    assert "make docker" in run.stdout
+    assert "Traceback" not in run.stdout + run.stderr

@@ -1,0 +1,72 @@
+"""Ports of the loopback, served on another address of this machine as well."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import AsyncIterator
+
+import pytest
+
+from local.container_access import ContainerAccess
+from local.ports import HOST
+
+# Another address that every Linux has, as a bridge's needs Docker.
+ADDRESS = "127.0.0.2"
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is Linux's")
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    """A service of the loopback: it says everything back when the other end has finished."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(await reader.read())
+        writer.close()
+
+    server = await asyncio.start_server(serve, HOST, 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_what_is_sent_arrives_and_so_does_the_answer(port: int) -> None:
+    sent = b"x" * 1_000_000
+    async with ContainerAccess(ADDRESS, [port]):
+        reader, writer = await asyncio.open_connection(ADDRESS, port)
+        writer.write(sent)
+        writer.write_eof()
+        assert await reader.read() == sent
+        writer.close()
+
+
+async def test_a_connection_ends_where_nothing_serves_the_port() -> None:
+    with socket.create_server((HOST, 0)) as unused:
+        port = unused.getsockname()[1]
+    async with ContainerAccess(ADDRESS, [port]):
+        reader, writer = await asyncio.open_connection(ADDRESS, port)
+        assert await reader.read() == b""
+        writer.close()
+
+
+async def test_it_ends_with_all_its_connections(port: int) -> None:
+    async with ContainerAccess(ADDRESS, [port]):
+        reader, writer = await asyncio.open_connection(ADDRESS, port)
+        writer.write(b"unfinished")
+        await writer.drain()
+    with contextlib.suppress(ConnectionResetError):  # Or it ends in order.
+        assert await reader.read() == b""
+    writer.close()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(ADDRESS, port)
+
+
+async def test_a_port_that_is_taken_is_an_error_and_leaves_none_served(port: int) -> None:
+    with socket.create_server((ADDRESS, 0)) as taken:
+        access = ContainerAccess(ADDRESS, [port, taken.getsockname()[1]])
+        with pytest.raises(OSError, match="address already in use"):
+            await access.__aenter__()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(ADDRESS, port)
