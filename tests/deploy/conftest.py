@@ -1,0 +1,57 @@
+"""The SAM CLI on a copy of the project, apart from the developer's account and settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from local.template import REGION
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class SamCli:
+    """How to run the SAM CLI: as `[sam.path, ...]` with `sam.environment`."""
+
+    path: Path
+    environment: Mapping[str, str]
+
+
+@pytest.fixture(scope="module")
+def sam(tmp_path_factory: pytest.TempPathFactory) -> SamCli:
+    settings = tmp_path_factory.mktemp("sam")
+    # Else it would ask the network for a newer version.
+    (settings / "metadata.json").write_text(json.dumps({"lastVersionCheck": time.time()}))
+    binaries = Path(sys.executable).parent
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
+    return SamCli(
+        binaries / "sam",
+        {
+            **inherited,
+            "PATH": f"{binaries}:{inherited['PATH']}",
+            "__SAM_CLI_APP_DIR": str(settings),
+            "SAM_CLI_TELEMETRY": "0",
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What SAM needs of the project."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("template.yaml", "samconfig.toml"):
+        shutil.copy(ROOT / name, folder)
+    return folder

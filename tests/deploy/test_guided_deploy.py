@@ -1,0 +1,181 @@
+"""`sam deploy --guided`, played in a terminal against a local AWS, by a newcomer who presses Enter."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from samcli.yamlhelper import yaml_parse
+
+from local.template import REGION
+from tests.deploy.conftest import ROOT, SamCli
+
+# moto makes few of the resources.
+pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")
+
+STACK = "momento-realtime-identity"
+BUCKET = "uploads"
+API_KEY = "the-momento-api-key"
+NO_AUTHENTICATION = "WebhookFunction Function Url has no authentication. Is this okay?"
+ANSWERS = {"Parameter MomentoApiKey": API_KEY, NO_AUTHENTICATION: "y"}
+"""To every other question, the answer is Enter."""
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+STYLES = re.compile(r"\x1b\[[0-9;]*m")
+QUESTION = re.compile(r"^\s*(?P<text>Parameter \w+|[^\[\]\n]+(?= \[))(?: \[(?P<default>[^\]\n]*)\])?: $")
+
+
+@dataclass
+class Dialogue:
+    """What SAM asked, in this order, each with its default; and all that was on the screen."""
+
+    questions: dict[str, str | None] = field(default_factory=dict)
+    screen: str = ""
+    exit_code: int | None = None
+
+
+class Aws:
+    """A local AWS account in which SAM was used before: moto cannot do SAM's own stack as SAM declares it."""
+
+    def __init__(self, endpoint_url: str) -> None:
+        self.endpoint_url = endpoint_url
+        managed = {
+            "Resources": {"Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": BUCKET}}},
+            "Outputs": {"SourceBucket": {"Value": BUCKET}},
+        }
+        self.client("cloudformation").create_stack(
+            StackName="aws-sam-cli-managed-default",
+            Tags=[{"Key": "ManagedStackSource", "Value": "AwsSamCli"}],
+            TemplateBody=json.dumps(managed),
+        )
+
+    def client(self, service: Any) -> Any:
+        names = {name.lower(): value for name, value in CREDENTIALS.items()}
+        return boto3.client(service, endpoint_url=self.endpoint_url, region_name=REGION, **names)
+
+    def change_set(self) -> dict[str, Any]:
+        """The only one."""
+        cloudformation = self.client("cloudformation")
+        [summary] = cloudformation.list_change_sets(StackName=STACK)["Summaries"]
+        change_set: dict[str, Any] = cloudformation.describe_change_set(
+            ChangeSetName=summary["ChangeSetId"], StackName=STACK
+        )
+        return change_set
+
+    def uploads(self) -> dict[str, bytes]:
+        """What is in SAM's bucket, by S3 URL."""
+        s3 = self.client("s3")
+        keys = [listed["Key"] for listed in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
+        return {f"s3://{BUCKET}/{key}": s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[Aws]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    # A name, so that moto finds the bucket in the URL of the uploaded template.
+    yield Aws(f"http://localhost:{server.get_host_and_port()[1]}")
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def dialogue(sam: SamCli, aws: Aws, project: Path) -> Dialogue:
+    """Nothing is built before, which makes no difference but in what is uploaded."""
+    terminal, sams_end = pty.openpty()
+    with subprocess.Popen(
+        [sam.path, "deploy", "--guided"],
+        cwd=project,
+        env={**sam.environment, **CREDENTIALS, "AWS_ENDPOINT_URL": aws.endpoint_url, "COLUMNS": "200"},
+        stdin=sams_end,
+        stdout=sams_end,
+        stderr=sams_end,
+        start_new_session=True,
+    ) as process:
+        os.close(sams_end)
+        try:
+            dialogue = play(terminal)
+            dialogue.exit_code = process.wait(timeout=30)
+        finally:
+            process.kill()
+            os.close(terminal)
+    return dialogue
+
+
+def play(terminal: int) -> Dialogue:
+    """Answers SAM's questions until it ends."""
+    dialogue = Dialogue()
+    shown, answered = b"", 0
+    while output := read(terminal, dialogue.screen):
+        shown += output
+        dialogue.screen = STYLES.sub("", shown.decode(errors="replace"))
+        asked = QUESTION.match(dialogue.screen[answered:].rpartition("\n")[2])
+        if asked:
+            assert asked["text"] not in dialogue.questions, f"asks again: {asked['text']}"
+            dialogue.questions[asked["text"]] = asked["default"]
+            answered = len(dialogue.screen)
+            os.write(terminal, ANSWERS.get(asked["text"], "").encode() + b"\n")
+    return dialogue
+
+
+def read(terminal: int, so_far: str) -> bytes:
+    """The next output; nothing when SAM has ended."""
+    readable, _, _ = select.select([terminal], [], [], 60)
+    assert readable, f"waits for something: {so_far}"
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # Linux's way of telling that nobody has the terminal open any more.
+        return b""
+
+
+def test_only_the_api_key_has_no_default(dialogue: Dialogue) -> None:
+    assert [text for text, default in dialogue.questions.items() if default is None] == [
+        "Parameter MomentoApiKey"
+    ]
+
+
+def test_it_asks_for_every_parameter_the_api_key_first(dialogue: Dialogue) -> None:
+    asked = [text.removeprefix("Parameter ") for text in dialogue.questions if text.startswith("Parameter ")]
+    assert asked == list(yaml_parse((ROOT / "template.yaml").read_text())["Parameters"])
+    assert asked[0] == "MomentoApiKey"
+
+
+def test_two_answers_are_enough_to_deploy(dialogue: Dialogue) -> None:
+    assert f"Successfully created/updated stack - {STACK}" in dialogue.screen, dialogue.screen
+    assert dialogue.exit_code == 0
+
+
+def test_cloudformation_gets_the_answers(dialogue: Dialogue, aws: Aws) -> None:
+    given = {one["ParameterKey"]: one["ParameterValue"] for one in aws.change_set()["Parameters"]}
+    declared = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]
+    defaults = {name: str(about.get("Default")) for name, about in declared.items()}
+    assert given == {**defaults, "MomentoApiKey": API_KEY}
+
+
+def test_cloudformation_gets_a_template_whose_code_is_uploaded(dialogue: Dialogue, aws: Aws) -> None:
+    uploads = aws.uploads()
+    [template] = [
+        yaml_parse(content.decode()) for url, content in uploads.items() if url.endswith(".template")
+    ]
+    declared = template["Resources"].values()
+    code = {one["Properties"]["CodeUri"] for one in declared if one["Type"] == "AWS::Serverless::Function"}
+    assert code
+    assert code < set(uploads)
+
+
+def test_the_api_key_is_neither_shown_nor_saved(dialogue: Dialogue, project: Path) -> None:
+    saved = (project / "samconfig.toml").read_text()
+    assert "CacheName" in tomllib.loads(saved)["default"]["deploy"]["parameters"]["parameter_overrides"]
+    assert API_KEY not in saved
+    assert API_KEY not in dialogue.screen
