@@ -1,0 +1,145 @@
+"""What CloudFormation gets: the template as SAM translates it, in every combination of its conditions."""
+
+from __future__ import annotations
+
+import itertools
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samcli.lib.translate.sam_template_validator import SamTemplateValidator
+from samcli.yamlhelper import yaml_parse
+from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
+
+from local.template import REGION, Template
+
+ROOT = Path(__file__).parents[2]
+
+# Of each parameter that decides a condition, the values that make a difference.
+DECIDING = {"JwtIssuer": ["", "https://issuer.example.com"], "SelfSignUp": ["false", "true"]}
+OTHERS = {
+    "MomentoApiKey": "key",
+    "JwtAudience": "one,two",
+    "AllowedOrigins": "https://one.example.com,https://two.example.com",
+}
+COMBINATIONS = [
+    OTHERS | dict(zip(DECIDING, values, strict=True)) for values in itertools.product(*DECIDING.values())
+]
+
+
+class ExistingResources(dict[str, str]):
+    """Something for every attribute of a resource that exists, as `Ref` and `Fn::GetAtt` ask for them."""
+
+    def __missing__(self, attribute: str) -> str:
+        if attribute.partition(".")[0] in self:
+            return attribute
+        raise KeyError(attribute)
+
+
+class Stack:
+    """The translated template with values of its parameters."""
+
+    def __init__(self, folder: Path, overrides: Mapping[str, str]) -> None:
+        parameters = Template.load(ROOT / "template.yaml", overrides).parameters
+        translation = SamTemplateValidator(
+            yaml_parse((ROOT / "template.yaml").read_text()),
+            ManagedPolicyLoader(None),  # Only AWS's own named policies would have to be asked for.
+            region=REGION,
+            parameter_overrides=dict(parameters),
+        )
+        self.path = folder / "translated.yaml"
+        self.path.write_text(translation.get_translated_template_if_valid())
+        template = Template.load(self.path, overrides)
+        self.conditions = {name: template.condition(name) for name in template.document["Conditions"]}
+        self.resources = self._existing(template.document["Resources"])
+        self._outputs = self._existing(template.document["Outputs"])
+        attributes = ExistingResources({logical_id: logical_id for logical_id in self.resources})
+        self._template = Template(template.document, template.parameters, attributes)
+
+    def properties(self, logical_id: str) -> Any:
+        """Raises TemplateError where they refer to a resource that does not exist."""
+        return self._template.resolve(self.resources[logical_id].get("Properties"))
+
+    def outputs(self) -> dict[str, Any]:
+        """Raises TemplateError where one refers to a resource that does not exist."""
+        return {name: self._template.resolve(output["Value"]) for name, output in self._outputs.items()}
+
+    def _existing(self, section: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: declared
+            for name, declared in section.items()
+            if "Condition" not in declared or self.conditions[declared["Condition"]]
+        }
+
+
+def _name(combination: Mapping[str, str]) -> str:
+    return ",".join(f"{parameter}={combination[parameter]}" for parameter in DECIDING)
+
+
+@pytest.fixture(scope="module", params=COMBINATIONS, ids=_name)
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    return Stack(tmp_path_factory.mktemp("translated"), request.param)
+
+
+def test_every_condition_is_met_in_one_combination_and_not_in_another() -> None:
+    templates = [Template.load(ROOT / "template.yaml", combination) for combination in COMBINATIONS]
+    for name in templates[0].document["Conditions"]:
+        outcomes = {template.condition(name) for template in templates}
+        assert outcomes == {True, False}, f"extend DECIDING for {name}"
+
+
+def test_cloudformation_lint_finds_nothing(tmp_path: Path) -> None:
+    """Under all outcomes of the conditions, which cfn-lint goes through by itself."""
+    lint = subprocess.run(
+        [
+            Path(sys.executable).with_name("cfn-lint"),
+            *("--regions", REGION),
+            # SAM puts the values of some parameters in, which are then unused.
+            *("--ignore-checks", "W2001"),
+            *("--", Stack(tmp_path, COMBINATIONS[0]).path),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (lint.returncode, lint.stdout, lint.stderr) == (0, "", "")
+
+
+def test_what_exists_refers_only_to_what_exists(stack: Stack) -> None:
+    for logical_id, resource in stack.resources.items():
+        stack.properties(logical_id)
+        depends_on = resource.get("DependsOn", [])
+        assert set([depends_on] if isinstance(depends_on, str) else depends_on) <= set(stack.resources)
+    assert all(stack.outputs().values())
+
+
+def test_sign_in_is_the_stacks_own_or_the_issuers(stack: Stack) -> None:
+    api = stack.properties("TokenApi")["Body"]
+    authorizer = api["components"]["securitySchemes"]["VerifiedIdentity"]["x-amazon-apigateway-authorizer"]
+    accepted = authorizer["jwtConfiguration"]
+    has_own_pool = stack.conditions["OwnUserPool"]
+    assert has_own_pool == ("UserPool" in stack.resources) == ("UserPoolId" in stack.outputs())
+    if has_own_pool:
+        issuer = f"https://cognito-idp.{REGION}.amazonaws.com/UserPool"
+        assert accepted == {"issuer": issuer, "audience": ["UserPoolClient"]}
+        sign_up = stack.properties("UserPool")["AdminCreateUserConfig"]
+        assert sign_up == {"AllowAdminCreateUserOnly": stack.conditions["AdminsCreateUsers"]}
+    else:
+        assert accepted == {"issuer": "https://issuer.example.com", "audience": ["one", "two"]}
+
+
+def test_each_allowed_origin_may_call_the_token_api(stack: Stack) -> None:
+    cors = stack.properties("TokenApi")["Body"]["x-amazon-apigateway-cors"]
+    assert cors["allowOrigins"] == ["https://one.example.com", "https://two.example.com"]
+
+
+def test_the_webhook_has_the_generated_secret_and_nothing_else_does(stack: Stack) -> None:
+    secret = stack.properties("SigningSecret")
+    assert "SecretString" not in secret
+    assert secret["GenerateSecretString"]["PasswordLength"] >= 32
+    functions = [name for name, one in stack.resources.items() if one["Type"] == "AWS::Lambda::Function"]
+    holders = [name for name in functions if "SigningSecret" in str(stack.properties(name))]
+    assert holders == ["WebhookFunction"]
