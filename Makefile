@@ -35,6 +35,11 @@ sam-local: setup ## Run the functions in containers, by SAM, with every sample e
 docker: ## Install and start Docker, which sam-local needs (root, Debian or Ubuntu)
 	@.ci/docker
 
+.PHONY: package
+package: setup ## Build the functions for AWS, and show the size of what would be deployed
+	@PATH="$(CURDIR)/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 $(BIN)/sam build
+	@$(BIN)/python -m local.package_size
+
 .PHONY: lint
 lint: setup ## Check style, format, types and the SAM template
 	$(BIN)/ruff check .

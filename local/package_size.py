@@ -1,0 +1,64 @@
+"""Shows the size of the package that `sam build` has made for AWS: `python -m local.package_size`."""
+
+import io
+import sys
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from local.template import Template, TemplateError
+
+_BUILT_TEMPLATE = Path(__file__).parents[1] / ".aws-sam/build/template.yaml"
+
+
+def package_sizes(package: Path) -> dict[str, tuple[int, int]]:
+    """Return the bytes, unzipped and zipped, of each distribution in the folder; of the sources as `src`."""
+    owners = {
+        str(file): distribution.name
+        for distribution in metadata.distributions(path=[str(package)])
+        for file in distribution.files or []
+    }
+    unzipped: Counter[str] = Counter()
+    zipped: Counter[str] = Counter()
+    with zipfile.ZipFile(io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in filter(Path.is_file, package.rglob("*")):
+            name = str(path.relative_to(package))
+            archive.write(path, name)
+            owner = owners.get(name, "src")
+            unzipped[owner] += archive.getinfo(name).file_size
+            zipped[owner] += archive.getinfo(name).compress_size
+    return {owner: (size, zipped[owner]) for owner, size in unzipped.most_common()}
+
+
+def _table(sizes: Mapping[str, tuple[int, int]]) -> Table:
+    totals = [f"{sum(column) / 1e6:.1f}" for column in zip(*sizes.values(), strict=True)]
+    table = Table("Package", show_footer=True)
+    table.columns[0].footer = "All"
+    for header, total in zip(("MB", "MB zipped"), totals, strict=True):
+        table.add_column(header, total, justify="right")
+    for owner, of_owner in sizes.items():
+        table.add_row(owner, *(f"{size / 1e6:.2f}" for size in of_owner))
+    return table
+
+
+def main() -> int:
+    """Show it; return the exit code."""
+    console = Console()
+    try:
+        template = Template.load(_BUILT_TEMPLATE, {"MomentoApiKey": "unused"})
+    except TemplateError as error:
+        console.print(f"{error}\nRun sam build first.", style="red", markup=False)
+        return 1
+    functions = template.resources("AWS::Serverless::Function").values()
+    for code in sorted({function["CodeUri"] for function in functions}):
+        console.print(_table(package_sizes(_BUILT_TEMPLATE.parent / code)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,133 @@
+"""What `sam build` makes: the sources and what they import at run time, for the right processor."""
+
+from __future__ import annotations
+
+import compileall
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from samcli.yamlhelper import yaml_parse
+
+from local.package_size import package_sizes
+from tests.deploy.conftest import ROOT, SamCli
+
+MACHINES = {"x86_64": 62, "arm64": 183}
+"""What an ELF file says of the processor that it is for."""
+
+LEFTOVERS = {
+    ".lock": "uv locks the folder that it installs into",
+    "requirements.txt": "SAM takes the dependencies from beside the sources",
+    "bin/jp.py": "the command line of jmespath; SAM's builder leaves no way to install without",
+    "google/protobuf/testdata/__init__.py": "empty, part of protobuf's wheel",
+}
+"""Files that no function reads, and why they are there."""
+
+
+@pytest.fixture(scope="module", params=MACHINES)
+def architecture(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="module")
+def package(sam: SamCli, project: Path, architecture: str) -> Path:
+    """The folder that is the code of every function, as built from sources that were run before."""
+    compileall.compile_dir(project / "src", quiet=1)
+    build = subprocess.run(
+        [sam.path, "build", "--parameter-overrides", f"Architecture={architecture}"],
+        cwd=project,
+        env=sam.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert build.returncode == 0, build.stderr
+    template = yaml_parse((project / ".aws-sam/build/template.yaml").read_text())
+    functions = [one for one in template["Resources"].values() if one["Type"] == "AWS::Serverless::Function"]
+    [folder] = {one["Properties"]["CodeUri"] for one in functions}
+    return project / ".aws-sam/build" / folder
+
+
+@pytest.fixture(scope="module")
+def files(package: Path) -> set[str]:
+    return {str(path.relative_to(package)) for path in package.rglob("*") if path.is_file()}
+
+
+def normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def installed(package: Path) -> list[metadata.Distribution]:
+    return list(metadata.distributions(path=[str(package)]))
+
+
+def test_it_installs_what_is_pinned(package: Path) -> None:
+    pins = re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "src/requirements.txt").read_text(), re.MULTILINE)
+    assert {(normalized(one.name), one.version) for one in installed(package)} == set(pins)
+
+
+def test_it_holds_the_sources_what_is_installed_and_nothing_else(package: Path, files: set[str]) -> None:
+    """What is installed includes each distribution's record and licence, in its `*.dist-info`."""
+    of_distributions = {str(file) for one in installed(package) for file in one.files or []}
+    sources = {
+        str(path.relative_to(ROOT / "src"))
+        for path in (ROOT / "src").rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    assert files - of_distributions - set(LEFTOVERS) == sources - set(LEFTOVERS)
+
+
+def test_it_holds_no_tests_tools_or_compiled_sources(files: set[str]) -> None:
+    needless = re.compile(r"(^|/)(tests?|testing|testdata|bin|scripts|docs|examples|__pycache__)/|\.pyc$")
+    assert {file for file in files if needless.search(file)} <= set(LEFTOVERS)
+    assert set(LEFTOVERS) <= files, "a leftover is gone: take it out of the list"
+
+
+def test_compiled_modules_are_for_lambdas_python_and_processor(package: Path, architecture: str) -> None:
+    modules = compiled_modules(package)
+    assert modules
+    for path in modules:
+        assert re.search(r"\.(cpython-313-\w+-linux-gnu|abi3)\.so$", path.name), path
+        header = path.read_bytes()[:20]
+        assert header[:4] == b"\x7fELF"
+        assert int.from_bytes(header[18:20], "little") == MACHINES[architecture], path
+
+
+def test_compiled_modules_can_be_imported(package: Path, architecture: str) -> None:
+    python = lambdas_python()
+    host = platform.machine().lower().replace("aarch64", "arm64").replace("amd64", "x86_64")
+    if sys.platform != "linux" or host != architecture or not python:
+        pytest.skip("needs Linux, Python 3.13 and this processor")
+    names = [
+        str(path.relative_to(package)).partition(".")[0].replace("/", ".")
+        for path in compiled_modules(package)
+    ]
+    subprocess.run([python, "-SB", "-c", f"import {', '.join(names)}"], cwd=package, check=True)
+
+
+def test_its_size_is_measured_and_small(package: Path, files: set[str]) -> None:
+    sizes = package_sizes(package)
+    assert set(sizes) == {"src"} | {one.name for one in installed(package)}
+    assert sum(unzipped for unzipped, _ in sizes.values()) == sum(
+        (package / file).stat().st_size for file in files
+    )
+    zipped = sum(zipped for _, zipped in sizes.values())
+    assert zipped < 15e6, "a cold start loads all of this"
+
+
+def compiled_modules(package: Path) -> list[Path]:
+    return [path for path in package.rglob("*") if path.suffix in {".so", ".pyd", ".dylib"}]
+
+
+def lambdas_python() -> str | None:
+    if sys.version_info[:2] == (3, 13):
+        return sys.executable
+    python = shutil.which("python3.13")
+    # One that is found may be only a placeholder of a version manager.
+    return python if python and subprocess.run([python, "-V"], check=False).returncode == 0 else None
