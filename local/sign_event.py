@@ -4,7 +4,8 @@
     sam local invoke WebhookFunction --event fresh.json
 
 It signs with the secret of the running local stack, or with `--secret`. With `--curl` it prints a command
-that sends the request to the local stack's webhook instead.
+that sends the request to the local stack's webhook instead, with `--url` to another one, such as a deployed
+stack's.
 """
 
 from __future__ import annotations
@@ -30,16 +31,17 @@ def main() -> int:
         stack = json.loads(stack_file.read_text()) if stack_file.exists() else {}
         secret = arguments.secret or stack["signing_secret"]
         signed = sign_event(event, secret, None if arguments.keep_times else time.time())
-        url = stack["webhook_url"] if arguments.curl else ""
+        url = arguments.url or (stack["webhook_url"] if arguments.curl else None)
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyError:
-        # The URL of the webhook cannot be given instead.
-        instead = "" if arguments.curl else ", or give --secret"
-        print(f"{stack_file} is not there: start the local stack (make run){instead}", file=sys.stderr)
+        instead = "--secret and --url" if arguments.curl else "--secret"
+        print(
+            f"{stack_file} is not there: start the local stack (make run), or give {instead}", file=sys.stderr
+        )
         return 1
-    print(_curl_command(signed, url) if arguments.curl else json.dumps(signed, indent=2, ensure_ascii=False))
+    print(_curl_command(signed, url) if url else json.dumps(signed, indent=2, ensure_ascii=False))
     return 0
 
 
@@ -98,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--curl", action="store_true", help="print a curl command for the local stack instead"
     )
+    parser.add_argument("--url", help="print a curl command for the webhook at this URL instead")
     parser.add_argument("--state-dir", type=Path, default=Path(".local"), help=argparse.SUPPRESS)
     return parser
 

@@ -47,12 +47,28 @@ def test_says_what_to_do_without_a_stack(tmp_path: Path) -> None:
     assert "make run" in result.stderr
 
 
-def test_a_command_needs_the_stack_whatever_the_secret(tmp_path: Path) -> None:
+def test_a_command_needs_the_stack_for_the_url_if_none_is_given(tmp_path: Path) -> None:
     event = "events/webhook/200_stored.json"
     result = run(event, "--secret", "s", "--curl", "--state-dir", tmp_path)
     assert result.returncode == 1
     assert "make run" in result.stderr
-    assert "--secret" not in result.stderr
+    assert "--url" in result.stderr
+
+
+def test_a_command_for_another_webhook_needs_no_stack(tmp_path: Path) -> None:
+    event, url = "events/webhook/200_stored.json", "https://webhook.example.com/"
+    command = run(event, "--secret", "s3cret", "--url", url, "--state-dir", tmp_path).stdout
+    # What stands in for curl prints its arguments.
+    arguments = (
+        subprocess.run(
+            ["bash", "-c", f"curl() {{ printf '%s\\0' \"$@\"; }}; {command}"], capture_output=True, check=True
+        )
+        .stdout.decode()
+        .split("\0")
+    )
+    body = arguments[arguments.index("--data-raw") + 1]
+    assert url in arguments
+    assert f"momento-signature: {sign(body.encode(), 's3cret')}" in arguments
 
 
 @pytest.mark.parametrize("body", [b'{"publish_timestamp": 1}', b"\xff\x00"])
