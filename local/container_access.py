@@ -2,14 +2,15 @@
 
 A container finds its host as `host.docker.internal`, where it is given that name (`--add-host
 host.docker.internal:host-gateway`). Docker Desktop leads it to the host's loopback; Docker Engine on Linux,
-to the address of its bridge, which only containers and the host itself are connected to. There, the ports
-are served on that address too.
+to the host's address on Docker's bridge. There, the ports are served on that address too.
 """
 
 import asyncio
 import contextlib
 import functools
+import socket
 from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv4Interface
 from types import TracebackType
 from typing import Self
 
@@ -23,20 +24,23 @@ _BRIDGE = "docker0"
 _CHUNK_BYTES = 65536
 
 
-def bridge_address() -> str | None:
-    """Return the host's address on the network of containers; None where there is no such network here."""
+def docker_bridge() -> IPv4Interface | None:
+    """Return this machine's address on the network of containers; None where there is no such network."""
     for address in psutil.net_if_addrs().get(_BRIDGE, []):
-        if address.family.name == "AF_INET":
-            return address.address
+        if address.family is socket.AF_INET:
+            return IPv4Interface(f"{address.address}/{address.netmask}")
     return None
 
 
 class ContainerAccess:
-    """An async context manager: inside, `ports` of the loopback are served on `address` as well."""
+    """An async context manager: inside, `ports` of the loopback are served on `bridge` as well.
 
-    def __init__(self, address: str, ports: Iterable[int]) -> None:
-        """Serve them on `address`, one of this machine's."""
-        self._address = address
+    Only to its network: Linux lets others on this machine's networks reach the address too.
+    """
+
+    def __init__(self, bridge: IPv4Interface, ports: Iterable[int]) -> None:
+        """Serve them at the address of `bridge`, to its network."""
+        self._bridge = bridge
         self._ports = tuple(ports)
         self._resources = contextlib.AsyncExitStack()
         self._connections: set[asyncio.Task[None]] = set()
@@ -45,7 +49,8 @@ class ContainerAccess:
         """Start serving; raises OSError where a port is taken."""
         async with contextlib.AsyncExitStack() as resources:
             for port in self._ports:
-                server = await asyncio.start_server(functools.partial(self._serve, port), self._address, port)
+                serve = functools.partial(self._serve, port)
+                server = await asyncio.start_server(serve, str(self._bridge.ip), port)
                 resources.callback(server.close)
             self._resources = resources.pop_all()
         return self
@@ -60,6 +65,10 @@ class ContainerAccess:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     def _serve(self, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer, _ = writer.get_extra_info("peername")
+        if IPv4Address(peer) not in self._bridge.network:
+            writer.close()
+            return
         connection = asyncio.create_task(_forward(port, reader, writer))
         self._connections.add(connection)
         connection.add_done_callback(self._connections.discard)

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from local.aws.services import AwsServicesError
 from local.display import Display
+from local.interruption import InterruptedBySignalError, until_interrupted
 from local.round_trip import Hop, RoundTripError, round_trip
 from local.stack import LocalStack
 from local.state_directory import StackRunningError
@@ -23,23 +23,11 @@ async def run(state_directory: Path, *, demo: bool) -> int:
     # The display shows what becomes of messages: the log is not to say it again.
     logging.getLogger("local.momento.webhooks").addFilter(lambda record: not hasattr(record, "outcome"))
     serving = asyncio.Event()
-    work = asyncio.create_task(_work(state_directory, display, serving, demo=demo))
-    interrupted_by: list[int] = []
-
-    def interrupt(number: int) -> None:
-        if not interrupted_by:  # A second signal must not break off the cleaning up after the first.
-            interrupted_by.append(number)
-            work.cancel()
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, interrupt, number)
     try:
-        return await work
-    except asyncio.CancelledError:
-        if not interrupted_by:
-            raise
+        return await until_interrupted(_work(state_directory, display, serving, demo=demo))
+    except InterruptedBySignalError as interruption:
         display.say("Stopped.")
-        return 0 if serving.is_set() else 128 + interrupted_by[0]
+        return 0 if serving.is_set() else interruption.exit_code
     except (StackRunningError, TemplateError, AwsServicesError) as error:
         display.fail(str(error))
         return 1

@@ -9,15 +9,15 @@ from types import TracebackType
 from typing import Any, Self
 
 from local.aws.services import AwsServices, User
-from local.container_access import CONTAINER_HOST, ContainerAccess, bridge_address
+from local.container_access import CONTAINER_HOST, ContainerAccess, docker_bridge
 from local.facts import MomentoFacts, StackFacts
 from local.lambda_host.declaration import declared_functions
 from local.lambda_host.host import AnsweredRequest, LambdaHost, Ports
 from local.momento.server import MomentoServer, MomentoServerConfig, PortTakenError
 from local.momento.webhooks import Delivery, WebhookSubscription
 from local.ports import HOST, port_in
-from local.sam.profile import profile_files
-from local.state_directory import StateDirectory
+from local.sam.profile import PROFILE_FILES, profile_files
+from local.state_directory import FACTS_FILE, StateDirectory
 from local.template import Template, TemplateError
 
 ROOT = Path(__file__).parents[1]
@@ -59,7 +59,7 @@ class LocalStack:
 
     def __init__(self, state_directory: Path, observer: StackObserver | None = None) -> None:
         """Keep logs and `stack.json` in `state_directory`."""
-        self._state = StateDirectory(state_directory)
+        self._state = StateDirectory(state_directory, PROFILE_FILES)
         self._observer = observer or StackObserver()
         self._awaited: dict[str, asyncio.Future[Delivery]] = {}
         self._resources = contextlib.AsyncExitStack()
@@ -82,7 +82,8 @@ class LocalStack:
             self._report("AWS services", self._aws.endpoint_url, _AWS_PORT, began)
             host = await self._start_functions(resources, template, momento)
             self.facts = await self._join(template, momento, host)
-            state.publish(self.facts, await self._open_to_containers(resources, template, momento))
+            profile = await self._open_to_containers(resources, template, momento)
+            state.publish({**profile, FACTS_FILE: self.facts.to_json()})
             self._resources = resources.pop_all()
         return self
 
@@ -197,9 +198,9 @@ class LocalStack:
     ) -> dict[str, str]:
         """Let containers use the stack, and return the files that tell SAM's commands how."""
         aws_port = port_in(self._aws.endpoint_url)
-        if address := bridge_address():
+        if bridge := docker_bridge():
             try:
-                await resources.enter_async_context(ContainerAccess(address, [momento.port, aws_port]))
+                await resources.enter_async_context(ContainerAccess(bridge, [momento.port, aws_port]))
             except OSError as error:
                 self._observer.closed_to_containers(str(error))
         environment = _endpoints(CONTAINER_HOST, momento.port, aws_port)

@@ -3,14 +3,13 @@
 import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from local.facts import StackFacts
-from local.sam.profile import PROFILE_FILES
+FACTS_FILE = "stack.json"
 
 
 class StackRunningError(Exception):
@@ -20,11 +19,11 @@ class StackRunningError(Exception):
 class StateDirectory:
     """The folder, held by one stack at a time: the lock ends with its process, however that ends."""
 
-    def __init__(self, path: Path) -> None:
-        """Use the folder at `path`."""
+    def __init__(self, path: Path, published: Iterable[str] = ()) -> None:
+        """Use the folder at `path`; `published` names what others find there beside `stack.json`."""
         self._path = path
         self.logs = path / "logs"
-        self._facts_file = path / "stack.json"
+        self._published = [*published, FACTS_FILE]
         self._lock: TextIO
 
     def __enter__(self) -> Self:
@@ -51,30 +50,31 @@ class StateDirectory:
         self._remove_published()
         self._lock.close()
 
-    def publish(self, facts: StackFacts, profile_files: Mapping[str, str]) -> None:
-        """Write `stack.json`, and before it what SAM's commands read (PROFILE_FILES, by name).
+    def publish(self, contents: Mapping[str, str]) -> None:
+        """Write the published files, by name and `stack.json` last, as it says that the stack is ready.
 
         Each is written whole or not at all, for its owner's eyes only: there are keys in them.
         """
-        for name, content in {**profile_files, self._facts_file.name: facts.to_json()}.items():
+        for name in self._published:
             written = self._path / f"{name}.new"
             written.unlink(missing_ok=True)
             with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(content)
+                file.write(contents[name])
             written.replace(self._path / name)
 
     def _remove_published(self) -> None:
-        for name in (self._facts_file.name, *PROFILE_FILES):
+        for name in self._published:
             (self._path / name).unlink(missing_ok=True)
 
     def _running(self, process: str) -> str:
         where = "It is still starting."
+        facts_file = self._path / FACTS_FILE
         with suppress(OSError, ValueError, KeyError):
-            facts = json.loads(self._facts_file.read_text(encoding="utf-8"))
+            facts = json.loads(facts_file.read_text(encoding="utf-8"))
             where = (
                 f"Token API {facts['token_url']}, webhook {facts['webhook_url']}, "
                 f"Momento {facts['momento']['host']}:{facts['momento']['port']}; "
-                f"everything else is in {self._facts_file}."
+                f"everything else is in {facts_file}."
             )
         return (
             f"A local stack is running already (process {process}). {where}\n"

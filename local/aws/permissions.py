@@ -97,6 +97,8 @@ def _allows(role: str, action: str, resource: str) -> bool:
     iam = iam_backends[ACCOUNT_ID][_PARTITION]
     results = [
         IAMPolicy(iam.get_role_policy(role, policy)[1]).is_action_permitted(action, resource)
+        for declared in iam.get_roles()
+        if declared.name == role
         for policy in iam.list_role_policies(role)
     ]
     return PermissionResult.PERMITTED in results and PermissionResult.DENIED not in results

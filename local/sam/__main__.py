@@ -1,4 +1,4 @@
-"""Runs the functions as SAM does, in containers on the local stack: `python -m local.sam`.
+"""Runs the functions as SAM does, in containers, on the local stack: `python -m local.sam`.
 
 Every sample event goes through `sam local invoke`, and has to be answered as its name promises; then a
 request goes through `sam local start-api`.
@@ -20,12 +20,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from rich.text import Text
 
 from local.aws.services import AwsServicesError
+from local.interruption import InterruptedBySignalError, until_interrupted
 from local.sam import commands
 from local.sam.commands import FunctionTimedOutError, SamError
 from local.sam.image import ImageError, RuntimeImage, docker_engine
 from local.sam.profile import host_architecture
 from local.sample_events import SampleEvent, sample_events
-from local.stack import ROOT, LocalStack
+from local.stack import ROOT, LocalStack, StackObserver
 from local.state_directory import StackRunningError
 from local.template import Template, TemplateError
 
@@ -37,7 +38,7 @@ _ATTEMPTS = 3
 _AT_ONCE = os.cpu_count() or 1
 
 
-class SamLocal:
+class SamLocal(StackObserver):
     """The steps, each shown on a console."""
 
     def __init__(self, console: Console) -> None:
@@ -45,25 +46,24 @@ class SamLocal:
         self._console = console
 
     async def run(self) -> bool:
-        """Take all steps; return whether everything was answered as promised.
+        """Take all steps but the first; return whether everything was answered as promised.
 
-        Raises ImageError, SamError, and what LocalStack raises.
+        Raises SamError, and what LocalStack raises.
         """
-        began = time.monotonic()
-        self._provide_image()
-        with self._console.status("Starting the local stack"):
-            stack = LocalStack(_STATE_DIRECTORY)
-        async with stack:
+        async with LocalStack(_STATE_DIRECTORY, self) as stack:
             self._done("The local stack runs")
             with self._console.status("sam build"):
                 await commands.build()
             self._done("sam build")
             answered = await self._invoke_all(stack.facts.signing_secret)
             refused = await self._call_api()
-        self._console.print(f"{time.monotonic() - began:.0f} s in all")
         return answered and refused
 
-    def _provide_image(self) -> None:
+    def closed_to_containers(self, reason: str) -> None:
+        raise SamError(f"Containers could not reach the local stack: {reason}")
+
+    def provide_image(self) -> None:
+        """Take the first step: have an image to run functions in. Raises ImageError."""
         image = RuntimeImage(docker_engine(), _runtime(), host_architecture())
         if not image.exists():
             try:
@@ -94,12 +94,14 @@ class SamLocal:
                 progress.advance(task)
                 return kept
 
-            kept = await asyncio.gather(*map(invoke, samples))
+            async with asyncio.TaskGroup() as group:
+                invocations = [group.create_task(invoke(sample)) for sample in samples]
+        kept = [invocation.result() for invocation in invocations]
         self._console.print(f"{sum(kept)} of {len(kept)} events answered as their names promise")
         return all(kept)
 
     async def _invoke(self, sample: SampleEvent, signing_secret: str) -> bool:
-        command = f"sam local invoke {sample.function} -e events/{sample.name}"
+        command = f"sam local invoke {sample.function}: {sample.name}"
         began = time.monotonic()
         try:
             answer = await self._answer(sample, signing_secret)
@@ -112,9 +114,7 @@ class SamLocal:
         self._done(command, time.monotonic() - began)
         return True
 
-    async def _answer(
-        self, sample: SampleEvent, signing_secret: str, attempts: int = _ATTEMPTS
-    ) -> dict[str, Any]:
+    async def _answer(self, sample: SampleEvent, signing_secret: str, attempts: int = _ATTEMPTS) -> Any:
         """Invoke the function; again where it times out, as each is a cold start on a busy machine."""
         with tempfile.NamedTemporaryFile("w", suffix=".json") as event:
             json.dump(sample.load(signing_secret), event)
@@ -130,17 +130,17 @@ class SamLocal:
     async def _call_api(self) -> bool:
         """Ask for a token. SAM serves no JWT authorizers, and the function gives none without an identity."""
         with self._console.status("sam local start-api"):
-            async with (
-                commands.start_api() as url,
-                aiohttp.ClientSession() as session,
-                session.post(f"{url}/token") as response,
-            ):
-                status, answer = response.status, await response.text()
+            async with commands.start_api() as url, aiohttp.ClientSession() as session:
+                for _ in range(_ATTEMPTS):  # The first is a cold start, which may time out.
+                    async with session.post(f"{url}/token") as response:
+                        status, answer = response.status, await response.text()
+                    if status < 500:
+                        break
         request = f"sam local start-api: POST {url}/token → {status} {answer}"
-        if status == 401 and "message" in json.loads(answer):
+        if status == 401 and response.headers.get("Cache-Control") == "no-store":  # As the function sets it.
             self._done(f"{request}, as SAM verifies no JWTs")
             return True
-        self._failed(request, "401 and a message were expected")
+        self._failed(request, "The function's 401 was expected.")
         return False
 
     def _done(self, what: str, seconds: float | None = None) -> None:
@@ -164,13 +164,24 @@ def main() -> int:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_WIDTH_OF_FILES)
+    began = time.monotonic()
     try:
-        return 0 if asyncio.run(SamLocal(console).run()) else 1
+        sam_local = SamLocal(console)
+        sam_local.provide_image()
+        succeeded = asyncio.run(until_interrupted(sam_local.run()))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
-    except (ImageError, SamError, StackRunningError, TemplateError, AwsServicesError, OSError) as error:
-        console.print(Text.assemble(("✗ ", "bold red"), str(error)), soft_wrap=True)
-        return 1
+    except InterruptedBySignalError as interruption:
+        return interruption.exit_code
+    except StackRunningError:
+        message = "A local stack is running already. Stop it: this starts one of its own, in the same place."
+    except (ImageError, SamError, TemplateError, AwsServicesError, aiohttp.ClientError, OSError) as error:
+        message = str(error)
+    else:
+        console.print(f"{time.monotonic() - began:.0f} s in all")
+        return 0 if succeeded else 1
+    console.print(Text.assemble(("✗ ", "bold red"), message), soft_wrap=True)
+    return 1
 
 
 if __name__ == "__main__":

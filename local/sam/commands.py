@@ -6,15 +6,15 @@ import os
 import re
 import signal
 import sys
-from asyncio.subprocess import PIPE
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
 _ROOT = Path(__file__).parents[2]
-_PROFILE = ("--config-env", "local")
 _SECONDS_FOR_COMMAND = 300
+_SECONDS_TO_END = 15
 _LAST_LINES = 30
 _TIMED_OUT = "timed out after"
 _SERVING = re.compile(r"Running on (http://\S+)")
@@ -30,62 +30,47 @@ class FunctionTimedOutError(SamError):
 
 async def build() -> None:
     """Build the functions for this machine; raises SamError."""
-    await _run("build")
+    await _run("build", "--config-env", "local")
 
 
-async def invoke(function: str, event: Path) -> dict[str, Any]:
+async def invoke(function: str, event: Path) -> Any:
     """Invoke a function in a container, and return its answer; raises SamError where there is none."""
     output, errors = await _run("local", "invoke", function, "--event", str(event))
     try:
-        answer: dict[str, Any] = json.loads(output)
+        return json.loads(output)
     except ValueError:
         kind = FunctionTimedOutError if _TIMED_OUT in errors else SamError
         raise kind(f"{function} did not answer:\n{_end(errors)}") from None
-    return answer
 
 
 @asynccontextmanager
 async def start_api() -> AsyncIterator[str]:
     """Serve the template's HTTP API inside, at the URL that is yielded; raises SamError."""
-    process = await _start("local", "start-api")
-    try:
+    async with _started("local", "start-api") as process:
         output = ""
-        async with asyncio.timeout(_SECONDS_FOR_COMMAND):
-            while not (serving := _SERVING.search(output)):
-                if not (line := await cast("asyncio.StreamReader", process.stderr).readline()):
-                    raise SamError(f"sam local start-api failed:\n{output}")
-                output += line.decode()
+        while not (serving := _SERVING.search(output)):
+            if not (line := await cast("asyncio.StreamReader", process.stderr).readline()):
+                raise SamError(f"sam local start-api failed:\n{_end(output)}")
+            output += line.decode()
         yield serving[1]
-    finally:
-        if process.returncode is None:
-            process.send_signal(signal.SIGINT)  # It removes its containers then.
-        await process.communicate()
 
 
 async def _run(*command: str) -> tuple[str, str]:
     """Run a command, and return its output and what it wrote to standard error."""
-    process = await _start(*command)
-    try:
-        async with asyncio.timeout(_SECONDS_FOR_COMMAND):
-            output, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
+    async with _started(*command) as process:
+        output, errors = await process.communicate()
     if process.returncode:
         raise SamError(f"sam {' '.join(command)} failed:\n{_end(errors.decode())}")
     return output.decode(), errors.decode()
 
 
-def _end(text: str) -> str:
-    return "\n".join(text.splitlines()[-_LAST_LINES:])
-
-
-async def _start(*command: str) -> asyncio.subprocess.Process:
+@asynccontextmanager
+async def _started(*command: str) -> AsyncIterator[Process]:
+    """Run a command inside, for some minutes at most; it has ended afterwards, and so have its containers."""
     folder = Path(sys.executable).parent
-    return await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         folder / "sam",
         *command,
-        *_PROFILE,
         cwd=_ROOT,
         env={
             **os.environ,
@@ -94,4 +79,27 @@ async def _start(*command: str) -> asyncio.subprocess.Process:
         },
         stdout=PIPE,
         stderr=PIPE,
+        start_new_session=True,  # A terminal's Ctrl-C and ours would be two, which break off its cleaning up.
     )
+    try:
+        async with asyncio.timeout(_SECONDS_FOR_COMMAND):
+            yield process
+    except TimeoutError:
+        raise SamError(f"sam {' '.join(command)} took more than {_SECONDS_FOR_COMMAND} s") from None
+    finally:
+        await _end_process(process)
+
+
+async def _end_process(process: Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGINT)  # It removes its containers then.
+        try:
+            async with asyncio.timeout(_SECONDS_TO_END):
+                await process.communicate()
+        except TimeoutError:
+            process.kill()
+    await process.wait()
+
+
+def _end(text: str) -> str:
+    return "\n".join(text.splitlines()[-_LAST_LINES:])

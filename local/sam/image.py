@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import docker
@@ -52,14 +53,15 @@ class ImageError(Exception):
 
 
 def docker_engine() -> docker.DockerClient:
-    """Return a client of the engine that SAM uses too; raises ImageError where none answers."""
+    """Return a client of the engine that SAM finds too; raises ImageError where none answers."""
     try:
         client = docker.from_env()
         client.ping()
     except DockerException as error:
         raise ImageError(
             f"`sam local` runs functions in containers, and no Docker engine answers here: {error}\n"
-            "Install Docker and start it; as root on Debian or Ubuntu, `make docker` does that."
+            "Install Docker and start it (as root on Debian or Ubuntu, `make docker` does that), or have "
+            "DOCKER_HOST say where it is."
         ) from error
     return client
 
@@ -84,10 +86,11 @@ class RuntimeImage:
 
     def pull(self) -> None:
         """Fetch it; raises ImageError where that cannot be done."""
+        self._remove_derived()
         try:
             self._engine.images.pull(self.name)
-        except APIError as error:
-            raise ImageError(f"{self.name} cannot be pulled: {error.explanation}") from error
+        except (APIError, OSError) as error:
+            raise ImageError(f"{self.name} cannot be pulled: {error}") from error
 
     def build_stand_in(self, tell: Callable[[str], None]) -> None:
         """Build a stand-in; `tell` is told how it goes on, line by line. Raises ImageError."""
@@ -112,6 +115,13 @@ class RuntimeImage:
                 self._engine.images.build(path=str(context), tag=self.name, rm=True)
             except (APIError, BuildError) as error:
                 raise ImageError(f"The stand-in for {self.name} cannot be built: {error}") from error
+
+    def _remove_derived(self) -> None:
+        """Remove what SAM has made of an earlier image of this name, which it would go on using."""
+        repository, _, tag = self.name.rpartition(":")
+        version, _, architecture = tag.partition("-")
+        with suppress(ImageNotFound):
+            self._engine.images.remove(f"{repository}:{version}-rapid-{architecture}")
 
     @property
     def _image(self) -> Image | None:

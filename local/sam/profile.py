@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from local.lambda_host.declaration import FunctionConfiguration
 
-PROFILE_FILES = (_ENVIRONMENT, _PARAMETERS) = ("sam-environment.json", "sam-parameters.toml")
+_ENVIRONMENT = "sam-environment.json"
+_PARAMETERS = "sam-parameters.toml"
+PROFILE_FILES = (_ENVIRONMENT, _PARAMETERS)
 
 
 def host_architecture() -> str:

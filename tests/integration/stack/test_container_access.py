@@ -7,6 +7,7 @@ import contextlib
 import socket
 import sys
 from collections.abc import AsyncIterator
+from ipaddress import IPv4Interface
 
 import pytest
 
@@ -14,7 +15,8 @@ from local.container_access import ContainerAccess
 from local.ports import HOST
 
 # Another address that every Linux has, as a bridge's needs Docker.
-ADDRESS = "127.0.0.2"
+BRIDGE = IPv4Interface("127.0.0.2/8")
+ADDRESS = str(BRIDGE.ip)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is Linux's")
 
@@ -24,7 +26,7 @@ async def port() -> AsyncIterator[int]:
     """A service of the loopback: it says everything back when the other end has finished."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(await reader.read())
+        writer.write(b"echo: " + await reader.read())
         writer.close()
 
     server = await asyncio.start_server(serve, HOST, 0)
@@ -34,25 +36,34 @@ async def port() -> AsyncIterator[int]:
 
 async def test_what_is_sent_arrives_and_so_does_the_answer(port: int) -> None:
     sent = b"x" * 1_000_000
-    async with ContainerAccess(ADDRESS, [port]):
+    async with ContainerAccess(BRIDGE, [port]):
         reader, writer = await asyncio.open_connection(ADDRESS, port)
         writer.write(sent)
         writer.write_eof()
-        assert await reader.read() == sent
+        assert await reader.read() == b"echo: " + sent
+        writer.close()
+
+
+async def test_nobody_is_served_from_outside_the_bridges_network(port: int) -> None:
+    async with ContainerAccess(IPv4Interface(f"{ADDRESS}/32"), [port]):
+        reader, writer = await asyncio.open_connection(ADDRESS, port)
+        assert writer.get_extra_info("sockname")[0] == HOST
+        writer.write_eof()
+        assert await reader.read() == b""
         writer.close()
 
 
 async def test_a_connection_ends_where_nothing_serves_the_port() -> None:
     with socket.create_server((HOST, 0)) as unused:
         port = unused.getsockname()[1]
-    async with ContainerAccess(ADDRESS, [port]):
+    async with ContainerAccess(BRIDGE, [port]):
         reader, writer = await asyncio.open_connection(ADDRESS, port)
         assert await reader.read() == b""
         writer.close()
 
 
 async def test_it_ends_with_all_its_connections(port: int) -> None:
-    async with ContainerAccess(ADDRESS, [port]):
+    async with ContainerAccess(BRIDGE, [port]):
         reader, writer = await asyncio.open_connection(ADDRESS, port)
         writer.write(b"unfinished")
         await writer.drain()
@@ -65,7 +76,7 @@ async def test_it_ends_with_all_its_connections(port: int) -> None:
 
 async def test_a_port_that_is_taken_is_an_error_and_leaves_none_served(port: int) -> None:
     with socket.create_server((ADDRESS, 0)) as taken:
-        access = ContainerAccess(ADDRESS, [port, taken.getsockname()[1]])
+        access = ContainerAccess(BRIDGE, [port, taken.getsockname()[1]])
         with pytest.raises(OSError, match="address already in use"):
             await access.__aenter__()
     with pytest.raises(ConnectionRefusedError):

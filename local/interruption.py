@@ -1,0 +1,39 @@
+"""Work that a signal ends in order."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+_T = TypeVar("_T")
+
+
+class InterruptedBySignalError(Exception):
+    """A signal has ended the work, and what the work had to clean up is cleaned up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"Interrupted by {signal.Signals(number).name}")
+        self.exit_code = 128 + number
+
+
+async def until_interrupted(work: Coroutine[Any, Any, _T]) -> _T:
+    """Do the work, unless SIGINT, SIGTERM or SIGHUP comes, which cancels it.
+
+    Raises InterruptedBySignalError then, and what `work` raises.
+    """
+    task = asyncio.create_task(work)
+    interrupted_by: list[int] = []
+
+    def interrupt(number: int) -> None:
+        if not interrupted_by:  # A second signal must not break off the cleaning up after the first.
+            interrupted_by.append(number)
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, interrupt, number)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not interrupted_by:
+            raise
+        raise InterruptedBySignalError(interrupted_by[0]) from None
