@@ -71,7 +71,7 @@ class SamLocal(StackObserver):
                     image.pull()
             except ImageError as error:
                 self._console.print(
-                    f"  {error}\n  Building a stand-in for it, once. That takes a minute or two."
+                    f"  {error}\n  Building a stand-in of that name, once. That takes a minute or two."
                 )
                 with self._console.status("Building") as status:
                     image.build_stand_in(status.update)

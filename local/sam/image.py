@@ -90,7 +90,8 @@ class RuntimeImage:
         try:
             self._engine.images.pull(self.name)
         except (APIError, OSError) as error:
-            raise ImageError(f"{self.name} cannot be pulled: {error}") from error
+            reason = getattr(error, "explanation", None) or error
+            raise ImageError(f"{self.name} cannot be pulled: {reason}") from error
 
     def build_stand_in(self, tell: Callable[[str], None]) -> None:
         """Build a stand-in; `tell` is told how it goes on, line by line. Raises ImageError."""
