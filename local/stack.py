@@ -16,7 +16,7 @@ from local.lambda_host.host import AnsweredRequest, LambdaHost, Ports
 from local.momento.server import MomentoServer, MomentoServerConfig, PortTakenError
 from local.momento.webhooks import Delivery, WebhookSubscription
 from local.ports import HOST, port_in
-from local.sam.profile import PROFILE_FILES, profile_files
+from local.sam_profile import PROFILE_FILES, profile_files
 from local.state_directory import FACTS_FILE, StateDirectory
 from local.template import Template, TemplateError
 

@@ -24,7 +24,7 @@ from local.interruption import InterruptedBySignalError, until_interrupted
 from local.sam import commands
 from local.sam.commands import FunctionTimedOutError, SamError
 from local.sam.image import ImageError, RuntimeImage, docker_engine
-from local.sam.profile import host_architecture
+from local.sam_profile import host_architecture
 from local.sample_events import SampleEvent, sample_events
 from local.stack import ROOT, LocalStack, StackObserver
 from local.state_directory import StackRunningError
