@@ -41,7 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local.momento", description="Momento on this machine.")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=8080, help="gRPC port (default: %(default)s; 0: any)")
-    parser.add_argument("--web-port", type=_port, default=8081, help="gRPC-Web port (default: %(default)s)")
+    parser.add_argument(
+        "--web-port", type=_port, default=8081, help="port of gRPC-Web and HTTP (default: %(default)s)"
+    )
     parser.add_argument(
         "--admin-port", type=_port, default=9090, help="test admin's port (default: %(default)s)"
     )

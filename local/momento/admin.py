@@ -5,8 +5,8 @@ All by GET or POST, with the arguments in the query; answers are JSON.
 | path | what it does |
 | --- | --- |
 | `/health` | answers `{"status": "ok"}` |
-| `/block` | closes the gRPC port and drops its connections, as Momento Local does |
-| `/unblock` | listens on the same port again; caches, topics and tokens are as they were |
+| `/block` | closes the ports of gRPC, gRPC-Web and HTTP and drops their connections, as Momento Local does |
+| `/unblock` | listens on the same ports again; caches, topics and tokens are as they were |
 | `/reset-topic?cache=&topic=` | starts the topic's sequence numbers anew: `{"sequence_page"}` |
 | `/signing-secret?cache=&topic=` | the secret of the topic's webhook: `{"signing_secret"}` |
 | `/rotate-signing-secret?cache=&topic=` | gives that webhook a new secret at once: `{"signing_secret"}` |
@@ -30,8 +30,8 @@ from local.momento.webhooks import Webhooks
 _FAULT_NAMES = {rpc.fault_name for rpc in RPCS.values()}
 
 
-class _Port(Protocol):
-    """The gRPC port."""
+class _Ports(Protocol):
+    """The ports that Momento's clients use."""
 
     async def block(self) -> None: ...
     async def unblock(self) -> None: ...
@@ -40,8 +40,8 @@ class _Port(Protocol):
 class Admin:
     """See the module's description."""
 
-    def __init__(self, port: _Port, topics: Topics, webhooks: Webhooks, faults: Faults) -> None:
-        self._port = port
+    def __init__(self, ports: _Ports, topics: Topics, webhooks: Webhooks, faults: Faults) -> None:
+        self._ports = ports
         self._topics = topics
         self._webhooks = webhooks
         self._faults = faults
@@ -68,12 +68,12 @@ class Admin:
         return web.json_response({"status": "ok"})
 
     async def _block(self, _: web.Request) -> web.Response:
-        await self._port.block()
+        await self._ports.block()
         return web.json_response({"status": "blocked"})
 
     async def _unblock(self, _: web.Request) -> web.Response:
         try:
-            await self._port.unblock()
+            await self._ports.unblock()
         except OSError as error:
             raise web.HTTPConflict(text=str(error)) from error
         return web.json_response({"status": "ok"})

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import grpc
 from aiohttp import web
 
+from local.momento.cors import cors_headers, preflight
 from local.momento.faults import METADATA_NAMES
 from local.momento.rpcs import RPCS
 
@@ -27,48 +28,24 @@ _TIMEOUT_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1
 
 
 class GrpcWebBridge:
-    """Passes gRPC-Web calls on to a gRPC server at `target`, a `host:port`."""
+    """Passes gRPC-Web calls on to a gRPC server."""
 
-    def __init__(self, target: str) -> None:
-        self._channel = grpc.aio.insecure_channel(
-            target,
-            # A port that was closed for a test and is open again is to be found at once.
-            options=[("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 500)],
-        )
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._channel = channel
 
-    async def close(self) -> None:
-        await self._channel.close()
-
-    def application(self) -> web.Application:
-        application = web.Application(client_max_size=8 * 1024 * 1024)
-        application.router.add_options("/{service}/{method}", self._preflight)
-        application.router.add_post("/{service}/{method}", self._call)
-        return application
-
-    async def _preflight(self, request: web.Request) -> web.Response:
-        asked_for = request.headers.get("Access-Control-Request-Headers", "")
-        return web.Response(
-            status=204,
-            headers={
-                **_cors_headers(request),
-                "Access-Control-Allow-Methods": "POST, OPTIONS",
-                "Access-Control-Allow-Headers": asked_for,
-                "Access-Control-Max-Age": "86400",
-            },
-        )
+    def routes(self) -> list[web.RouteDef]:
+        return [web.options("/{service}/{method}", preflight), web.post("/{service}/{method}", self._call)]
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
         if request.path not in RPCS:
-            raise web.HTTPNotFound(headers=_cors_headers(request))
+            raise web.HTTPNotFound(headers=cors_headers(request))
         if request.content_type not in _TEXT_TYPES + _BINARY_TYPES:
-            raise web.HTTPUnsupportedMediaType(headers=_cors_headers(request))
+            raise web.HTTPUnsupportedMediaType(headers=cors_headers(request))
         is_text = request.content_type in _TEXT_TYPES
         message = _message(await request.read(), is_text=is_text)
         if message is None:
-            raise web.HTTPBadRequest(text="not a gRPC-Web message", headers=_cors_headers(request))
-        response = web.StreamResponse(
-            headers={"Content-Type": request.content_type, **_cors_headers(request)}
-        )
+            raise web.HTTPBadRequest(text="not a gRPC-Web message", headers=cors_headers(request))
+        response = web.StreamResponse(headers={"Content-Type": request.content_type, **cors_headers(request)})
         await response.prepare(request)
         # On the wire a unary call is a stream of one message.
         stub: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channel.unary_stream(request.path)
@@ -90,14 +67,6 @@ class GrpcWebBridge:
         trailers = _trailers(await call.code(), await call.details(), await call.trailing_metadata())
         await response.write(_frame(_TRAILERS_FLAG, trailers, is_text=is_text))
         return response
-
-
-def _cors_headers(request: web.Request) -> dict[str, str]:
-    return {
-        "Access-Control-Allow-Origin": request.headers.get("Origin", "*"),
-        "Access-Control-Expose-Headers": "grpc-status, grpc-message, err",
-        "Vary": "Origin",
-    }
 
 
 def _message(body: bytes, *, is_text: bool) -> bytes | None:

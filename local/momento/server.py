@@ -30,6 +30,7 @@ from local.momento.pubsub_service import PubsubService
 from local.momento.store import Caches
 from local.momento.token_service import TokenService
 from local.momento.topics import Topics
+from local.momento.topics_http import TopicsHttpApi
 from local.momento.webhooks import Delivery, Webhooks, WebhookSubscription
 
 _GRPC_OPTIONS = (
@@ -83,7 +84,7 @@ class Timings:
 
 
 class MomentoServer:
-    """Momento's gRPC services, its gRPC-Web endpoint and a test admin: `async with MomentoServer(config)`.
+    """Momento's services by gRPC, gRPC-Web and HTTP, and a test admin: `async with MomentoServer(config)`.
 
     `port`, `web_url` and `admin_url` are known once the server has started.
     """
@@ -116,8 +117,10 @@ class MomentoServer:
         )
         self._control_service = ControlService(self._caches, self._topics)
         self._token_service = TokenService(authority, lambda: f"{self.host}:{self.port}")
-        self._grpc_server: grpc.aio.Server | None = None
-        # Closing the port and opening it both take a while, and must not overlap.
+        self._web_port = config.web_port
+        # What listens, and is closed in the reverse order; None while nothing does.
+        self._open_ports: contextlib.AsyncExitStack | None = None
+        # Closing the ports and opening them both take a while, and must not overlap.
         self._port_lock = asyncio.Lock()
         self._stack = contextlib.AsyncExitStack()
         for cache in config.caches:
@@ -141,11 +144,11 @@ class MomentoServer:
             await self._webhooks.start()
             stack.push_async_callback(self.block)
             await self.unblock()
-            bridge = GrpcWebBridge(f"{self.host}:{self.port}")
-            stack.push_async_callback(bridge.close)
-            self.web_url = await self._serve_http("web_port", bridge.application(), stack)
             admin = Admin(self, self._topics, self._webhooks, self._faults)
-            self.admin_url = await self._serve_http("admin_port", admin.application(), stack)
+            admin_port = await self._serve_http(
+                "admin_port", self._config.admin_port, admin.application(), stack
+            )
+            self.admin_url = f"http://{self.host}:{admin_port}"
             sweeper = asyncio.create_task(self._sweep())
             stack.callback(sweeper.cancel)
             self._stack = stack.pop_all()
@@ -155,20 +158,27 @@ class MomentoServer:
         await self._stack.aclose()
 
     async def block(self) -> None:
-        """Close the gRPC port and drop its connections. Caches, topics and tokens stay."""
+        """Close the gRPC and web ports and drop their connections. Caches, topics and tokens stay."""
         async with self._port_lock:
-            if self._grpc_server is not None:
-                await self._grpc_server.stop(grace=None)
-                self._grpc_server = None
+            if self._open_ports is not None:
+                await self._open_ports.aclose()
+                self._open_ports = None
 
     async def unblock(self) -> None:
-        """Listen on the gRPC port, the same as before if there was one.
+        """Listen on the gRPC and web ports, the same as before if there were any.
 
-        Raises PortTakenError, or another OSError where the host is none to listen on.
+        Raises PortTakenError, or another OSError where the host is none to listen on; both stay closed then.
         """
-        async with self._port_lock:
-            if self._grpc_server is None:
-                self._grpc_server = await self._listen()
+        async with self._port_lock, contextlib.AsyncExitStack() as stack:
+            if self._open_ports is not None:
+                return
+            grpc_server = await self._listen()
+            stack.push_async_callback(grpc_server.stop, None)
+            # Closed before the gRPC port: browsers shall lose the connection, rather than be told of it.
+            application = await self._web_application(stack)
+            self._web_port = await self._serve_http("web_port", self._web_port, application, stack)
+            self.web_url = f"http://{self.host}:{self._web_port}"
+            self._open_ports = stack.pop_all()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -200,10 +210,23 @@ class MomentoServer:
         await server.start()
         return server
 
+    async def _web_application(self, stack: contextlib.AsyncExitStack) -> web.Application:
+        """What is served to clients without gRPC, by calls to the gRPC port until the stack is closed."""
+        channel = grpc.aio.insecure_channel(
+            f"{self.host}:{self.port}",
+            # Connections, and the time to wait after one has failed, are otherwise those of the process, and
+            # the port may have been closed a moment ago.
+            options=[("grpc.use_local_subchannel_pool", 1)],
+        )
+        await stack.enter_async_context(channel)
+        application = web.Application(client_max_size=8 * 1024 * 1024)
+        application.add_routes([*GrpcWebBridge(channel).routes(), *TopicsHttpApi(channel).routes()])
+        return application
+
     async def _serve_http(
-        self, setting: str, application: web.Application, stack: contextlib.AsyncExitStack
-    ) -> str:
-        port: int = getattr(self._config, setting)
+        self, setting: str, port: int, application: web.Application, stack: contextlib.AsyncExitStack
+    ) -> int:
+        """Serve until the stack is closed, and return the port."""
         # Cancelling the handler of a client that has left is what ends its gRPC stream.
         runner = web.AppRunner(application, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
@@ -212,7 +235,8 @@ class MomentoServer:
             await web.TCPSite(runner, self.host, port).start()
         except OSError as error:
             raise _refused(error, setting, port) from None
-        return f"http://{self.host}:{runner.addresses[0][1]}"
+        bound_port: int = runner.addresses[0][1]
+        return bound_port
 
     async def _sweep(self) -> None:
         while True:

@@ -22,7 +22,7 @@ class TokenService(token_pb2_grpc.TokenServicer):
     async def GenerateDisposableToken(
         self, request: pb._GenerateDisposableTokenRequest, _: Call
     ) -> pb._GenerateDisposableTokenResponse:
-        # The SDKs send their key twice: as the call's credentials and within the request.
+        # Every SDK sends its key within the request; the Python SDK as the call's credentials as well.
         self._authority.authenticate(request.auth_token).require_super_user()
         lifetime = request.expires.valid_for_seconds
         if not 0 < lifetime <= MAX_TOKEN_SECONDS:

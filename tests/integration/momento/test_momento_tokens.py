@@ -174,6 +174,20 @@ async def test_a_token_cannot_mint_by_naming_the_key_within_the_request(momento,
     assert await holder.GenerateDisposableToken(request).code() is grpc.StatusCode.PERMISSION_DENIED
 
 
+async def test_the_key_within_the_request_will_do(momento, rpcs):
+    permissions = {"explicit": {"permissions": [{"cache_permissions": {"all_caches": {}}}]}}
+    # As the JavaScript SDKs have it.
+    without_credentials = rpcs.sending(authorization="")
+    request = pb._GenerateDisposableTokenRequest(
+        auth_token=momento.api_key, expires={"valid_for_seconds": 60}, permissions=permissions
+    )
+    assert (await without_credentials.GenerateDisposableToken(request)).api_key
+    request.auth_token = "wrong"
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await without_credentials.GenerateDisposableToken(request)
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
 async def test_the_key_within_the_request_counts_too(rpcs, connections):
     token = await connections.token(READ_CACHE)
     permissions = {"explicit": {"permissions": [{"cache_permissions": {"all_caches": {}}}]}}

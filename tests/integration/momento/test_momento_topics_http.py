@@ -1,0 +1,194 @@
+"""Momento's HTTP API for topics, as curl uses it."""
+
+import asyncio
+
+import pytest
+from momento.auth.access_control.disposable_token_scopes import DisposableTokenScopes
+from momento.utilities import ExpiresIn
+
+
+@pytest.fixture
+def url(momento):
+    return f"{momento.web_url}/topics/cache/topic"
+
+
+@pytest.fixture
+def super_user(momento):
+    return {"Authorization": momento.api_key}
+
+
+@pytest.fixture
+def publish(http, url, super_user):
+    async def publish(body: str | bytes, content_type: str = "text/plain", headers=super_user) -> int:
+        response = await http.post(url, data=body, headers={"Content-Type": content_type, **headers})
+        assert (await response.read() == b"") is response.ok
+        return response.status
+
+    return publish
+
+
+@pytest.fixture
+def poll(http, url, super_user):
+    async def poll(sequence_number: int = 0, sequence_page: int = 0, headers=super_user):
+        query = {"sequence_number": str(sequence_number), "sequence_page": str(sequence_page)}
+        async with asyncio.timeout(5):
+            response = await http.get(url, params=query, headers=headers)
+            assert response.status == 200, await response.text()
+            return (await response.json())["items"]
+
+    return poll
+
+
+@pytest.fixture
+async def waiting_poll(momento, poll, eventually):
+    """A poll that waits for the next message."""
+    polling = asyncio.create_task(poll())
+    await eventually(lambda: momento._topics.get("cache", "topic").subscribers == 1)
+    return polling
+
+
+async def test_a_poll_waits_for_a_message(publish, waiting_poll, momento, eventually):
+    assert await publish("héllo") == 204
+    topic = momento._topics.get("cache", "topic")
+    assert await waiting_poll == [
+        {
+            "item": {
+                "topic_sequence_number": 1,
+                "sequence_page": topic.sequence_page,
+                "value": {"text": "héllo"},
+            }
+        }
+    ]
+    await eventually(lambda: topic.subscribers == 0)
+
+
+async def test_a_poll_goes_on_where_the_last_one_has_ended(publish, poll):
+    for text in ("one", "two", "three"):
+        await publish(text)
+    items = [item["item"] for item in await poll(2)]
+    assert [item["value"]["text"] for item in items] == ["two", "three"]
+    await publish("four")
+    last = items[-1]
+    [item] = await poll(last["topic_sequence_number"] + 1, last["sequence_page"])
+    assert item["item"]["value"] == {"text": "four"}
+
+
+async def test_what_is_missing_is_told(publish, poll, momento):
+    await publish("before")
+    topic = momento._topics.get("cache", "topic")
+    old_page = topic.sequence_page
+    topic.reset()
+    await publish("after")
+    gap, item = await poll(2, old_page)
+    assert gap == {
+        "discontinuity": {
+            "last_topic_sequence": 1,
+            "new_topic_sequence": 0,
+            "new_sequence_page": topic.sequence_page,
+        }
+    }
+    assert item["item"]["value"] == {"text": "after"}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "value"),
+    [
+        ("text/plain; charset=utf-8", {"text": "a"}),
+        ("application/x-www-form-urlencoded", {"text": "a"}),
+        ("application/octet-stream", {"binary": "YQ=="}),
+    ],
+)
+async def test_the_content_type_says_what_a_message_is(publish, poll, content_type, value):
+    assert await publish(b"a", content_type) == 204
+    [item] = await poll(1)
+    assert item["item"]["value"] == value
+
+
+async def test_an_item_says_whose_token_has_published_it(publish, poll, connections):
+    scope = DisposableTokenScopes.topic_publish_only("cache", "topic")
+    token = await connections.token(scope, token_id="taylor")
+    assert await publish("hello", headers={"Authorization": token}) == 204
+    [item] = await poll(1)
+    assert item["item"]["publisher_id"] == "taylor"
+
+
+async def test_a_token_may_be_in_the_query_but_not_twice(http, url, momento, super_user):
+    assert (await http.post(url, data="a", params={"token": momento.api_key})).status == 204
+    response = await http.post(url, data="a", params={"token": momento.api_key}, headers=super_user)
+    assert response.status == 400
+    assert "Only one token" in (await response.json())["description"]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_who_may_not_is_refused(http, url, momento, connections, method):
+    reads_a_list = await connections.token(DisposableTokenScopes.cache_key_read_only("cache", "list"))
+    for token, status, complaint in (
+        ("", 401, "credentials"),
+        ("wrong", 401, "credentials"),
+        ("\x07", 401, "credentials"),
+        (reads_a_list, 403, "no "),
+    ):
+        response = await http.request(method, url, params={"token": token})
+        answer = await response.json()
+        assert (response.status, answer["status"]) == (status, status)
+        assert complaint in answer["description"]
+    elsewhere = f"{momento.web_url}/topics/no-such-cache/topic"
+    response = await http.request(method, elsewhere, params={"token": momento.api_key})
+    assert response.status == 404
+    assert await response.json() == {"status": 404, "description": "Cache not found: no-such-cache"}
+
+
+async def test_a_poll_ends_with_its_token(http, url, connections):
+    scope = DisposableTokenScopes.topic_subscribe_only("cache", "topic")
+    token = await connections.token(scope, ExpiresIn.seconds(1))
+    async with asyncio.timeout(5):
+        response = await http.get(url, headers={"Authorization": token})
+        assert response.status == 401
+
+
+async def test_a_poll_that_is_given_up_is_no_subscription_any_more(waiting_poll, momento, eventually):
+    waiting_poll.cancel()
+    await eventually(lambda: momento._topics.get("cache", "topic").subscribers == 0)
+
+
+async def test_what_cannot_be_published_is_refused(publish):
+    assert await publish(b"\xff") == 400
+    assert await publish("x" * 4097) == 429
+    assert await publish("x" * 4096) == 204
+
+
+@pytest.mark.parametrize(
+    "query", [{"sequence_number": "x"}, {"sequence_page": "-1"}, {"sequence_number": "9" * 30}]
+)
+async def test_a_number_that_is_none_is_refused(http, url, super_user, query):
+    response = await http.get(url, params=query, headers=super_user)
+    assert response.status == 400
+
+
+async def test_faults_strike_here_too(http, momento, publish):
+    await http.post(f"{momento.admin_url}/fail?rpcs=topic-publish&error=unavailable&count=1")
+    assert await publish("a") == 500
+    assert await publish("a") == 204
+
+
+async def test_the_names_in_the_path_may_be_encoded(http, momento, super_user):
+    path = f"{momento.web_url}/topics/cache/a%2Fb%20c"
+    assert (await http.post(path, data="a", headers=super_user)).status == 204
+    assert momento._topics.get("cache", "a/b c").next_sequence_number == 2
+
+
+async def test_a_page_of_another_origin_may_do_this(http, url, super_user):
+    origin = {"Origin": "http://web.example"}
+    response = await http.options(
+        url,
+        headers={
+            **origin,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization,content-type",
+        },
+    )
+    assert response.status == 204
+    assert response.headers["Access-Control-Allow-Headers"] == "authorization,content-type"
+    for headers in ({**origin, **super_user}, origin):
+        response = await http.post(url, data="a", headers=headers)
+        assert response.headers["Access-Control-Allow-Origin"] == "http://web.example"
