@@ -18,13 +18,28 @@ def main() -> int:
         metavar="DIR",
         help="where logs and stack.json go (default: .local); a second stack needs another",
     )
+    parser.add_argument(
+        "--parameter",
+        type=_name_and_value,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a value of a parameter of template.yaml, such as TokenLifetimeMinutes=1 (repeatable)",
+    )
     arguments = parser.parse_args()
     try:
         from local.run import run  # noqa: PLC0415 (takes seconds, in which Ctrl-C shall be no traceback)
 
-        return asyncio.run(run(arguments.state_dir, demo=arguments.demo))
+        return asyncio.run(run(arguments.state_dir, dict(arguments.parameter), demo=arguments.demo))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+
+
+def _name_and_value(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not name or not separator:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
 
 
 if __name__ == "__main__":

@@ -81,13 +81,14 @@ class Display(StackObserver):
         where.add_column(style="bold")
         where.add_column()
         for name, value in (
+            ("Page", facts.web_url or "none: it is built where Node (npm) is installed, by make run"),
+            ("Users", ", ".join(f"{user.username} / {user.password}" for user in facts.users)),
             ("Token API", facts.token_url),
             ("Webhook", facts.webhook_url),
             ("Lambda", facts.lambda_url),
             ("AWS services", facts.aws_endpoint_url),
             ("Momento", f"{facts.momento.host}:{facts.momento.port} (browsers: {facts.momento.web_url})"),
             ("Test admin", f"{facts.momento.admin_url} (makes Momento fail)"),
-            ("Users", ", ".join(f"{user.username} / {user.password}" for user in facts.users)),
             ("All of it", str(state_directory / "stack.json")),
         ):
             where.add_row(name, Text(value))

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from local.state_directory import StackRunningError
 from local.template import TemplateError
 
 
-async def run(state_directory: Path, *, demo: bool) -> int:
+async def run(state_directory: Path, parameters: Mapping[str, str], *, demo: bool) -> int:
     """Run until a signal comes, or with `demo` until the round trip is done; return the exit code.
 
+    `parameters` are values of the template's parameters.
     Interrupting a stack that serves is how it ends well; interrupting anything before is not.
     """
     display = Display()
@@ -24,7 +26,7 @@ async def run(state_directory: Path, *, demo: bool) -> int:
     logging.getLogger("local.momento.webhooks").addFilter(lambda record: not hasattr(record, "outcome"))
     serving = asyncio.Event()
     try:
-        return await until_interrupted(_work(state_directory, display, serving, demo=demo))
+        return await until_interrupted(_work(state_directory, parameters, display, serving, demo=demo))
     except InterruptedBySignalError as interruption:
         display.say("Stopped.")
         return 0 if serving.is_set() else interruption.exit_code
@@ -36,10 +38,17 @@ async def run(state_directory: Path, *, demo: bool) -> int:
         return 1
 
 
-async def _work(state_directory: Path, display: Display, serving: asyncio.Event, *, demo: bool) -> int:
+async def _work(
+    state_directory: Path,
+    parameters: Mapping[str, str],
+    display: Display,
+    serving: asyncio.Event,
+    *,
+    demo: bool,
+) -> int:
     async with AsyncExitStack() as resources:
         with display.working_on("Starting"):
-            stack = await resources.enter_async_context(LocalStack(state_directory, display))
+            stack = await resources.enter_async_context(LocalStack(state_directory, display, parameters))
         with display.working_on("Sending a comment"):
             came_back = await _show_round_trip(stack, display)
         if demo:

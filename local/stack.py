@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -19,14 +20,17 @@ from local.ports import HOST, port_in
 from local.sam_profile import PROFILE_FILES, profile_files
 from local.state_directory import FACTS_FILE, StateDirectory
 from local.template import Template, TemplateError
+from local.web_page import WebPage, is_built, page_configuration
 
 ROOT = Path(__file__).parents[1]
+PAGE_FOLDER = ROOT / "web" / "dist"
 
 USERS = (User("taylor", "Taylor-local-1"), User("jordan", "Jordan-local-1"))
 
 _AWS_PORT = 4566
 _MOMENTO = MomentoServerConfig(HOST, port=8080, web_port=8081, admin_port=9090)
 _LAMBDA_PORTS = Ports(http_api=3000, invoke_api=3001, function_url=3002)
+_PAGE_PORT = 5173
 
 
 class StackObserver:
@@ -57,10 +61,21 @@ class LocalStack:
     Several may run at once, each with a state directory of its own; the usual ports go to the first.
     """
 
-    def __init__(self, state_directory: Path, observer: StackObserver | None = None) -> None:
-        """Keep logs and `stack.json` in `state_directory`."""
+    def __init__(
+        self,
+        state_directory: Path,
+        observer: StackObserver | None = None,
+        parameters: Mapping[str, str] | None = None,
+        page_folder: Path = PAGE_FOLDER,
+    ) -> None:
+        """Keep logs and `stack.json` in `state_directory`.
+
+        `parameters` are values of the template's parameters. `page_folder` is served where a page is in it.
+        """
         self._state = StateDirectory(state_directory, PROFILE_FILES)
         self._observer = observer or StackObserver()
+        self._parameters = parameters or {}
+        self._page_folder = page_folder
         self._awaited: dict[str, asyncio.Future[Delivery]] = {}
         self._resources = contextlib.AsyncExitStack()
         self._aws: AwsServices
@@ -82,6 +97,8 @@ class LocalStack:
             self._report("AWS services", self._aws.endpoint_url, _AWS_PORT, began)
             host = await self._start_functions(resources, template, momento)
             self.facts = await self._join(template, momento, host)
+            if is_built(self._page_folder):
+                self.facts = await self._start_page(resources, self.facts)
             profile = await self._open_to_containers(resources, template, momento)
             state.publish({**profile, FACTS_FILE: self.facts.to_json()})
             self._resources = resources.pop_all()
@@ -127,14 +144,12 @@ class LocalStack:
         return momento
 
     async def _create_resources(self, momento: MomentoServer) -> Template:
+        given_by_the_stack = {"MomentoApiKey": momento.api_key, "MomentoEndpoint": HOST}
+        if refused := sorted(given_by_the_stack.keys() & self._parameters.keys()):
+            raise TemplateError(f"{' and '.join(refused)} cannot be chosen: the stack has its own Momento.")
+        defaults = {"TokenIdClaim": "cognito:username", "AllowedOrigins": "*"}
         template = Template.load(
-            ROOT / "template.yaml",
-            {
-                "MomentoApiKey": momento.api_key,
-                "MomentoEndpoint": HOST,
-                "TokenIdClaim": "cognito:username",
-                "AllowedOrigins": "*",
-            },
+            ROOT / "template.yaml", {**defaults, **self._parameters, **given_by_the_stack}
         )
         template = await self._aws.create_resources(template)
         await self._aws.create_users(_only(template, "AWS::Cognito::UserPool"), USERS)
@@ -192,6 +207,15 @@ class LocalStack:
             users=USERS,
             signing_secret=signing_secret,
         )
+
+    async def _start_page(self, resources: contextlib.AsyncExitStack, facts: StackFacts) -> StackFacts:
+        """Serve the page, and return the facts with its address."""
+        began = time.monotonic()
+        page = await resources.enter_async_context(
+            WebPage(self._page_folder, page_configuration(facts), _PAGE_PORT)
+        )
+        self._report("Page", page.url, _PAGE_PORT, began)
+        return replace(facts, web_url=page.url)
 
     async def _open_to_containers(
         self, resources: contextlib.AsyncExitStack, template: Template, momento: MomentoServer

@@ -2,12 +2,14 @@
 
 import asyncio
 import dataclasses
+import json
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import aiohttp
 import pytest
 from aiohttp import web
 from momento import CredentialProvider, TopicClientAsync, TopicConfigurations
@@ -129,6 +131,128 @@ async def test_a_sign_in_without_a_jwt_is_said_so(answer: dict[str, Any], compla
     with pytest.raises(RoundTripError, match=complaint):
         await round_trip(cast("LocalStack", SimpleNamespace(facts=facts)), lambda _hop: None)
     await runner.cleanup()
+
+
+@pytest.fixture
+def page_folder(tmp_path: Path) -> Path:
+    """What a built page looks like."""
+    folder = tmp_path / "dist"
+    (folder / "assets").mkdir(parents=True)
+    (folder / "index.html").write_text("<h1>Page</h1>")
+    (folder / "assets" / "page.css").write_text("h1 {}")
+    (folder / "config.json").write_text("{}")
+    return folder
+
+
+async def test_the_page_is_served_with_what_it_needs_to_know(tmp_path: Path, page_folder: Path) -> None:
+    notes = Notes()
+    with listen(5173):
+        async with (
+            LocalStack(tmp_path, notes, page_folder=page_folder) as stack,
+            aiohttp.ClientSession(stack.facts.web_url) as http,
+        ):
+            facts = stack.facts
+            assert json.loads((tmp_path / "stack.json").read_text())["web_url"] == facts.web_url
+            for path, content_type, content in (
+                ("/", "text/html", "<h1>Page</h1>"),
+                ("/index.html", "text/html", "<h1>Page</h1>"),
+                ("/assets/page.css", "text/css", "h1 {}"),
+            ):
+                response = await http.get(path)
+                assert (response.status, response.content_type) == (200, content_type)
+                assert response.headers["Cache-Control"] == "no-store"
+                assert await response.text() == content
+            response = await http.get("/config.json")
+            assert response.headers["Cache-Control"] == "no-store"
+            assert await response.json() == {
+                "tokenUrl": facts.token_url,
+                "region": "us-east-1",
+                "userPoolClientId": facts.user_pool_client_id,
+                "cognitoEndpoint": facts.aws_endpoint_url,
+                "momentoEndpoint": facts.momento.web_url,
+                "courseId": "123",
+                "users": [{"username": user.username, "password": user.password} for user in facts.users],
+            }
+    assert notes.taken["Page"] == 5173
+
+
+async def test_a_browser_may_call_what_the_page_is_told_of(tmp_path: Path, page_folder: Path) -> None:
+    async with LocalStack(tmp_path, page_folder=page_folder) as stack, aiohttp.ClientSession() as http:
+        facts = stack.facts
+        for url, headers in (
+            (facts.token_url, "authorization,content-type"),
+            (facts.aws_endpoint_url, "content-type,x-amz-target,x-amz-user-agent,amz-sdk-request"),
+            (f"{facts.momento.web_url}/cache_client.Scs/Get", "authorization,cache,x-grpc-web"),
+        ):
+            response = await http.options(
+                url,
+                headers={
+                    "Origin": str(facts.web_url),
+                    "Access-Control-Request-Method": "POST",
+                    "Access-Control-Request-Headers": headers,
+                },
+            )
+            assert response.ok, url
+            assert response.headers["Access-Control-Allow-Origin"] in ("*", facts.web_url)
+            allowed = response.headers["Access-Control-Allow-Headers"].lower().replace(" ", "")
+            assert set(headers.split(",")) <= set(allowed.split(",")) or allowed == "*", url
+
+
+async def test_without_a_page_there_is_no_address_of_one(tmp_path: Path) -> None:
+    async with LocalStack(tmp_path, page_folder=tmp_path / "dist") as stack:
+        assert stack.facts.web_url is None
+
+
+async def test_a_value_of_a_parameter_takes_the_place_of_the_default(tmp_path: Path) -> None:
+    async with LocalStack(tmp_path, parameters={"CacheName": "other", "TokenLifetimeMinutes": "7"}) as stack:
+        assert stack.facts.cache == "other"
+        hops: list[Hop] = []
+        await round_trip(stack, hops.append)
+    assert "for 7 minutes" in hops[1].what_happened
+
+
+@pytest.mark.parametrize(
+    ("parameter", "complaint"),
+    [("NoSuch", "no parameter NoSuch"), ("MomentoApiKey", "MomentoApiKey cannot be chosen")],
+)
+async def test_a_parameter_that_cannot_be_chosen_is_refused(
+    tmp_path: Path, parameter: str, complaint: str
+) -> None:
+    with pytest.raises(TemplateError, match=complaint):
+        await LocalStack(tmp_path, parameters={parameter: "1"}).__aenter__()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "complaint"),
+    [
+        (["--parameter", "TokenLifetimeMinutes"], 2, "'TokenLifetimeMinutes' is not NAME=VALUE"),
+        (["--parameter", "=1"], 2, "'=1' is not NAME=VALUE"),
+        (["--parameter", "CacheName=a", "--parameter", "NoSuch=1"], 1, "no parameter NoSuch"),
+    ],
+)
+def test_a_parameter_on_the_command_line_that_is_none_is_said_so(
+    tmp_path: Path, arguments: list[str], exit_code: int, complaint: str
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "local", "--demo", "--state-dir", tmp_path, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == exit_code
+    assert complaint in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("web_url", ["http://page", None])
+def test_the_panel_shows_first_where_the_page_is(
+    web_url: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Display().ready(dataclasses.replace(FACTS, web_url=web_url), Path(".local"))
+    panel = capsys.readouterr().out.splitlines()
+    assert (web_url or "none: it is built where Node (npm) is installed, by make run") in panel[1]
+    assert "taylor / password" in panel[2]
 
 
 def test_the_panel_shows_the_test_admin(capsys: pytest.CaptureFixture[str]) -> None:
