@@ -10,6 +10,12 @@ CHECKS := $(VENV)/checks
 # Without the first two it asks for its newest version, and passes a template that it cannot read.
 CHECKOV := CKV_SKIP_PACKAGE_UPDATE_CHECK=true CKV_PARSE_ERROR_FAIL=true \
 	$(CHECKS)/bin/checkov --framework cloudformation --skip-download --quiet --compact
+# The system's Node, or the one that `make node` has put into .venv.
+WITH_NODE := export PATH="$(CURDIR)/$(BIN):$$PATH" &&
+# Vite's versions.
+HAS_NODE := ($(WITH_NODE) command -v npm && node -e 'const [a, b] = process.versions.node.split("."); \
+	process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)') >/dev/null 2>&1
+WEB_SOURCES := $(shell find web \( -name node_modules -o -name dist \) -prune -o -type f -print)
 
 .PHONY: help
 help: ## Show this help
@@ -17,6 +23,9 @@ help: ## Show this help
 
 .PHONY: run
 run: setup ## Start everything on this machine, send one comment through it, serve until Ctrl-C
+	@if $(HAS_NODE); then \
+		$(MAKE) --no-print-directory page || echo "The page could not be built. The rest runs without it."; \
+	else echo "No page: it needs Node 20.19 or newer (make node puts one into $(VENV))"; fi
 	@exec $(BIN)/python -m local
 
 .PHONY: demo
@@ -26,6 +35,22 @@ demo: setup ## The same, but stop after the round trip
 .PHONY: test
 test: setup ## Run all tests
 	$(BIN)/pytest -n auto --dist loadfile
+
+.PHONY: test-web
+test-web: setup page chromium ## Test the page in a browser (part of test where both are there)
+	$(BIN)/pytest -n auto --dist loadfile tests/web
+
+.PHONY: page
+page: web/dist/index.html ## Build the page (part of run where Node is there)
+
+.PHONY: node
+node: setup ## Put Node, which the page is built with, into .venv where there is none or an old one
+	@$(HAS_NODE) || { echo "Putting Node into $(VENV)" && \
+		$(BIN)/uv pip install --python $(BIN)/python --quiet --require-hashes -r requirements-node.txt; }
+
+.PHONY: chromium
+chromium: setup ## Install Chromium, which test-web needs, where there is none (root, Debian)
+	@.ci/chromium
 
 .PHONY: sam-local
 sam-local: setup ## Run the functions in containers, by SAM, with every sample event
@@ -48,6 +73,12 @@ lint: setup ## Check style, format, types and the SAM template
 	SAM_CLI_TELEMETRY=0 $(BIN)/sam validate
 	@# I3011 asks for deletion policies: logs and secrets go with the stack, which is the default.
 	$(BIN)/cfn-lint --include-checks I --ignore-checks I3011 -- template.yaml
+	@if $(HAS_NODE); then $(MAKE) --no-print-directory check-page; \
+	else echo "The page is not checked: that needs Node 20.19 or newer (make node)"; fi
+
+.PHONY: check-page
+check-page: web/node_modules/.ready
+	@$(WITH_NODE) cd web && npm run --silent check
 
 .PHONY: audit
 audit: $(CHECKS)/.ready ## Check the template's security, and run-time dependencies for known vulnerabilities
@@ -71,6 +102,8 @@ lock: setup ## Pin the newest versions of all dependencies
 		--constraint src/requirements.txt --group dev pyproject.toml -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-strip-extras --no-header --python-version 3.11 \
 		--group checks -o requirements-checks.txt
+	$(BIN)/uv pip compile -q --upgrade --universal --generate-hashes --no-strip-extras --no-header --python-version 3.11 \
+		--group node -o requirements-node.txt
 
 .PHONY: setup
 setup: $(VENV)/.ready ## Prepare .venv (part of run, demo and test)
@@ -88,6 +121,16 @@ $(CHECKS)/.ready: requirements-checks.txt $(VENV)/.ready
 	@$(BIN)/uv pip sync --python $(CHECKS)/bin/python --quiet --require-hashes requirements-checks.txt
 	@touch $@
 
+web/dist/index.html: web/node_modules/.ready $(WEB_SOURCES)
+	@echo "Building the page"
+	@$(WITH_NODE) cd web && npm run --silent build -- --logLevel error
+	@touch $@
+
+web/node_modules/.ready: web/package.json web/package-lock.json | node
+	@echo "Fetching what the page is built with"
+	@$(WITH_NODE) cd web && npm ci --no-audit --no-fund --loglevel error >/dev/null
+	@touch $@
+
 .PHONY: clean
 clean: ## Remove .venv and everything generated
-	rm -rf $(VENV) .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) web/node_modules web/dist .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis

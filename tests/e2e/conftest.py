@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -164,9 +165,10 @@ class StartedStack(subprocess.Popen[str]):
         super().__exit__(None, None, None)
 
 
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with StartedStack(tmp_path_factory.mktemp("stack")) as process:
+@contextmanager
+def running_stack(state_dir: Path, *arguments: str) -> Iterator[Stack]:
+    """A stack that serves, and that ends well."""
+    with StartedStack(state_dir, *arguments) as process:
         process.wait_until_ready()
         # A pipe that nobody reads and is full would stop the stack.
         drain = threading.Thread(target=process.communicate)
@@ -175,6 +177,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         process.send_signal(signal.SIGINT)
         drain.join(timeout=20)
         assert process.returncode == 0
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
+        yield stack
 
 
 @pytest.fixture

@@ -1,0 +1,179 @@
+"""The page in a browser, served by a running stack."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Request,
+    Response,
+    expect,
+    sync_playwright,
+)
+
+from tests.e2e.conftest import ROOT, Stack, post, running_stack
+
+from .chromium import ARGUMENTS, find_chromium
+
+PAGE = ROOT / "web" / "dist" / "index.html"
+SCREENSHOTS = ROOT / ".local" / "screenshots"
+
+expect.set_options(timeout=15_000)
+
+
+class Visitor:
+    """Someone at the page, in a browser profile of their own.
+
+    What goes wrong behind the page is kept in `problems`, but for what a test provokes.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.status = page.get_by_role("status")
+        self.alert = page.get_by_role("alert")
+        self.user_name = page.get_by_label("User name", exact=True)
+        self.password = page.get_by_label("Password", exact=True)
+        self.course = page.get_by_label("Course", exact=True)
+        self.comment = page.get_by_label("Your comment", exact=True)
+        self.live = page.get_by_role("list", name="Live comments").get_by_role("listitem")
+        self.stored = page.get_by_role("list", name="Stored comments").get_by_role("listitem")
+        self.token_valid_until = page.get_by_label("Token valid until", exact=True)
+        self._problems: list[str] = []
+        self._provoked: list[str] = []
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self._problems.append(f"uncaught: {error}"))
+        page.on("requestfailed", self._on_request_failed)
+        page.on("response", self._on_response)
+
+    @property
+    def problems(self) -> list[str]:
+        return [one for one in self._problems if not any(url in one for url in self._provoked)]
+
+    def provokes_problems_with(self, url: str) -> None:
+        self._provoked.append(url)
+
+    def button(self, name: str) -> None:
+        self.page.get_by_role("button", name=name, exact=True).click()
+
+    def sign_in(self, username: str, password: str) -> None:
+        self.user_name.fill(username)
+        self.password.fill(password)
+        self.button("Sign in")
+
+    def join(self, username: str, course: str) -> None:
+        """Signs in as a sample user and follows a course."""
+        self.page.get_by_role("group", name="Sample users").get_by_role("button", name=username).click()
+        expect(self.page.get_by_text(f"Signed in as {username}")).to_be_visible()
+        self.follow(course)
+
+    def follow(self, course: str) -> None:
+        self.course.fill(course)
+        self.course.press("Enter")
+        expect(self.status).to_have_text("Live")
+
+    def publish(self, text: str) -> None:
+        self.comment.fill(text)
+        self.button("Publish")
+
+    def screenshot(self, name: str) -> None:
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True, animations="disabled")
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self._problems.append(f"console: {message.text} ({message.location['url']})")
+
+    def _on_request_failed(self, request: Request) -> None:
+        # A request that is aborted, as a subscription is that ends, is the page's own doing.
+        if request.failure != "net::ERR_ABORTED":
+            self._problems.append(f"failed: {request.method} {request.url} {request.failure}")
+
+    def _on_response(self, response: Response) -> None:
+        if response.status >= 400:
+            self._problems.append(f"answered: {response.status} {response.request.method} {response.url}")
+
+
+Visit = Callable[..., Visitor]
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.fixture(scope="module")
+def stack_arguments() -> tuple[str, ...]:
+    return ()
+
+
+@pytest.fixture(scope="module")
+def stack(
+    browser: Browser, stack_arguments: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("stack"), *stack_arguments) as stack:
+        yield stack
+
+
+# Not of the session: while Playwright's loop runs, asynchronous tests cannot.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if not PAGE.exists():
+        pytest.skip("the page is not built: make page")
+    with sync_playwright() as playwright:
+        executable = find_chromium(playwright)
+        if executable is None:
+            pytest.skip("there is no Chromium: make chromium")
+        with playwright.chromium.launch(executable_path=executable, args=ARGUMENTS) as browser:
+            yield browser
+
+
+@pytest.fixture
+def visit(browser: Browser, stack: Stack, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """Opens the page as one more person, with a clock that can be put on if asked for."""
+    visitors: list[Visitor] = []
+
+    def open_page(*, clock: bool = False, **context: Any) -> Visitor:
+        page = browser.new_context(**context).new_page()
+        if clock:
+            page.clock.install()
+        visitor = Visitor(page)
+        visitors.append(visitor)
+        page.goto(stack.facts["web_url"])
+        expect(visitor.user_name).to_be_visible()
+        return visitor
+
+    yield open_page
+    failed = request.node.stash.get(FAILED, False)
+    for number, visitor in enumerate(visitors):
+        if failed:
+            visitor.screenshot(f"failed-{request.node.name}-{number}")
+            print(*visitor.problems, sep="\n")
+        visitor.page.context.close()
+    if not failed:
+        assert [visitor.problems for visitor in visitors] == [[]] * len(visitors)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
+
+
+@pytest.fixture
+def course() -> str:
+    return uuid.uuid4().hex[:8]
+
+
+@pytest.fixture
+def momento(stack: Stack) -> Iterator[Callable[[str], None]]:
+    """Does something to Momento, by its test admin; all is well again after the test."""
+    admin = stack.facts["momento"]["admin_url"]
+
+    def act(path: str) -> None:
+        assert post(f"{admin}/{path}", b"", {}).status == 200
+
+    yield act
+    act("clear-faults")
+    act("unblock")

@@ -1,0 +1,266 @@
+"""What people see and do at the page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from momento import TopicClient, TopicConfigurations
+from playwright.sync_api import Locator, expect
+
+from tests.e2e.conftest import Stack
+
+from .conftest import Visit, Visitor
+
+PHONE = {"width": 360, "height": 740}
+
+
+def password(stack: Stack, username: str) -> str:
+    return next(str(user["password"]) for user in stack.facts["users"] if user["username"] == username)
+
+
+def publish_as(stack: Stack, username: str, course: str, text: str) -> None:
+    event = {"userId": username, "courseId": course, "comment": text}
+    assert stack.invoke("PublisherFunction", event) == {"published": 1, "failed": []}
+
+
+def shows(comments: Locator, username: str, text: str) -> None:
+    """One of these comments says this under this name."""
+    comment = comments.filter(has_text=text)
+    expect(comment).to_have_count(1)
+    expect(comment).to_contain_text(username)
+
+
+def tab_to(visitor: Visitor, control: Locator) -> None:
+    for _ in range(30):
+        visitor.page.keyboard.press("Tab")
+        if control.evaluate("control => control === document.activeElement"):
+            return
+    pytest.fail(f"Tab does not lead to {control}")
+
+
+def controls(visitor: Visitor) -> list[tuple[str, str]]:
+    """Role and accessible name of what can be operated, as the browser tells assistive technology."""
+    session = visitor.page.context.new_cdp_session(visitor.page)
+    nodes: list[dict[str, Any]] = session.send("Accessibility.getFullAXTree")["nodes"]
+    roles = {"button", "checkbox", "combobox", "link", "searchbox", "spinbutton", "textbox"}
+    return [
+        (node["role"]["value"], node["name"]["value"])
+        for node in nodes
+        if not node["ignored"] and node["role"]["value"] in roles
+    ]
+
+
+def test_two_people_see_each_others_comments_live_and_stored(stack: Stack, course: str, visit: Visit) -> None:
+    comments = {"taylor": "Do plants breathe at night?", "jordan": "They do, and by day as well."}
+    people = {name: visit(viewport={"width": 1280, "height": 640}) for name in comments}
+    for name, visitor in people.items():
+        visitor.join(name, course)
+    for name, text in comments.items():
+        people[name].publish(text)
+        for reader in people.values():
+            shows(reader.live, name, text)
+            shows(reader.stored, name, text)
+    assert [(entry["userID"], entry["comment"]) for entry in stack.entries(course)] == [
+        ("jordan", comments["jordan"]),
+        ("taylor", comments["taylor"]),
+    ]
+    people["taylor"].screenshot("desktop")
+
+
+def test_a_service_s_comment_is_seen_too(stack: Stack, course: str, visit: Visit) -> None:
+    taylor = visit()
+    taylor.join("taylor", course)
+    publish_as(stack, "riley", course, "From a service")
+    shows(taylor.live, "riley", "From a service")
+    shows(taylor.stored, "riley", "From a service")
+
+
+def test_the_page_s_token_is_for_its_topic_and_course_only(course: str, visit: Visit) -> None:
+    taylor = visit()
+    taylor.join("taylor", course)
+    for forbidden in ("publish('{}', 'another-topic')", "readList('another-course')"):
+        code = taylor.page.evaluate(f"session.{forbidden}.then(() => 'done', (error) => error.code)")
+        assert code == "PERMISSION_ERROR", forbidden
+
+
+def test_a_refused_publish_is_said_and_not_lost(
+    momento: Callable[[str], None], course: str, visit: Visit
+) -> None:
+    taylor = visit()
+    taylor.join("taylor", course)
+    momento("fail?rpcs=topic-publish&error=permission-denied&count=1")
+    taylor.publish("May I?")
+    expect(taylor.alert).to_contain_text("Not published")
+    expect(taylor.comment).to_have_value("May I?")
+    taylor.button("Publish")
+    shows(taylor.live, "taylor", "May I?")
+    expect(taylor.alert).to_be_hidden()
+
+
+def test_the_page_comes_back_when_momento_does(
+    stack: Stack, momento: Callable[[str], None], course: str, visit: Visit
+) -> None:
+    taylor = visit()
+    taylor.join("taylor", course)
+    publish_as(stack, "jordan", course, "Before")
+    shows(taylor.live, "jordan", "Before")
+    taylor.provokes_problems_with(stack.facts["momento"]["web_url"])
+    momento("block")
+    expect(taylor.status).to_have_text("Reconnecting…")
+    momento("unblock")
+    publish_as(stack, "jordan", course, "Meanwhile")
+    expect(taylor.status).to_have_text("Live")
+    publish_as(stack, "jordan", course, "After")
+    for text in ("Before", "Meanwhile", "After"):
+        shows(taylor.live, "jordan", text)
+        shows(taylor.stored, "jordan", text)
+
+
+def test_what_is_published_while_the_device_is_offline_is_seen_later(
+    stack: Stack, course: str, visit: Visit
+) -> None:
+    taylor = visit()
+    taylor.join("taylor", course)
+    publish_as(stack, "jordan", course, "Before")
+    shows(taylor.live, "jordan", "Before")
+    taylor.provokes_problems_with(stack.facts["momento"]["web_url"])
+    taylor.page.context.set_offline(True)
+    expect(taylor.status).to_have_text("Reconnecting…")
+    for text in ("one", "two", "three"):
+        publish_as(stack, "jordan", course, f"Meanwhile {text}")
+    taylor.publish("From a tunnel")
+    expect(taylor.alert).to_contain_text("offline")
+    expect(taylor.live).to_have_count(1)
+    taylor.page.context.set_offline(False)
+    expect(taylor.status).to_have_text("Live")
+    expect(taylor.live).to_contain_text(["Meanwhile three", "Meanwhile two", "Meanwhile one", "Before"])
+    taylor.button("Publish")
+    shows(taylor.stored, "taylor", "From a tunnel")
+    expect(taylor.stored).to_have_count(5)
+
+
+def test_who_stays_for_hours_stays_signed_in(course: str, visit: Visit) -> None:
+    taylor = visit(clock=True)
+    taylor.join("taylor", course)
+    with taylor.page.expect_response(lambda one: "REFRESH_TOKEN" in (one.request.post_data or "")) as renewal:
+        taylor.page.clock.fast_forward("02:00:00")
+    assert renewal.value.ok
+    taylor.page.clock.set_system_time(datetime.now(UTC))
+    taylor.publish("Still here")
+    shows(taylor.live, "taylor", "Still here")
+    expect(taylor.status).to_have_text("Live")
+
+
+def test_who_is_signed_out_elsewhere_signs_in_again(stack: Stack, course: str, visit: Visit) -> None:
+    taylor = visit(clock=True)
+    taylor.join("taylor", course)
+    stack.aws("cognito-idp").admin_user_global_sign_out(
+        UserPoolId=stack.facts["user_pool_id"], Username="taylor"
+    )
+    taylor.provokes_problems_with(stack.facts["aws_endpoint_url"])
+    taylor.page.clock.fast_forward("02:00:00")
+    expect(taylor.status).to_have_text("Sign in again")
+    taylor.page.clock.set_system_time(datetime.now(UTC))
+    taylor.sign_in("taylor", password(stack, "taylor"))
+    expect(taylor.status).to_have_text("Live")
+    taylor.publish("I am back")
+    shows(taylor.live, "taylor", "I am back")
+    shows(taylor.stored, "taylor", "I am back")
+
+
+def test_a_wrong_password_is_said(stack: Stack, visit: Visit) -> None:
+    someone = visit()
+    someone.provokes_problems_with(stack.facts["aws_endpoint_url"])
+    someone.sign_in("taylor", "a guess")
+    expect(someone.alert).to_contain_text("password")
+    expect(someone.page.get_by_text("Signed in as")).to_be_hidden()
+    someone.sign_in("taylor", password(stack, "taylor"))
+    expect(someone.page.get_by_text("Signed in as taylor")).to_be_visible()
+    expect(someone.alert).to_be_hidden()
+
+
+def test_who_signs_out_is_gone(course: str, visit: Visit) -> None:
+    taylor = visit()
+    taylor.join("taylor", course)
+    taylor.publish("For others only")
+    shows(taylor.stored, "taylor", "For others only")
+    taylor.button("Sign out")
+    expect(taylor.status).to_have_text("Signed out")
+    expect(taylor.page.get_by_text("For others only")).to_have_count(0)
+    taylor.page.reload()
+    expect(taylor.user_name).to_be_visible()
+
+
+def test_html_is_shown_as_the_text_it_is(stack: Stack, course: str, visit: Visit) -> None:
+    taylor = visit()
+    taylor.join("taylor", course)
+    text, name = '<img src="none" onerror="document.title = 1"><b>bold</b>', "<i>riley</i>"
+    taylor.publish(text)
+    publish_as(stack, name, course, f"{text} too")
+    for comments in (taylor.live, taylor.stored):
+        shows(comments, name, f"{text} too")
+        expect(comments.filter(has_text=text)).to_have_count(2)
+        expect(comments.locator("img, b, i")).to_have_count(0)
+    assert taylor.page.title() != "1"
+
+
+def test_other_courses_and_what_is_no_comment_are_passed_over(
+    stack: Stack, course: str, visit: Visit
+) -> None:
+    taylor = visit()
+    taylor.join("taylor", course)
+    with TopicClient(TopicConfigurations.Default.latest(), stack.credentials()) as client:
+        for message in ("no JSON", "[]", json.dumps({"courseId": course})):
+            client.publish(stack.facts["cache"], stack.facts["topic"], message)
+    publish_as(stack, "jordan", f"{course}-other", "For others")
+    publish_as(stack, "jordan", course, "Here")
+    shows(taylor.live, "jordan", "Here")
+    expect(taylor.live).to_have_count(1)
+
+
+def test_the_keyboard_is_enough(stack: Stack, course: str, visit: Visit) -> None:
+    jordan = visit(viewport=PHONE)
+    keyboard = jordan.page.keyboard
+    tab_to(jordan, jordan.user_name)
+    keyboard.type("jordan")
+    tab_to(jordan, jordan.password)
+    keyboard.type(password(stack, "jordan"))
+    keyboard.press("Enter")
+    expect(jordan.page.get_by_text("Signed in as jordan")).to_be_visible()
+    tab_to(jordan, jordan.course)
+    keyboard.press("ControlOrMeta+a")
+    keyboard.type(course)
+    keyboard.press("Enter")
+    expect(jordan.status).to_have_text("Live")
+    tab_to(jordan, jordan.comment)
+    keyboard.type("By keyboard")
+    tab_to(jordan, jordan.page.get_by_role("button", name="Publish", exact=True))
+    keyboard.press("Enter")
+    shows(jordan.stored, "jordan", "By keyboard")
+
+
+@pytest.mark.parametrize(
+    ("name", "context"),
+    [("phone", {"viewport": PHONE}), ("dark", {"color_scheme": "dark"})],
+    ids=["phone", "dark"],
+)
+def test_everything_has_a_name_and_fits(
+    name: str, context: dict[str, Any], stack: Stack, course: str, visit: Visit
+) -> None:
+    taylor = visit(**context)
+    shown = controls(taylor)
+    taylor.screenshot(f"{name}-signed-out")
+    taylor.join("taylor", course)
+    publish_as(stack, "jordan", course, f"A long one: {'word ' * 40}{'x' * 200}")
+    taylor.publish("A short one")
+    expect(taylor.stored).to_have_count(2)
+    expect(taylor.live).to_have_count(2)
+    shown += controls(taylor)
+    taylor.screenshot(name)
+    assert all(label.strip() for _, label in shown), shown
+    assert {("button", "Sign in"), ("button", "Publish"), ("textbox", "Your comment")} <= set(shown)
+    assert taylor.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

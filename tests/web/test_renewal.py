@@ -1,0 +1,75 @@
+"""The page while its token, which lives for a minute here, is renewed."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import Stack
+
+from .conftest import Visit
+
+# Each thing that appears in an element, in order: the list of live comments itself keeps only so many.
+RECORD = """(element) => {
+    element.appeared = [];
+    new MutationObserver((changes) => {
+        const added = changes.flatMap((change) => [...change.addedNodes]);
+        element.appeared.push(...added.map((node) => node.textContent));
+    }).observe(element, { childList: true });
+}"""
+RECORDED = "(element) => element.appeared"
+
+
+@pytest.fixture(scope="module")
+def stack_arguments() -> tuple[str, ...]:
+    return ("--parameter", "TokenLifetimeMinutes=1")
+
+
+@contextmanager
+def comments_all_the_time(stack: Stack, course: str) -> Iterator[list[str]]:
+    """A service that publishes five comments a second; yields what it has published so far."""
+    published: list[str] = []
+    enough = threading.Event()
+
+    def publish() -> None:
+        while not enough.wait(0.2):
+            comment = f"comment {len(published):04}"
+            event = {"userId": "riley", "courseId": course, "comment": comment}
+            assert stack.invoke("PublisherFunction", event)["published"] == 1
+            published.append(comment)
+
+    service = threading.Thread(target=publish)
+    service.start()
+    try:
+        yield published
+    finally:
+        enough.set()
+        service.join()
+
+
+def test_every_message_is_seen_once_and_in_order_while_the_token_is_renewed(
+    stack: Stack, momento: Callable[[str], None], course: str, visit: Visit
+) -> None:
+    taylor = visit()
+    taylor.join("taylor", course)
+    # So that messages come while the page moves to its new token.
+    momento("delay?rpcs=topic-subscribe&ms=1500")
+    live_comments = taylor.page.get_by_role("list", name="Live comments")
+    live_comments.evaluate(RECORD)
+    taylor.status.evaluate(RECORD)
+    first = taylor.token_valid_until.get_attribute("datetime")
+    assert first
+    with comments_all_the_time(stack, course) as published:
+        expect(taylor.token_valid_until).not_to_have_attribute("datetime", first, timeout=75_000)
+        later = f"comment {len(published) + 15:04}"
+        expect(taylor.live.filter(has_text=later)).to_be_visible()
+    expect(taylor.live.filter(has_text=published[-1])).to_be_visible()
+    assert re.findall(r"comment \d+", "\n".join(live_comments.evaluate(RECORDED))) == published
+    assert taylor.status.evaluate(RECORDED) == []
+    expect(taylor.status).to_have_text("Live")
+    expect(taylor.alert).to_be_hidden()

@@ -1,0 +1,73 @@
+/** What the page has to know of the system it belongs to: read from `config.json` beside it, when it opens. */
+
+export interface SampleUser {
+  readonly username: string;
+  readonly password: string;
+}
+
+export interface Config {
+  readonly tokenUrl: string;
+  readonly region: string;
+  readonly userPoolClientId: string;
+  /** Set where Cognito is not AWS's, but the local stack's. */
+  readonly cognitoEndpoint: string | null;
+  /** Set where Momento is not the one that the tokens name, but the local stack's. */
+  readonly momentoEndpoint: string | null;
+  /** The course that the page opens with. */
+  readonly courseId: string;
+  /** Offered for signing in with one click; only the local stack has them. */
+  readonly users: readonly SampleUser[];
+}
+
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** Reads `config.json`. Rejects with a `ConfigError` that says what to do. */
+export async function loadConfig(): Promise<Config> {
+  let content: unknown;
+  try {
+    const response = await fetch('./config.json', { cache: 'no-store' });
+    if (!response.ok) {
+      throw new Error(`status ${response.status}`);
+    }
+    content = await response.json();
+  } catch {
+    throw new ConfigError(
+      'There is no config.json beside this page. Copy config.example.json to config.json, and fill in the ' +
+        'outputs of your deployment. The local stack serves one by itself.',
+    );
+  }
+  return parseConfig(content);
+}
+
+function parseConfig(content: unknown): Config {
+  const fields = (typeof content === 'object' && content !== null ? content : {}) as Record<string, unknown>;
+  return {
+    tokenUrl: required(fields, 'tokenUrl'),
+    region: required(fields, 'region'),
+    userPoolClientId: required(fields, 'userPoolClientId'),
+    cognitoEndpoint: optional(fields, 'cognitoEndpoint'),
+    momentoEndpoint: optional(fields, 'momentoEndpoint'),
+    courseId: required(fields, 'courseId'),
+    users: Array.isArray(fields.users) ? fields.users.filter(isSampleUser) : [],
+  };
+}
+
+function required(fields: Record<string, unknown>, name: string): string {
+  const value = optional(fields, name);
+  if (!value) {
+    throw new ConfigError(`config.json has no ${name}. config.example.json shows what belongs in it.`);
+  }
+  return value;
+}
+
+function optional(fields: Record<string, unknown>, name: string): string | null {
+  const value = fields[name];
+  return typeof value === 'string' ? value : null;
+}
+
+function isSampleUser(user: unknown): user is SampleUser {
+  const { username, password } = (user ?? {}) as Partial<SampleUser>;
+  return typeof username === 'string' && typeof password === 'string';
+}

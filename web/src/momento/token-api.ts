@@ -1,0 +1,102 @@
+/** The token API: exchanges proof of a sign-in for a Momento token that carries the user's identity. */
+
+export interface MomentoToken {
+  /** Goes into a Momento client as it is. */
+  readonly authToken: string;
+  readonly endpoint: string;
+  /** Epoch seconds. */
+  readonly expiresAt: number;
+  /** Who Momento says published a message that was published with this token. */
+  readonly tokenId: string;
+  readonly cacheName: string;
+  readonly topicName: string;
+}
+
+/**
+ * Why there is no token. `sign-in`: the JWT was not accepted. `request`: what was asked for is wrong, and
+ * will be if asked again. `busy`: too many requests. `unavailable`: anything else; it may work later.
+ */
+export type TokenFailure = 'sign-in' | 'request' | 'busy' | 'unavailable';
+
+export class TokenError extends Error {
+  override readonly name = 'TokenError';
+
+  constructor(
+    readonly failure: TokenFailure,
+    message: string,
+    /** How long the API asks to be left alone. */
+    readonly retryAfterMs = 0,
+  ) {
+    super(message);
+  }
+}
+
+const TIMEOUT_MS = 15_000;
+
+/** Fetches a token that may read the stored comments of `courseIds`. Rejects with a `TokenError`. */
+export async function fetchToken(
+  url: string,
+  jwt: string,
+  courseIds: readonly string[],
+  signal: AbortSignal,
+): Promise<MomentoToken> {
+  const abort = new AbortController();
+  const giveUp = () => abort.abort();
+  const timer = setTimeout(giveUp, TIMEOUT_MS);
+  signal.addEventListener('abort', giveUp);
+  try {
+    const response = await fetch(url, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${jwt}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ courseIds }),
+      cache: 'no-store',
+      signal: abort.signal,
+    });
+    const answer: unknown = await response.json().catch(() => null);
+    if (!response.ok) {
+      throw refusal(response, answer);
+    }
+    if (!isToken(answer)) {
+      throw new TokenError('unavailable', 'The token API gave an answer that is not a token.');
+    }
+    return answer;
+  } catch (error) {
+    if (error instanceof TokenError) {
+      throw error;
+    }
+    throw new TokenError('unavailable', 'The token API could not be reached.');
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', giveUp);
+  }
+}
+
+function refusal(response: Response, answer: unknown): TokenError {
+  const reason =
+    isObject(answer) && typeof answer.message === 'string' ? answer.message : `status ${response.status}`;
+  switch (response.status) {
+    case 400:
+      return new TokenError('request', `The token API refused the request: ${reason}`);
+    case 401:
+      return new TokenError('sign-in', 'The sign-in has expired.');
+    case 429: {
+      const seconds = Number(response.headers.get('retry-after'));
+      const waitMs = Number.isFinite(seconds) ? seconds * 1000 : 0;
+      return new TokenError('busy', 'Too many tokens are being asked for at the moment.', waitMs);
+    }
+    default:
+      return new TokenError('unavailable', `The token API has a problem: ${reason}`);
+  }
+}
+
+function isToken(value: unknown): value is MomentoToken {
+  return (
+    isObject(value) &&
+    typeof value.expiresAt === 'number' &&
+    ['authToken', 'tokenId', 'cacheName', 'topicName'].every((name) => typeof value[name] === 'string')
+  );
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,434 @@
+/** The page: shows what the session tells, and asks it for what the user wants. */
+
+import { fromMessage, toMessage } from './comments';
+import { type Config, ConfigError, loadConfig } from './config';
+import type { MomentoError, MomentoSession, MomentoToken, SessionState, TopicMessage } from './momento';
+import { SignIn, SignInError } from './sign-in';
+import { StoredComments } from './stored-comments';
+
+declare global {
+  interface Window {
+    /** The session, for trying things out; only with the local stack. */
+    session?: MomentoSession | null;
+  }
+}
+
+type PageState = Exclude<SessionState, 'closed'> | 'signed-out';
+
+const STATE_NAMES: Record<PageState, string> = {
+  connecting: 'Connecting…',
+  live: 'Live',
+  reconnecting: 'Reconnecting…',
+  'sign-in-needed': 'Sign in again',
+  'signed-out': 'Signed out',
+};
+
+const LIVE_COMMENTS_KEPT = 200;
+
+const byId = <Element extends HTMLElement>(id: string) => document.getElementById(id) as Element;
+
+const page = {
+  state: byId('state'),
+  alert: byId('alert'),
+  signIn: byId('sign-in'),
+  signInForm: byId<HTMLFormElement>('sign-in-form'),
+  userName: byId<HTMLInputElement>('user-name'),
+  password: byId<HTMLInputElement>('password'),
+  sampleUsers: byId('sample-users'),
+  room: byId('room'),
+  tokenId: byId('token-id'),
+  expiry: byId<HTMLTimeElement>('expiry'),
+  courseForm: byId<HTMLFormElement>('course-form'),
+  course: byId<HTMLInputElement>('course'),
+  signOut: byId('sign-out'),
+  commentForm: byId<HTMLFormElement>('comment-form'),
+  comment: byId<HTMLInputElement>('comment'),
+  note: byId('note'),
+  live: byId('live'),
+  liveEmpty: byId('live-empty'),
+  stored: byId('stored'),
+  storedEmpty: byId('stored-empty'),
+};
+
+/** A comment as the live list shows it. */
+interface Arrived {
+  readonly courseId: string;
+  readonly publisher: string;
+  readonly comment: string;
+  readonly at: number;
+}
+
+/** What an alert is about, so that it goes when that is over. */
+type AlertTopic = 'page' | 'sign-in' | 'connection' | 'course' | 'publish';
+
+let config: Config;
+let signIn: SignIn;
+let session: MomentoSession | null = null;
+let user = '';
+let course = '';
+let arrived: Arrived[] = [];
+let alertTopic: AlertTopic | null = null;
+let noteTimer: ReturnType<typeof setTimeout> | undefined;
+
+const stored = new StoredComments({
+  read: (courseId) => session?.readList(courseId) ?? Promise.resolve([]),
+  show: (comments) => {
+    page.stored.replaceChildren(
+      ...comments.map(({ userID, comment, publishedAt }) => commentItem(userID, comment, publishedAt)),
+    );
+    page.storedEmpty.hidden = comments.length > 0;
+    page.storedEmpty.textContent = 'Nothing is stored for this course yet.';
+  },
+  showFailure: () => {
+    page.storedEmpty.hidden = false;
+    page.storedEmpty.textContent = 'The stored comments cannot be read at the moment. Trying again…';
+  },
+});
+
+async function open(): Promise<void> {
+  try {
+    config = await loadConfig();
+  } catch (error) {
+    showAlert('page', error instanceof ConfigError ? error.message : String(error));
+    return;
+  }
+  signIn = new SignIn(config);
+  course = config.courseId;
+  page.course.value = course;
+  for (const sample of config.users) {
+    const button = document.createElement('button');
+    button.type = 'button';
+    button.textContent = sample.username;
+    button.addEventListener('click', () => {
+      page.userName.value = sample.username;
+      page.password.value = sample.password;
+      page.signInForm.requestSubmit();
+    });
+    page.sampleUsers.append(button);
+  }
+  page.sampleUsers.hidden = config.users.length === 0;
+  listen();
+  showView('signed-out');
+  // Fetched while the user signs in.
+  import('./momento').catch(() => {});
+}
+
+function listen(): void {
+  onSubmit(page.signInForm, signInUser);
+  onSubmit(page.commentForm, publish);
+  onSubmit(page.courseForm, changeCourse);
+  page.course.addEventListener('change', changeCourse);
+  page.signOut.addEventListener('click', signOut);
+  window.addEventListener('offline', () => session?.networkLost());
+  window.addEventListener('online', () => session?.wake(true));
+  window.addEventListener('pageshow', (event) => event.persisted && session?.wake(true));
+  document.addEventListener('visibilitychange', () => {
+    if (document.visibilityState === 'visible') {
+      session?.wake(false);
+    }
+  });
+}
+
+/** Runs `action` on submit, unless it is still running from the last time. */
+function onSubmit(form: HTMLFormElement, action: () => Promise<void>): void {
+  const button = form.querySelector('button');
+  let isBusy = false;
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    if (isBusy) {
+      return;
+    }
+    isBusy = true;
+    button?.setAttribute('aria-disabled', 'true');
+    try {
+      await action();
+    } finally {
+      isBusy = false;
+      button?.removeAttribute('aria-disabled');
+    }
+  });
+}
+
+// Signing in and out
+
+async function signInUser(): Promise<void> {
+  const name = page.userName.value.trim();
+  try {
+    await signIn.signIn(name, page.password.value);
+  } catch (error) {
+    showAlert('sign-in', error instanceof SignInError ? error.message : String(error));
+    page.password.focus();
+    return;
+  }
+  page.password.value = '';
+  clearAlert();
+  if (session && name === user) {
+    session.signedInAgain();
+    stored.refresh();
+    return;
+  }
+  endSession();
+  user = name;
+  await startSession();
+}
+
+async function startSession(): Promise<void> {
+  showView('connecting');
+  let momento: typeof import('./momento');
+  try {
+    momento = await import('./momento');
+  } catch {
+    signOut();
+    showAlert('page', 'A part of this page could not be loaded. Try again.');
+    return;
+  }
+  const started = new momento.MomentoSession({
+    tokenUrl: config.tokenUrl,
+    momentoEndpoint: config.momentoEndpoint,
+    courseIds: [course],
+    identity: (isRefused) => signIn.idToken(isRefused),
+    onState: (state) => session === started && showState(state),
+    onToken: showToken,
+    onMessage: showMessage,
+    onGap: showGap,
+    onProblem: (message, isFinal) => {
+      if (isFinal) {
+        showAlert('course', message);
+      } else if (session?.state !== 'live') {
+        showAlert('connection', `${message} Trying again…`);
+      }
+    },
+  });
+  session = started;
+  if (config.users.length > 0) {
+    window.session = started;
+  }
+  started.start();
+  stored.open(course);
+}
+
+function endSession(): void {
+  stored.close();
+  session?.close();
+  session = null;
+  if (window.session) {
+    window.session = null;
+  }
+  arrived = [];
+  page.live.replaceChildren();
+  page.stored.replaceChildren();
+  page.liveEmpty.hidden = false;
+  page.storedEmpty.hidden = false;
+  page.storedEmpty.textContent = 'Reading…';
+  page.tokenId.textContent = '';
+  page.expiry.textContent = '';
+  page.expiry.removeAttribute('datetime');
+  page.comment.value = '';
+  hideNote();
+}
+
+function signOut(): void {
+  signIn.signOut();
+  endSession();
+  user = '';
+  page.userName.value = '';
+  page.password.value = '';
+  clearAlert();
+  showView('signed-out');
+}
+
+// What the session tells
+
+function showState(state: SessionState): void {
+  if (state === 'closed') {
+    return;
+  }
+  if (state === 'live') {
+    clearAlert('connection');
+    stored.refresh();
+  }
+  showView(state);
+}
+
+function showToken(token: MomentoToken): void {
+  const until = new Date(token.expiresAt * 1000);
+  page.tokenId.textContent = token.tokenId;
+  page.expiry.dateTime = until.toISOString();
+  page.expiry.textContent = until.toLocaleTimeString([], { timeStyle: 'medium' });
+}
+
+function showMessage({ publisher, text, position }: TopicMessage): void {
+  const live = text === null ? null : fromMessage(text);
+  if (!live) {
+    return;
+  }
+  const arrival = { ...live, publisher, at: Date.now() };
+  arrived = [arrival, ...arrived].slice(0, LIVE_COMMENTS_KEPT);
+  if (arrival.courseId !== course) {
+    return;
+  }
+  page.live.prepend(commentItem(publisher, live.comment, arrival.at));
+  if (page.live.childElementCount > LIVE_COMMENTS_KEPT) {
+    page.live.lastElementChild?.remove();
+  }
+  page.liveEmpty.hidden = true;
+  stored.await({ publisher, comment: live.comment, sequenceNumber: position.number });
+}
+
+function showGap(missed: number | null): void {
+  const what = missed === null ? 'Some comments' : missed === 1 ? 'One comment' : `${missed} comments`;
+  page.note.textContent = `${what} may not have arrived here live. The stored comments have been read again.`;
+  page.note.hidden = false;
+  clearTimeout(noteTimer);
+  noteTimer = setTimeout(hideNote, 60_000);
+  stored.refresh();
+}
+
+function hideNote(): void {
+  clearTimeout(noteTimer);
+  page.note.hidden = true;
+  page.note.textContent = '';
+}
+
+// What the user wants
+
+async function changeCourse(): Promise<void> {
+  const wanted = page.course.value.trim();
+  if (!wanted || wanted === course || !session) {
+    page.course.value = course;
+    return;
+  }
+  const before = course;
+  const asked = session;
+  showCourse(wanted);
+  stored.close();
+  try {
+    await asked.setCourses([wanted]);
+    clearAlert();
+    stored.open(wanted);
+  } catch {
+    // Told by the session. Another course may have been asked for in the meantime.
+    if (course === wanted && session === asked) {
+      showCourse(before);
+      stored.open(before);
+    }
+  }
+}
+
+function showCourse(courseId: string): void {
+  course = courseId;
+  page.course.value = courseId;
+  const items = arrived
+    .filter((one) => one.courseId === courseId)
+    .map((one) => commentItem(one.publisher, one.comment, one.at));
+  page.live.replaceChildren(...items);
+  page.liveEmpty.hidden = items.length > 0;
+  page.stored.replaceChildren();
+  page.storedEmpty.hidden = false;
+  page.storedEmpty.textContent = 'Reading…';
+}
+
+async function publish(): Promise<void> {
+  const comment = page.comment.value.trim();
+  if (!comment || !session) {
+    return;
+  }
+  const asked = session;
+  try {
+    await asked.publish(toMessage(course, comment));
+    page.comment.value = '';
+    clearAlert();
+  } catch (error) {
+    // Whoever has signed out in the meantime has left the comment behind.
+    if (session === asked) {
+      showAlert('publish', refusal(error as MomentoError));
+    }
+  }
+  page.comment.focus();
+}
+
+function refusal({ code, message }: MomentoError): string {
+  if (!navigator.onLine) {
+    return 'Not published: this device is offline. The comment is still in its field.';
+  }
+  switch (code) {
+    case 'TOO_LARGE':
+      return 'Not published: the comment is too long. A message is 4 KB at most.';
+    case 'PERMISSION_ERROR':
+      return 'Not published: your token does not permit it.';
+    case 'LIMIT_EXCEEDED_ERROR':
+      return 'Not published: too many messages at the moment. Try again.';
+    case 'SERVER_UNAVAILABLE':
+      return 'Not published: Momento cannot be reached at the moment. Try again.';
+    case 'TIMEOUT_ERROR':
+    case 'UNKNOWN_SERVICE_ERROR':
+      return 'Momento did not answer, so the comment may be out or not. Look whether it appears before you publish it again.';
+    default:
+      return `Not published: ${message}`;
+  }
+}
+
+// The elements
+
+function showView(state: PageState): void {
+  page.state.dataset.state = state;
+  if (page.state.textContent !== STATE_NAMES[state]) {
+    page.state.textContent = STATE_NAMES[state];
+  }
+  const isSignedOut = state === 'signed-out' || state === 'sign-in-needed';
+  if (page.signIn.hidden !== isSignedOut && page.room.hidden === isSignedOut) {
+    return;
+  }
+  page.signIn.hidden = !isSignedOut;
+  page.room.hidden = isSignedOut;
+  if (state === 'sign-in-needed') {
+    page.userName.value = user;
+    page.password.focus();
+  } else if (isSignedOut) {
+    page.userName.focus();
+  } else {
+    page.comment.focus();
+  }
+}
+
+/** An item of a list of comments. What others wrote is set as text, never as HTML. */
+function commentItem(publisher: string, comment: string, at: number): HTMLLIElement {
+  const item = document.createElement('li');
+  const byline = document.createElement('p');
+  byline.className = 'byline';
+  const name = document.createElement('strong');
+  name.textContent = publisher || 'Without a name';
+  const time = document.createElement('time');
+  const date = new Date(at);
+  if (!Number.isNaN(date.getTime())) {
+    time.dateTime = date.toISOString();
+    const isToday = date.toDateString() === new Date().toDateString();
+    time.textContent = date.toLocaleString([], {
+      timeStyle: 'short',
+      ...(isToday ? {} : { dateStyle: 'medium' }),
+    });
+  }
+  byline.append(name, time);
+  const text = document.createElement('p');
+  text.className = 'text';
+  text.textContent = comment;
+  item.append(byline, text);
+  return item;
+}
+
+function showAlert(topic: AlertTopic, message: string): void {
+  alertTopic = topic;
+  page.alert.hidden = false;
+  page.alert.textContent = message;
+}
+
+/** Hides the alert, if it is about `topic`; without one, whatever it is about. */
+function clearAlert(topic: AlertTopic | null = alertTopic): void {
+  if (topic === alertTopic) {
+    alertTopic = null;
+    page.alert.hidden = true;
+    page.alert.textContent = '';
+  }
+}
+
+open();

@@ -1,0 +1,152 @@
+/** Signing in to a Cognito user pool, and staying so. Tokens are kept in memory only: a reload signs out. */
+
+import {
+  type AuthenticationResultType,
+  CognitoIdentityProviderClient,
+  InitiateAuthCommand,
+  NotAuthorizedException,
+} from '@aws-sdk/client-cognito-identity-provider';
+
+/** How long before its end an ID token is renewed, so that it does not expire on its way. */
+const MARGIN_MS = 60_000;
+
+interface Tokens {
+  readonly idToken: string;
+  readonly refreshToken: string | null;
+  readonly renewAt: number;
+}
+
+export interface SignInOptions {
+  readonly region: string;
+  readonly userPoolClientId: string;
+  readonly cognitoEndpoint: string | null;
+}
+
+/** A sign-in that was refused; the message says why, to the user. */
+export class SignInError extends Error {
+  override readonly name = 'SignInError';
+}
+
+export class SignIn {
+  readonly #client: CognitoIdentityProviderClient;
+  readonly #clientId: string;
+  #tokens: Tokens | null = null;
+  #refresh: Promise<string | null> | null = null;
+
+  constructor({ region, userPoolClientId, cognitoEndpoint }: SignInOptions) {
+    this.#clientId = userPoolClientId;
+    this.#client = new CognitoIdentityProviderClient({
+      region,
+      ...(cognitoEndpoint === null ? {} : { endpoint: cognitoEndpoint }),
+    });
+  }
+
+  /** Signs a user in. Rejects with a `SignInError`. */
+  async signIn(username: string, password: string): Promise<void> {
+    this.#tokens = null;
+    try {
+      const answer = await this.#client.send(
+        new InitiateAuthCommand({
+          ClientId: this.#clientId,
+          AuthFlow: 'USER_PASSWORD_AUTH',
+          AuthParameters: { USERNAME: username, PASSWORD: password },
+        }),
+      );
+      if (answer.ChallengeName) {
+        throw new SignInError(
+          `This account has a step left that this page cannot do (${answer.ChallengeName}).`,
+        );
+      }
+      this.#tokens = readTokens(answer.AuthenticationResult, null);
+    } catch (error) {
+      throw asSignInError(error);
+    }
+  }
+
+  /**
+   * A current ID token, renewed where it has to be (`isRefused`: where it was not accepted, too); null when
+   * the user has to sign in again. Rejects when Cognito cannot be reached.
+   */
+  async idToken(isRefused: boolean): Promise<string | null> {
+    if (!this.#tokens) {
+      return null;
+    }
+    if (!isRefused && Date.now() < this.#tokens.renewAt) {
+      return this.#tokens.idToken;
+    }
+    this.#refresh ??= this.#renew(this.#tokens).finally(() => {
+      this.#refresh = null;
+    });
+    return this.#refresh;
+  }
+
+  signOut(): void {
+    this.#tokens = null;
+  }
+
+  async #renew(tokens: Tokens): Promise<string | null> {
+    if (tokens.refreshToken === null) {
+      return null;
+    }
+    let renewed: Tokens | null;
+    try {
+      const answer = await this.#client.send(
+        new InitiateAuthCommand({
+          ClientId: this.#clientId,
+          AuthFlow: 'REFRESH_TOKEN_AUTH',
+          AuthParameters: { REFRESH_TOKEN: tokens.refreshToken },
+        }),
+      );
+      renewed = readTokens(answer.AuthenticationResult, tokens.refreshToken);
+    } catch (error) {
+      if (!(error instanceof NotAuthorizedException)) {
+        throw new Error('Cognito could not be reached.', { cause: error });
+      }
+      renewed = null;
+    }
+    if (this.#tokens !== tokens) {
+      // Signed out, or in as another, in the meantime.
+      return this.#tokens?.idToken ?? null;
+    }
+    this.#tokens = renewed;
+    return renewed?.idToken ?? null;
+  }
+}
+
+function readTokens(result: AuthenticationResultType | undefined, refreshToken: string | null): Tokens {
+  if (!result?.IdToken) {
+    throw new SignInError('Cognito gave no ID token.');
+  }
+  const lifeMs = (result.ExpiresIn ?? 3600) * 1000;
+  return {
+    idToken: result.IdToken,
+    refreshToken: result.RefreshToken ?? refreshToken,
+    renewAt: Date.now() + Math.max(lifeMs - MARGIN_MS, lifeMs / 2),
+  };
+}
+
+function asSignInError(error: unknown): SignInError {
+  if (error instanceof SignInError) {
+    return error;
+  }
+  const name = error instanceof Error ? error.name : '';
+  switch (name) {
+    case 'NotAuthorizedException':
+    case 'UserNotFoundException':
+      return new SignInError('The user name or the password is wrong.');
+    case 'UserNotConfirmedException':
+      return new SignInError('This account has not been confirmed yet.');
+    case 'PasswordResetRequiredException':
+      return new SignInError('This account needs a new password first.');
+    case 'TooManyRequestsException':
+    case 'LimitExceededException':
+      return new SignInError('Too many attempts. Try again in a while.');
+    case 'ResourceNotFoundException':
+    case 'InvalidParameterException':
+      return new SignInError(
+        'The user pool does not accept this page. Check userPoolClientId in config.json.',
+      );
+    default:
+      return new SignInError('Signing in failed: Cognito could not be reached. Try again.');
+  }
+}
