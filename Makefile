@@ -15,7 +15,8 @@ WITH_NODE := export PATH="$(CURDIR)/$(BIN):$$PATH" &&
 # Vite's versions.
 HAS_NODE := ($(WITH_NODE) command -v npm && node -e 'const [a, b] = process.versions.node.split("."); \
 	process.exit(a > 22 || (a == 22 && b >= 12) || (a == 20 && b >= 19) ? 0 : 1)') >/dev/null 2>&1
-WEB_SOURCES := $(shell find web \( -name node_modules -o -name dist \) -prune -o -type f -print)
+# With the folders, which are newer than the page when a file is gone.
+WEB_SOURCES := $(shell find web \( -name node_modules -o -name dist \) -prune -o \( -type f -o -path 'web/src*' \) -print)
 
 .PHONY: help
 help: ## Show this help
@@ -24,8 +25,8 @@ help: ## Show this help
 .PHONY: run
 run: setup ## Start everything on this machine, send one comment through it, serve until Ctrl-C
 	@if $(HAS_NODE); then \
-		$(MAKE) --no-print-directory page || echo "The page could not be built. The rest runs without it."; \
-	else echo "No page: it needs Node 20.19 or newer (make node puts one into $(VENV))"; fi
+		$(MAKE) --no-print-directory page || echo "The page could not be built anew. The rest runs."; \
+	else echo "The page is not built: that needs Node 20.19 or newer (make node puts one into $(VENV))"; fi
 	@exec $(BIN)/python -m local
 
 .PHONY: demo
@@ -34,6 +35,7 @@ demo: setup ## The same, but stop after the round trip
 
 .PHONY: test
 test: setup ## Run all tests
+	@if $(HAS_NODE); then $(MAKE) --no-print-directory page; fi
 	$(BIN)/pytest -n auto --dist loadfile
 
 .PHONY: test-web

@@ -73,8 +73,10 @@ class Visitor:
         self.follow(course)
 
     def follow(self, course: str) -> None:
-        self.course.fill(course)
-        self.course.press("Enter")
+        courses = f'"courseIds":["{course}"]'
+        with self.page.expect_response(lambda one: courses in (one.request.post_data or "")):
+            self.course.fill(course)
+            self.course.press("Enter")
         expect(self.status).to_have_text("Live")
 
     def publish(self, text: str) -> None:

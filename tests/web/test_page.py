@@ -101,6 +101,41 @@ def test_a_refused_publish_is_said_and_not_lost(
     expect(taylor.alert).to_be_hidden()
 
 
+def test_what_is_typed_during_a_publish_is_kept(
+    momento: Callable[[str], None], course: str, visit: Visit
+) -> None:
+    taylor = visit()
+    taylor.join("taylor", course)
+    momento("delay?rpcs=topic-publish&ms=1500&count=1")
+    taylor.publish("The first")
+    publish = taylor.page.get_by_role("button", name="Publish", exact=True)
+    expect(publish).to_have_attribute("aria-disabled", "true")
+    taylor.comment.fill("The second")
+    shows(taylor.live, "taylor", "The first")
+    expect(publish).not_to_have_attribute("aria-disabled", "true")
+    expect(taylor.comment).to_have_value("The second")
+    taylor.button("Publish")
+    shows(taylor.stored, "taylor", "The second")
+    expect(taylor.comment).to_have_value("")
+
+
+def test_the_page_goes_on_when_the_topic_counts_anew(
+    stack: Stack, momento: Callable[[str], None], course: str, visit: Visit
+) -> None:
+    taylor = visit()
+    taylor.join("taylor", course)
+    publish_as(stack, "jordan", course, "Before")
+    shows(taylor.stored, "jordan", "Before")
+    momento(f"reset-topic?cache={stack.facts['cache']}&topic={stack.facts['topic']}")
+    for text in ("After", "Later"):
+        publish_as(stack, "jordan", course, text)
+        shows(taylor.live, "jordan", text)
+        shows(taylor.stored, "jordan", text)
+    expect(taylor.live).to_contain_text(["Later", "After", "Before"])
+    expect(taylor.status).to_have_text("Live")
+    expect(taylor.alert).to_be_hidden()
+
+
 def test_the_page_comes_back_when_momento_does(
     stack: Stack, momento: Callable[[str], None], course: str, visit: Visit
 ) -> None:

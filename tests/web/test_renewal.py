@@ -73,3 +73,21 @@ def test_every_message_is_seen_once_and_in_order_while_the_token_is_renewed(
     assert taylor.status.evaluate(RECORDED) == []
     expect(taylor.status).to_have_text("Live")
     expect(taylor.alert).to_be_hidden()
+
+
+def test_a_renewal_before_the_first_message_loses_none_and_alarms_nobody(
+    stack: Stack, course: str, visit: Visit
+) -> None:
+    taylor = visit()
+    taylor.join("taylor", course)
+    taylor.status.evaluate(RECORD)
+    first = taylor.token_valid_until.get_attribute("datetime")
+    assert first
+    expect(taylor.token_valid_until).not_to_have_attribute("datetime", first, timeout=75_000)
+    with comments_all_the_time(stack, course) as published:
+        expect(taylor.live.filter(has_text="comment 0020")).to_be_visible()
+    expect(taylor.live.filter(has_text=published[-1])).to_be_visible()
+    expect(taylor.live).to_have_count(len(published))
+    assert taylor.status.evaluate(RECORDED) == []
+    expect(taylor.page.get_by_text("may not have arrived")).to_be_hidden()
+    expect(taylor.alert).to_be_hidden()

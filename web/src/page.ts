@@ -66,8 +66,13 @@ let signIn: SignIn;
 let session: MomentoSession | null = null;
 let user = '';
 let course = '';
+/** The course that the session's token is for; `course` while no change is under way. */
+let courseInUse = '';
+let courseChange: Promise<void> | null = null;
 let arrived: Arrived[] = [];
 let alertTopic: AlertTopic | null = null;
+/** The note about a gap, until the stored comments have been read again. */
+let gapNote = '';
 let noteTimer: ReturnType<typeof setTimeout> | undefined;
 
 const stored = new StoredComments({
@@ -78,6 +83,7 @@ const stored = new StoredComments({
     );
     page.storedEmpty.hidden = comments.length > 0;
     page.storedEmpty.textContent = 'Nothing is stored for this course yet.';
+    showGapNote();
   },
   showFailure: () => {
     page.storedEmpty.hidden = false;
@@ -169,17 +175,24 @@ async function signInUser(): Promise<void> {
   }
   endSession();
   user = name;
-  await startSession();
+  startSession();
 }
 
 async function startSession(): Promise<void> {
   showView('connecting');
+  const asked = user;
   let momento: typeof import('./momento');
   try {
     momento = await import('./momento');
   } catch {
-    signOut();
-    showAlert('page', 'A part of this page could not be loaded. Try again.');
+    if (user === asked) {
+      signOut();
+      showAlert('page', 'A part of this page could not be loaded. Try again.');
+    }
+    return;
+  }
+  if (user !== asked || session) {
+    // Signed out, and perhaps in again, in the meantime.
     return;
   }
   const started = new momento.MomentoSession({
@@ -188,18 +201,21 @@ async function startSession(): Promise<void> {
     courseIds: [course],
     identity: (isRefused) => signIn.idToken(isRefused),
     onState: (state) => session === started && showState(state),
-    onToken: showToken,
-    onMessage: showMessage,
-    onGap: showGap,
+    onToken: (token) => session === started && showToken(token),
+    onMessage: (message) => session === started && showMessage(message),
+    onGap: (missed) => session === started && showGap(missed),
     onProblem: (message, isFinal) => {
       if (isFinal) {
         showAlert('course', message);
       } else if (session?.state !== 'live') {
         showAlert('connection', `${message} Trying again…`);
+      } else if (courseChange) {
+        showAlert('course', `${message} Trying again…`);
       }
     },
   });
   session = started;
+  courseInUse = course;
   if (config.users.length > 0) {
     window.session = started;
   }
@@ -211,6 +227,7 @@ function endSession(): void {
   stored.close();
   session?.close();
   session = null;
+  courseChange = null;
   if (window.session) {
     window.session = null;
   }
@@ -224,6 +241,7 @@ function endSession(): void {
   page.expiry.textContent = '';
   page.expiry.removeAttribute('datetime');
   page.comment.value = '';
+  gapNote = '';
   hideNote();
 }
 
@@ -277,11 +295,19 @@ function showMessage({ publisher, text, position }: TopicMessage): void {
 
 function showGap(missed: number | null): void {
   const what = missed === null ? 'Some comments' : missed === 1 ? 'One comment' : `${missed} comments`;
-  page.note.textContent = `${what} may not have arrived here live. The stored comments have been read again.`;
+  gapNote = `${what} may not have arrived here live. The stored comments have been read again.`;
+  stored.refresh();
+}
+
+function showGapNote(): void {
+  if (!gapNote) {
+    return;
+  }
+  page.note.textContent = gapNote;
   page.note.hidden = false;
+  gapNote = '';
   clearTimeout(noteTimer);
   noteTimer = setTimeout(hideNote, 60_000);
-  stored.refresh();
 }
 
 function hideNote(): void {
@@ -298,21 +324,26 @@ async function changeCourse(): Promise<void> {
     page.course.value = course;
     return;
   }
-  const before = course;
-  const asked = session;
   showCourse(wanted);
   stored.close();
-  try {
-    await asked.setCourses([wanted]);
-    clearAlert();
-    stored.open(wanted);
-  } catch {
-    // Told by the session. Another course may have been asked for in the meantime.
-    if (course === wanted && session === asked) {
-      showCourse(before);
-      stored.open(before);
-    }
+  const change = session.setCourses([wanted]);
+  courseChange = change;
+  const isDone = await change.then(
+    () => true,
+    () => false, // Told by the session.
+  );
+  if (courseChange !== change) {
+    // Another course has been asked for in the meantime, or the user has signed out.
+    return;
   }
+  courseChange = null;
+  if (isDone) {
+    courseInUse = wanted;
+    clearAlert();
+  } else {
+    showCourse(courseInUse);
+  }
+  stored.open(course);
 }
 
 function showCourse(courseId: string): void {
@@ -336,7 +367,10 @@ async function publish(): Promise<void> {
   const asked = session;
   try {
     await asked.publish(toMessage(course, comment));
-    page.comment.value = '';
+    // Unless the next one is being typed already.
+    if (page.comment.value.trim() === comment) {
+      page.comment.value = '';
+    }
     clearAlert();
   } catch (error) {
     // Whoever has signed out in the meantime has left the comment behind.

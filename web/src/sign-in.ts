@@ -3,12 +3,13 @@
 import {
   type AuthenticationResultType,
   CognitoIdentityProviderClient,
+  CognitoIdentityProviderServiceException,
   InitiateAuthCommand,
-  NotAuthorizedException,
 } from '@aws-sdk/client-cognito-identity-provider';
 
 /** How long before its end an ID token is renewed, so that it does not expire on its way. */
 const MARGIN_MS = 60_000;
+const THROTTLED = ['TooManyRequestsException', 'LimitExceededException', 'ThrottlingException'];
 
 interface Tokens {
   readonly idToken: string;
@@ -99,7 +100,7 @@ export class SignIn {
       );
       renewed = readTokens(answer.AuthenticationResult, tokens.refreshToken);
     } catch (error) {
-      if (!(error instanceof NotAuthorizedException)) {
+      if (!isRefusal(error)) {
         throw new Error('Cognito could not be reached.', { cause: error });
       }
       renewed = null;
@@ -125,11 +126,23 @@ function readTokens(result: AuthenticationResultType | undefined, refreshToken: 
   };
 }
 
+/** Whether Cognito has answered, and would answer the same again. */
+function isRefusal(error: unknown): boolean {
+  return (
+    error instanceof CognitoIdentityProviderServiceException &&
+    error.$fault === 'client' &&
+    !THROTTLED.includes(error.name)
+  );
+}
+
 function asSignInError(error: unknown): SignInError {
   if (error instanceof SignInError) {
     return error;
   }
   const name = error instanceof Error ? error.name : '';
+  if (THROTTLED.includes(name)) {
+    return new SignInError('Too many attempts. Try again in a while.');
+  }
   switch (name) {
     case 'NotAuthorizedException':
     case 'UserNotFoundException':
@@ -138,15 +151,16 @@ function asSignInError(error: unknown): SignInError {
       return new SignInError('This account has not been confirmed yet.');
     case 'PasswordResetRequiredException':
       return new SignInError('This account needs a new password first.');
-    case 'TooManyRequestsException':
-    case 'LimitExceededException':
-      return new SignInError('Too many attempts. Try again in a while.');
     case 'ResourceNotFoundException':
     case 'InvalidParameterException':
       return new SignInError(
         'The user pool does not accept this page. Check userPoolClientId in config.json.',
       );
     default:
-      return new SignInError('Signing in failed: Cognito could not be reached. Try again.');
+      return new SignInError(
+        isRefusal(error)
+          ? `The sign-in was refused (${name}).`
+          : 'Signing in failed: Cognito could not be reached. Try again.',
+      );
   }
 }

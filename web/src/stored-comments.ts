@@ -40,12 +40,13 @@ export class StoredComments {
 
   open(courseId: string): void {
     this.#courseId = courseId;
-    this.#awaited = [];
     this.refresh();
   }
 
+  /** What is awaited from now on is waited for when a course opens. */
   close(): void {
     this.#courseId = null;
+    this.#awaited = [];
     this.#cancelTimer();
   }
 
@@ -106,6 +107,9 @@ export class StoredComments {
   }
 
   #readForAwaited(): void {
+    if (this.#courseId === null) {
+      return;
+    }
     const waitMs = WAITS_FOR_ARRIVAL_MS[this.#tries];
     if (waitMs === undefined) {
       this.#awaited = [];

@@ -67,6 +67,7 @@ const PUBLISH_ATTEMPTS = 4;
 /** A stream that ends sooner than this after opening counts as another failure in a row. */
 const STABLE_MS = 5_000;
 const SHORTEST_RENEWAL_MS = 1_000;
+const LONGEST_RENEWAL_MS = 3_600_000;
 const BLIND_RENEWAL_MS = 60_000;
 
 interface Clients {
@@ -79,6 +80,8 @@ export class MomentoSession {
   readonly #options: SessionOptions;
   readonly #subscription: Subscription;
   #courseIds: readonly string[];
+  /** Those that the present token may read. */
+  #courseIdsInUse: readonly string[];
   #state: SessionState = 'connecting';
   #token: MomentoToken | null = null;
   #clients: Clients | null = null;
@@ -102,8 +105,10 @@ export class MomentoSession {
   constructor(options: SessionOptions) {
     this.#options = options;
     this.#courseIds = options.courseIds;
+    this.#courseIdsInUse = options.courseIds;
     this.#subscription = new Subscription({
       onLive: () => this.#onLive(),
+      onInterruption: () => this.#onInterruption(),
       onMessage: (message) => options.onMessage?.(message),
       onGap: (missed) => options.onGap?.(missed),
       onFailure: (reason, detail, isLive) => this.#onStreamFailure(reason, detail, isLive),
@@ -131,13 +136,12 @@ export class MomentoSession {
    * when another call of this has taken its place.
    */
   async setCourses(courseIds: readonly string[]): Promise<void> {
-    const before = this.#courseIds;
     this.#courseIds = courseIds;
     try {
       await this.#requestToken();
     } catch (error) {
       if (this.#courseIds === courseIds) {
-        this.#courseIds = before;
+        this.#courseIds = this.#courseIdsInUse;
       }
       throw error;
     }
@@ -238,12 +242,16 @@ export class MomentoSession {
 
   /** Fetches a token, however often it takes, and puts it to use. Takes the place of a request under way. */
   #requestToken(): Promise<void> {
+    if (this.#state === 'closed') {
+      return Promise.reject(new MomentoError('SIGN_IN_NEEDED', 'The session is closed.'));
+    }
     this.#request?.abort.abort();
     this.#requestPause.end();
     clearTimeout(this.#renewalTimer);
     const abort = new AbortController();
     const done = this.#fetchPersistently(abort.signal).then(
       (token) => {
+        throwIfAborted(abort.signal);
         this.#request = null;
         this.#use(token);
       },
@@ -309,6 +317,7 @@ export class MomentoSession {
       this.#clients = makeClients(token, this.#options.momentoEndpoint ?? null);
     }
     this.#token = token;
+    this.#courseIdsInUse = this.#courseIds;
     this.#scheduleRenewal(token.expiresAt * 1000);
     this.#options.onToken?.(token);
     const isServed = this.#subscription.isLive || this.#subscription.isConnecting || this.#reconnect;
@@ -318,8 +327,8 @@ export class MomentoSession {
   }
 
   /**
-   * A token is renewed when a quarter of what it had left is left, or a minute where that is more, but never
-   * in the first 60 % of it: while a token is young, the token API gives the same one again.
+   * A token is renewed when a quarter of what it had left is left, or a minute where that is more, but not in
+   * its first half, with something to spare: so long, the token API gives the same one again.
    */
   #scheduleRenewal(expiresAt: number): void {
     const left = expiresAt - Date.now();
@@ -332,9 +341,11 @@ export class MomentoSession {
   }
 
   #renewIn(waitMs: number): void {
-    this.#renewAt = Date.now() + waitMs;
+    // A clock that is far behind makes a token's life so long that no timer takes it.
+    const boundedMs = Math.min(waitMs, LONGEST_RENEWAL_MS);
+    this.#renewAt = Date.now() + boundedMs;
     clearTimeout(this.#renewalTimer);
-    this.#renewalTimer = setTimeout(() => this.#renew(), waitMs);
+    this.#renewalTimer = setTimeout(() => this.#renew(), boundedMs);
   }
 
   get #isExpired(): boolean {
@@ -359,6 +370,12 @@ export class MomentoSession {
     this.#cancelReconnect();
     if (this.#state !== 'sign-in-needed') {
       this.#setState('live');
+    }
+  }
+
+  #onInterruption(): void {
+    if (this.#state === 'live') {
+      this.#setState('reconnecting');
     }
   }
 

@@ -20,6 +20,8 @@ import {
 export interface SubscriptionListener {
   /** The present stream is open; after a change, the one that has taken over. */
   onLive(): void;
+  /** The present stream has ended, before the one that is being opened could take over. */
+  onInterruption(): void;
   onMessage(message: TopicMessage): void;
   /** Messages were missed for good: how many, where that is known. */
   onGap(missed: number | null): void;
@@ -50,6 +52,8 @@ interface Stream {
   readonly isResumed: boolean;
   /** What it brings first may have come already, by the stream before it. */
   mayRepeat: boolean;
+  /** From the stream before it, or from its own last message, there was no time without one. */
+  isUnbroken: boolean;
   /** What it has brought before it took over. */
   held: StreamEvent[];
 }
@@ -106,6 +110,7 @@ export class Subscription {
       source,
       isResumed: this.#position !== null,
       mayRepeat: this.#current !== null,
+      isUnbroken: this.#current !== null,
       held: [],
     };
     this.#next = next;
@@ -151,6 +156,8 @@ export class Subscription {
           this.#takeOver(this.#next, event.reason !== 'token');
         } else if (this.#next === null) {
           this.#listener.onFailure(event.reason, event.detail, false);
+        } else {
+          this.#listener.onInterruption();
         }
         break;
     }
@@ -206,8 +213,13 @@ export class Subscription {
     if (this.#isRepeat(from, message.position)) {
       return;
     }
+    const before = this.#position;
     from.mayRepeat = false;
+    from.isUnbroken = true;
     this.#position = message.position;
+    if (before?.page === message.position.page && message.position.number > before.number + 1) {
+      this.#listener.onGap(message.position.number - before.number - 1);
+    }
     this.#listener.onMessage(message);
   }
 
@@ -217,8 +229,9 @@ export class Subscription {
     }
     const before = this.#position;
     const missed = before?.page === to.page ? to.number - before.number : null;
+    const isNewBeginning = before !== null && to.page > before.page && to.number === 0;
     this.#position = to;
-    if (missed !== 0) {
+    if (missed !== 0 && !(isNewBeginning && from.isUnbroken)) {
       this.#listener.onGap(missed !== null && missed > 0 ? missed : null);
     }
   }
