@@ -9,10 +9,8 @@ import asyncio
 import contextlib
 import functools
 import socket
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from ipaddress import IPv4Address, IPv4Interface
-from types import TracebackType
-from typing import Self
 
 import psutil
 
@@ -32,46 +30,34 @@ def docker_bridge() -> IPv4Interface | None:
     return None
 
 
-class ContainerAccess:
-    """An async context manager: inside, `ports` of the loopback are served on `bridge` as well.
+@contextlib.asynccontextmanager
+async def container_access(bridge: IPv4Interface, ports: Iterable[int]) -> AsyncIterator[None]:
+    """Serve `ports` of the loopback at the address of `bridge` as well, inside.
 
-    Only to its network: Linux lets others on this machine's networks reach the address too.
+    Only to its network: Linux lets others on this machine's networks reach the address too. Raises OSError
+    where a port is taken.
     """
+    connections: set[asyncio.Task[None]] = set()
 
-    def __init__(self, bridge: IPv4Interface, ports: Iterable[int]) -> None:
-        """Serve them at the address of `bridge`, to its network."""
-        self._bridge = bridge
-        self._ports = tuple(ports)
-        self._resources = contextlib.AsyncExitStack()
-        self._connections: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Self:
-        """Start serving; raises OSError where a port is taken."""
-        async with contextlib.AsyncExitStack() as resources:
-            for port in self._ports:
-                serve = functools.partial(self._serve, port)
-                server = await asyncio.start_server(serve, str(self._bridge.ip), port)
-                resources.callback(server.close)
-            self._resources = resources.pop_all()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop serving, and end the connections."""
-        await self._resources.aclose()
-        for connection in self._connections:
-            connection.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-
-    def _serve(self, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def serve(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer, _ = writer.get_extra_info("peername")
-        if IPv4Address(peer) not in self._bridge.network:
+        if IPv4Address(peer) not in bridge.network:
             writer.close()
             return
         connection = asyncio.create_task(_forward(port, reader, writer))
-        self._connections.add(connection)
-        connection.add_done_callback(self._connections.discard)
+        connections.add(connection)
+        connection.add_done_callback(connections.discard)
+
+    try:
+        with contextlib.ExitStack() as servers:
+            for port in ports:
+                server = await asyncio.start_server(functools.partial(serve, port), str(bridge.ip), port)
+                servers.callback(server.close)
+            yield
+    finally:
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
 
 
 async def _forward(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

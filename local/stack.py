@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from local.aws.services import AwsServices, User
-from local.container_access import CONTAINER_HOST, ContainerAccess, docker_bridge
+from local.container_access import CONTAINER_HOST, container_access, docker_bridge
 from local.facts import MomentoFacts, StackFacts
 from local.lambda_host.declaration import declared_functions
 from local.lambda_host.host import AnsweredRequest, LambdaHost, Ports
@@ -20,7 +20,7 @@ from local.ports import HOST, port_in
 from local.sam_profile import PROFILE_FILES, profile_files
 from local.state_directory import FACTS_FILE, StateDirectory
 from local.template import Template, TemplateError
-from local.web_page import WebPage, is_built, page_configuration
+from local.web_page import is_built, page_configuration, web_page
 
 ROOT = Path(__file__).parents[1]
 PAGE_FOLDER = ROOT / "web" / "dist"
@@ -211,11 +211,11 @@ class LocalStack:
     async def _start_page(self, resources: contextlib.AsyncExitStack, facts: StackFacts) -> StackFacts:
         """Serve the page, and return the facts with its address."""
         began = time.monotonic()
-        page = await resources.enter_async_context(
-            WebPage(self._page_folder, page_configuration(facts), _PAGE_PORT)
+        url = await resources.enter_async_context(
+            web_page(self._page_folder, page_configuration(facts), _PAGE_PORT)
         )
-        self._report("Page", page.url, _PAGE_PORT, began)
-        return replace(facts, web_url=page.url)
+        self._report("Page", url, _PAGE_PORT, began)
+        return replace(facts, web_url=url)
 
     async def _open_to_containers(
         self, resources: contextlib.AsyncExitStack, template: Template, momento: MomentoServer
@@ -224,7 +224,7 @@ class LocalStack:
         aws_port = port_in(self._aws.endpoint_url)
         if bridge := docker_bridge():
             try:
-                await resources.enter_async_context(ContainerAccess(bridge, [momento.port, aws_port]))
+                await resources.enter_async_context(container_access(bridge, [momento.port, aws_port]))
             except OSError as error:
                 self._observer.closed_to_containers(str(error))
         environment = _endpoints(CONTAINER_HOST, momento.port, aws_port)

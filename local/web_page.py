@@ -4,10 +4,9 @@ Both are served at one address. The page fetches `/config.json`; on AWS, that is
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from aiohttp import web
 
@@ -40,48 +39,35 @@ def page_configuration(facts: StackFacts) -> dict[str, Any]:
     }
 
 
-class WebPage:
-    """A server of the page at `url`; an async context manager."""
+@contextlib.asynccontextmanager
+async def web_page(folder: Path, configuration: Mapping[str, Any], port: int) -> AsyncIterator[str]:
+    """Serve the files of `folder`, inside, at the URL that is yielded: at a free port where `port` is taken.
 
-    def __init__(self, folder: Path, configuration: Mapping[str, Any], port: int) -> None:
-        """Serve the files of `folder`, at a free port where `port` is taken."""
-        self._folder = folder
-        self._configuration = configuration
-        self._port = port
-        self._resources = contextlib.AsyncExitStack()
-        self.url = ""
+    Raises OSError where no port can be had.
+    """
+    runner = web.AppRunner(_application(folder, configuration), access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        sock = listen(port)
+        await web.SockSite(runner, sock).start()
+        yield f"http://{HOST}:{port_of(sock)}"
+    finally:
+        await runner.cleanup()
 
-    async def __aenter__(self) -> Self:
-        """Start serving. Raises OSError where no port can be had."""
-        async with contextlib.AsyncExitStack() as resources:
-            runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.1)
-            await runner.setup()
-            resources.push_async_callback(runner.cleanup)
-            sock = listen(self._port)
-            await web.SockSite(runner, sock).start()
-            self.url = f"http://{HOST}:{port_of(sock)}"
-            self._resources = resources.pop_all()
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop serving."""
-        await self._resources.aclose()
+def _application(folder: Path, configuration: Mapping[str, Any]) -> web.Application:
+    async def config(_: web.Request) -> web.Response:
+        return web.json_response(configuration)
 
-    def _application(self) -> web.Application:
-        application = web.Application()
-        application.on_response_prepare.append(_forbid_caching)
-        application.router.add_get("/config.json", self._config)
-        application.router.add_get("/", self._index)
-        application.router.add_static("/", self._folder)
-        return application
+    async def index(_: web.Request) -> web.FileResponse:
+        return web.FileResponse(folder / _INDEX)
 
-    async def _config(self, _: web.Request) -> web.Response:
-        return web.json_response(self._configuration)
-
-    async def _index(self, _: web.Request) -> web.FileResponse:
-        return web.FileResponse(self._folder / _INDEX)
+    application = web.Application()
+    application.on_response_prepare.append(_forbid_caching)
+    application.router.add_get("/config.json", config)
+    application.router.add_get("/", index)
+    application.router.add_static("/", folder)
+    return application
 
 
 async def _forbid_caching(_: web.Request, response: web.StreamResponse) -> None:

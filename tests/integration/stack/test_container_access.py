@@ -11,7 +11,7 @@ from ipaddress import IPv4Interface
 
 import pytest
 
-from local.container_access import ContainerAccess
+from local.container_access import container_access
 from local.ports import HOST
 
 # Another address that every Linux has, as a bridge's needs Docker.
@@ -36,7 +36,7 @@ async def port() -> AsyncIterator[int]:
 
 async def test_what_is_sent_arrives_and_so_does_the_answer(port: int) -> None:
     sent = b"x" * 1_000_000
-    async with ContainerAccess(BRIDGE, [port]):
+    async with container_access(BRIDGE, [port]):
         reader, writer = await asyncio.open_connection(ADDRESS, port)
         writer.write(sent)
         writer.write_eof()
@@ -45,7 +45,7 @@ async def test_what_is_sent_arrives_and_so_does_the_answer(port: int) -> None:
 
 
 async def test_nobody_is_served_from_outside_the_bridges_network(port: int) -> None:
-    async with ContainerAccess(IPv4Interface(f"{ADDRESS}/32"), [port]):
+    async with container_access(IPv4Interface(f"{ADDRESS}/32"), [port]):
         reader, writer = await asyncio.open_connection(ADDRESS, port)
         assert writer.get_extra_info("sockname")[0] == HOST
         writer.write_eof()
@@ -56,14 +56,14 @@ async def test_nobody_is_served_from_outside_the_bridges_network(port: int) -> N
 async def test_a_connection_ends_where_nothing_serves_the_port() -> None:
     with socket.create_server((HOST, 0)) as unused:
         port = unused.getsockname()[1]
-    async with ContainerAccess(BRIDGE, [port]):
+    async with container_access(BRIDGE, [port]):
         reader, writer = await asyncio.open_connection(ADDRESS, port)
         assert await reader.read() == b""
         writer.close()
 
 
 async def test_it_ends_with_all_its_connections(port: int) -> None:
-    async with ContainerAccess(BRIDGE, [port]):
+    async with container_access(BRIDGE, [port]):
         reader, writer = await asyncio.open_connection(ADDRESS, port)
         writer.write(b"unfinished")
         await writer.drain()
@@ -76,7 +76,7 @@ async def test_it_ends_with_all_its_connections(port: int) -> None:
 
 async def test_a_port_that_is_taken_is_an_error_and_leaves_none_served(port: int) -> None:
     with socket.create_server((ADDRESS, 0)) as taken:
-        access = ContainerAccess(BRIDGE, [port, taken.getsockname()[1]])
+        access = container_access(BRIDGE, [port, taken.getsockname()[1]])
         with pytest.raises(OSError, match="address already in use"):
             await access.__aenter__()
     with pytest.raises(ConnectionRefusedError):
