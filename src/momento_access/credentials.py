@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from momento import CredentialProvider
 
-from momento_access.secrets import read_secret
+from momento_access.secrets import read_secret, reread_secret
 
 if TYPE_CHECKING:
     from momento_access.settings import MomentoSettings
@@ -23,6 +23,18 @@ def api_key_credentials(settings: MomentoSettings) -> CredentialProvider:
         return _located(CredentialProvider.from_api_key_v2(api_key, settings.endpoint), settings)
     # A v1 key has the form of a disposable token: base64 of {"endpoint", "api_key"}.
     return _located(CredentialProvider.from_disposable_token(api_key), settings)
+
+
+def changed_api_key_credentials(
+    refused: CredentialProvider, settings: MomentoSettings
+) -> CredentialProvider | None:
+    """Credentials of the API key as it is now, after Momento has refused those that were kept.
+
+    None where they are the same, as far as is known. Raises as `api_key_credentials` does.
+    """
+    reread_secret(settings.api_key_secret)
+    credentials = api_key_credentials(settings)
+    return credentials if credentials != refused else None
 
 
 def token_credentials(auth_token: str, settings: MomentoSettings) -> CredentialProvider:
