@@ -12,6 +12,7 @@ All by GET or POST, with the arguments in the query; answers are JSON.
 | `/rotate-signing-secret?cache=&topic=` | gives that webhook a new secret at once: `{"signing_secret"}` |
 | `/fail?rpcs=&error=&count=` | the next `count` calls of `rpcs` fail (without `count`: all of them) |
 | `/delay?rpcs=&ms=&count=` | the next `count` calls of `rpcs` take `ms` longer |
+| `...&when=after` | with either: calls are carried out, and only their answers fail or are late |
 | `/clear-faults` | ends all faults |
 
 `rpcs` is separated by spaces, `rpcs` and `error` are named as in `local.momento.faults`: `topic-publish`,
@@ -95,14 +96,20 @@ class Admin:
         error = ERRORS.get(_argument(request, "error"))
         if error is None:
             raise web.HTTPBadRequest(text=f"error must be one of: {' '.join(sorted(ERRORS))}")
-        self._faults.add(Fault(_rpcs(request), error=error, count=_count(request)))
+        fault = Fault(_rpcs(request), error=error, count=_count(request), after_work=_is_after_work(request))
+        self._faults.add(fault)
         return web.json_response({"status": "ok"})
 
     async def _delay(self, request: web.Request) -> web.Response:
         milliseconds = _argument(request, "ms")
         if not milliseconds.isdecimal():
             raise web.HTTPBadRequest(text="ms must be a number of milliseconds")
-        fault = Fault(_rpcs(request), delay_seconds=int(milliseconds) / 1000, count=_count(request))
+        fault = Fault(
+            _rpcs(request),
+            delay_seconds=int(milliseconds) / 1000,
+            count=_count(request),
+            after_work=_is_after_work(request),
+        )
         self._faults.add(fault)
         return web.json_response({"status": "ok"})
 
@@ -135,6 +142,13 @@ def _count(request: web.Request) -> int | None:
     if not count.isdecimal():
         raise web.HTTPBadRequest(text="count must be a number")
     return int(count)
+
+
+def _is_after_work(request: web.Request) -> bool:
+    when = request.query.get("when", "before")
+    if when not in {"before", "after"}:
+        raise web.HTTPBadRequest(text="when must be before or after")
+    return when == "after"
 
 
 def _secret(signing_secret: str | None) -> web.Response:

@@ -65,9 +65,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def answer(request: Any, context: Context) -> Any:
             try:
                 call = await self._admit(rpc, request, _metadata(context))
-                return await handler(request, call)
+                response = await handler(request, call)
+                await self._faults.strike_answer(rpc.fault_name)
             except MomentoError as error:
                 await _abort(context, error)
+            else:
+                return response
 
         return answer
 

@@ -41,15 +41,19 @@ ERRORS = {
 
 @dataclass
 class Fault:
-    """What happens to the next `count` calls (None: to all of them) of `rpcs`: a delay, an error, or both."""
+    """What happens to the next `count` calls (None: to all of them) of `rpcs`: a delay, an error, or both.
+
+    It happens before the call is carried out, or, `after_work`, before it is answered.
+    """
 
     rpcs: frozenset[str]
     error: grpc.StatusCode | None = None
     delay_seconds: float = 0.0
     count: int | None = None
+    after_work: bool = False
 
-    async def strike(self, rpc: str) -> None:
-        if rpc not in self.rpcs or self.count == 0:
+    async def strike(self, rpc: str, *, after_work: bool = False) -> None:
+        if rpc not in self.rpcs or self.count == 0 or self.after_work != after_work:
             return
         if self.count is not None:
             self.count -= 1
@@ -95,6 +99,11 @@ class Faults:
         """Delay or fail a call of `rpc`, if that is what its metadata or the server's faults say."""
         for fault in (*self._from_metadata(metadata), *self._server_faults):
             await fault.strike(rpc)
+
+    async def strike_answer(self, rpc: str) -> None:
+        """Delay or fail the answer to a call of `rpc` that was carried out, if the server's faults say so."""
+        for fault in self._server_faults:
+            await fault.strike(rpc, after_work=True)
 
     def stream_fault(self, rpc: str, metadata: Mapping[str, str]) -> StreamFault:
         """How the stream of this call is to end."""

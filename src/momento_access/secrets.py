@@ -9,14 +9,16 @@ from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterEr
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-READ_TIMEOUT_SECONDS = 4
+READ_TIMEOUT_SECONDS = 3
 """How long reading a secret takes at most: two attempts, and botocore's pause of up to a second between."""
 
 SECONDS_BETWEEN_REREADS = 5
 """How long `reread_secret` waits before it reads a secret once more."""
 
 # The webhook's caller waits 5 s in all: better to fail in time to say so.
-_IN_TIME = Config(connect_timeout=0.4, read_timeout=1, retries={"mode": "standard", "total_max_attempts": 2})
+_IN_TIME = Config(
+    connect_timeout=0.3, read_timeout=0.7, retries={"mode": "standard", "total_max_attempts": 2}
+)
 _secrets = SecretsProvider(boto_config=_IN_TIME)
 _reread_at: dict[str, float] = {}
 

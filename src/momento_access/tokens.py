@@ -13,23 +13,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import grpc
-import momento
 from momento_wire_types import permissionmessages_pb2 as permissions
 from momento_wire_types import token_pb2 as token_messages
 from momento_wire_types import token_pb2_grpc as token_service
 
 from inputs import InvalidInputError
+from momento_access.channels import call_metadata, open_channel
+from momento_access.credentials import api_key_credentials, changed_api_key_credentials
+from momento_access.secrets import READ_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from momento import CredentialProvider
 
+    from momento_access.settings import MomentoSettings
+
 TOKEN_ID_MAX_LENGTH = 64
 """Characters of a `token_id` that Momento accepts."""
 
-MINT_TIMEOUT_SECONDS = 2
-"""How long minting a token takes at most."""
+_CALL_TIMEOUT_SECONDS = 2
+
+MINT_TIMEOUT_SECONDS = 2 * (READ_TIMEOUT_SECONDS + _CALL_TIMEOUT_SECONDS)
+"""How long minting a token takes at most: twice, with the API key read anew between."""
 
 _RETRY_BROKEN_CONNECTIONS = {
     "name": [{"service": "token.Token"}],
@@ -105,15 +111,34 @@ def may_read_key(cache: str, key: str) -> permissions.PermissionsType:
 
 
 def mint_token(
-    credentials: CredentialProvider,
+    settings: MomentoSettings,
     token_id: str,
     scope: Sequence[permissions.PermissionsType],
     lifetime_seconds: int,
 ) -> Token:
     """Mints a token that carries `token_id` and may do what `scope` says, at most 20 statements.
 
-    Raises `MintingLimitError` where Momento's limit is reached and `MintingError` where Momento fails.
+    Raises `MintingLimitError` where Momento's limit is reached, `MintingError` where Momento fails, and
+    `GetParameterError` where the API key cannot be read.
     """
+    credentials = api_key_credentials(settings)
+    try:
+        return _mint(credentials, token_id, scope, lifetime_seconds)
+    except MintingError as error:
+        if error.code is not grpc.StatusCode.UNAUTHENTICATED:
+            raise
+        changed = changed_api_key_credentials(credentials, settings)
+        if changed is None:
+            raise
+    return _mint(changed, token_id, scope, lifetime_seconds)
+
+
+def _mint(
+    credentials: CredentialProvider,
+    token_id: str,
+    scope: Sequence[permissions.PermissionsType],
+    lifetime_seconds: int,
+) -> Token:
     request = token_messages._GenerateDisposableTokenRequest(
         expires=token_messages._GenerateDisposableTokenRequest.Expires(valid_for_seconds=lifetime_seconds),
         auth_token=credentials.auth_token,
@@ -124,12 +149,9 @@ def mint_token(
     try:
         minted = stub.GenerateDisposableToken(
             request,
-            timeout=MINT_TIMEOUT_SECONDS,
+            timeout=_CALL_TIMEOUT_SECONDS,
             wait_for_ready=True,
-            metadata=(
-                ("authorization", credentials.auth_token),
-                ("agent", f"python:auth:{momento.__version__}"),
-            ),
+            metadata=call_metadata(credentials, "auth"),
         )
     except grpc.RpcError as error:
         if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
@@ -145,8 +167,4 @@ def mint_token(
 
 @functools.lru_cache(maxsize=1)
 def _stub(endpoint: str, port: int) -> token_service.TokenStub:
-    if port == 443:
-        channel = grpc.secure_channel(endpoint, grpc.ssl_channel_credentials(), options=_CHANNEL_OPTIONS)
-    else:
-        channel = grpc.insecure_channel(f"{endpoint}:{port}", options=_CHANNEL_OPTIONS)
-    return token_service.TokenStub(channel)
+    return token_service.TokenStub(open_channel(endpoint, port, _CHANNEL_OPTIONS))

@@ -16,8 +16,7 @@ from momento.config.transport.topic_transport_strategy import (
 )
 from momento_wire_types import permissionmessages_pb2 as permissions
 
-from momento_access.credentials import api_key_credentials, token_credentials
-from momento_access.secrets import READ_TIMEOUT_SECONDS
+from momento_access.credentials import token_credentials
 from momento_access.tokens import MINT_TIMEOUT_SECONDS, may_use_topic, mint_token
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 PUBLISH_TIMEOUT_SECONDS = 2
 """How long publishing in a session takes at most."""
 
-OPENING_TIMEOUT_SECONDS = READ_TIMEOUT_SECONDS + MINT_TIMEOUT_SECONDS
+OPENING_TIMEOUT_SECONDS = MINT_TIMEOUT_SECONDS
 """How long opening a session takes at most."""
 
 _MAX_SESSIONS = 100
@@ -76,7 +75,7 @@ class Sessions:
         momento = self._settings.momento
         lifetime = self._settings.token_lifetime_seconds
         may_publish = may_use_topic(momento.cache_name, momento.topic_name, permissions.TopicWriteOnly)
-        token = mint_token(api_key_credentials(momento), user_id, [may_publish], lifetime)
+        token = mint_token(momento, user_id, [may_publish], lifetime)
         credentials = token_credentials(token.auth_token, momento)
         session = Session(
             TopicClient(_CONFIGURATION, credentials),

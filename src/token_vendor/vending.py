@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from cachetools import TLRUCache
 from momento_wire_types import permissionmessages_pb2 as permissions
 
-from momento_access.credentials import api_key_credentials
 from momento_access.tokens import Token, may_read_key, may_use_topic, mint_token
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class TokenVendor:
     def _mint(self, token_id: str, comment_lists: frozenset[str]) -> Token:
         momento = self._settings.momento
         return mint_token(
-            api_key_credentials(momento),
+            momento,
             token_id,
             [
                 may_use_topic(momento.cache_name, momento.topic_name, permissions.TopicReadWrite),

@@ -12,10 +12,11 @@ from aws_lambda_powertools.logging.correlation_paths import LAMBDA_FUNCTION_URL
 from aws_lambda_powertools.metrics import MetricUnit
 
 from inputs import InvalidInputError, parse_json_object, raw_body
-from momento_access.secrets import read_secret
-from webhook.message import AnonymousError, Message, parse_message, publish_timestamp
+from webhook.message import AnonymousError, parse_message, publish_timestamp
 from webhook.settings import Settings
-from webhook.signature import SIGNATURE_HEADER, UntrustedError, verify_recent, verify_signature
+from webhook.signature import SIGNATURE_HEADER, UntrustedError, verify_recent
+from webhook.signing_secret import SigningSecret
+from webhook.spilling import SpillQueue
 from webhook.storing import MessageStore
 from webhook.topics import write_for
 
@@ -25,13 +26,22 @@ if TYPE_CHECKING:
 logger = Logger()
 metrics = Metrics()
 settings = Settings.from_environ(os.environ)
+signing_secret = SigningSecret(settings.signing_secret)
 store = MessageStore(settings)
+spill_queue = SpillQueue(settings)
 
 
 @logger.inject_lambda_context(correlation_id_path=LAMBDA_FUNCTION_URL)
 @metrics.log_metrics(capture_cold_start_metric=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answers `{"status": "stored" | "duplicate"}`, or `{"message"}` with 400, 403, 422 or 503."""
+    """Stores the message of a request to the function URL, or those that were kept in the spill queue.
+
+    Answers a request with 200 `{"status": "stored" | "duplicate"}`, 202 `{"status": "queued"}`, or
+    `{"message"}` and 400, 403, 422 or 503; a batch with those of its messages that are still not stored.
+    """
+    if "Records" in event:
+        failed = [record for record in event["Records"] if not _store_spilled(record, context)]
+        return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in failed]}
     status, answer = _respond(event, context)
     metrics.add_metric(f"WebhookStatus{status}", MetricUnit.Count, 1)
     return {
@@ -43,9 +53,9 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 def _respond(event: dict[str, Any], context: LambdaContext) -> tuple[int, dict[str, str]]:
     try:
-        message = _verified_message(event)
+        fields = _verified_fields(event)
+        message = parse_message(fields)
         write = write_for(message, settings)
-        outcome = store.store(message, write, context)
     except UntrustedError as error:
         logger.warning("refused", reason=str(error))
         return 403, {"message": "Forbidden"}
@@ -56,23 +66,60 @@ def _respond(event: dict[str, Any], context: LambdaContext) -> tuple[int, dict[s
         logger.warning("refused", reason="the publisher has no identity")
         return 422, {"message": "The message was published without an identity"}
     except Exception:
-        logger.exception("not stored")
+        logger.exception("not verified")
         return 503, {"message": "Service Unavailable"}
+    try:
+        outcome = store.store(message, write, context)
+    except Exception:
+        logger.exception("not stored", message_id=message.id)
+        return _keep(fields)
     logger.info(outcome["status"], message_id=message.id)
     return 200, outcome
 
 
-def _verified_message(event: dict[str, Any]) -> Message:
+def _verified_fields(event: dict[str, Any]) -> dict[str, Any]:
     try:
         body = raw_body(event)
     except InvalidInputError as error:
         raise UntrustedError(str(error)) from None
-    verify_signature(body, _signature(event), read_secret(settings.signing_secret))
+    signing_secret.verify(body, _signature(event))
     fields = parse_json_object(body)
     verify_recent(publish_timestamp(fields), time.time(), settings.replay_window)
-    return parse_message(fields)
+    return fields
 
 
 def _signature(event: dict[str, Any]) -> str | None:
-    headers: dict[str, str] = event.get("headers") or {}
-    return headers.get(SIGNATURE_HEADER)
+    headers = event.get("headers")
+    signature = headers.get(SIGNATURE_HEADER) if isinstance(headers, dict) else None
+    return signature if isinstance(signature, str) else None
+
+
+def _keep(fields: dict[str, Any]) -> tuple[int, dict[str, str]]:
+    try:
+        spill_queue.keep(fields)
+    except Exception:
+        logger.exception("not kept")
+        return 503, {"message": "Service Unavailable"}
+    return 202, {"status": "queued"}
+
+
+def _store_spilled(record: dict[str, Any], context: LambdaContext) -> bool:
+    """Whether a message from the spill queue is stored now; where not, it will be back after a while."""
+    try:
+        message = parse_message(parse_json_object(record["body"]))
+        outcome = store.store(message, write_for(message, settings), context, look_first=True)
+    except Exception:
+        logger.exception("still not stored", tries=record["attributes"]["ApproximateReceiveCount"])
+        metrics.add_metric("SpilledMessagesFailed", MetricUnit.Count, 1)
+        _postpone(record)
+        return False
+    logger.info(outcome["status"], message_id=message.id)
+    metrics.add_metric(f"SpilledMessages{outcome['status'].capitalize()}", MetricUnit.Count, 1)
+    return True
+
+
+def _postpone(record: dict[str, Any]) -> None:
+    try:
+        spill_queue.postpone(record)
+    except Exception:
+        logger.exception("not postponed; it will be back when the queue's visibility timeout is over")

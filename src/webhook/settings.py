@@ -22,6 +22,9 @@ class Settings:
     replay_window: timedelta
     idempotency_table: str
     idempotency_ttl: timedelta
+    spill_queue_url: str
+    spill_retry_seconds: int
+    """Seconds before a message that could not be stored is tried again; doubled after each further try."""
     comment_ttl: timedelta
     comment_list_length: int
 
@@ -34,6 +37,8 @@ class Settings:
             replay_window=timedelta(seconds=int(environ["REPLAY_WINDOW_SECONDS"])),
             idempotency_table=environ["IDEMPOTENCY_TABLE"],
             idempotency_ttl=timedelta(seconds=int(environ["IDEMPOTENCY_TTL_SECONDS"])),
+            spill_queue_url=environ["SPILL_QUEUE_URL"],
+            spill_retry_seconds=int(environ["SPILL_RETRY_SECONDS"]),
             comment_ttl=timedelta(seconds=int(environ["COMMENT_TTL_SECONDS"])),
             comment_list_length=int(environ["COMMENT_LIST_LENGTH"]),
         )

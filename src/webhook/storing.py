@@ -6,19 +6,16 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.idempotency import (
-    DynamoDBPersistenceLayer,
-    IdempotencyConfig,
-    idempotent_function,
-)
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
 from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyAlreadyInProgressError,
     IdempotencyPersistenceLayerError,
 )
-from botocore.config import Config
 
-from webhook.writing import CacheWriter
+from webhook.records import MessageRecords
+from webhook.writing import CacheWriter, WriteError
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -30,15 +27,24 @@ if TYPE_CHECKING:
 STORED = {"status": "stored"}
 DUPLICATE = {"status": "duplicate"}
 
-_MILLIS_FOR_AN_ATTEMPT = 2000
+# Of the caller's 5 seconds, what an attempt, and keeping the message when it has failed, may take.
+_MILLIS_FOR_AN_ATTEMPT = 3000
+_MILLIS_FOR_TWO = 4000
 _PAUSE_SECONDS = 0.05
 
 logger = Logger(child=True)
+metrics = Metrics()
+
+
+class OutOfTimeError(Exception):
+    """Too little time is left to begin an attempt."""
 
 
 @dataclass(slots=True)
 class _Attempt:
     write: Write
+    look_first: bool
+    context: LambdaContext
     succeeded: bool = False
 
 
@@ -47,6 +53,7 @@ class MessageStore:
 
     def __init__(self, settings: Settings) -> None:
         self._cache = CacheWriter(settings)
+        self._records = MessageRecords(settings.idempotency_table)
         self._idempotency = IdempotencyConfig(
             event_key_jmespath="[cache, topic, id]",
             raise_on_no_idempotency_key=True,
@@ -57,32 +64,28 @@ class MessageStore:
         self._write_once = idempotent_function(
             self._write,
             data_keyword_argument="message",
-            persistence_store=DynamoDBPersistenceLayer(
-                settings.idempotency_table,
-                # The caller waits 5 s in all: better to fail in time to say so.
-                boto_config=Config(
-                    connect_timeout=1, read_timeout=1, retries={"mode": "standard", "total_max_attempts": 2}
-                ),
-            ),
+            persistence_store=self._records,
             config=self._idempotency,
             key_prefix="message",
         )
 
-    def store(self, message: Message, write: Write, context: LambdaContext) -> dict[str, str]:
+    def store(
+        self, message: Message, write: Write, context: LambdaContext, *, look_first: bool = False
+    ) -> dict[str, str]:
         """Makes the message's write unless it was made before: returns `STORED` or `DUPLICATE`.
 
-        While another copy of the message is being written, waits to see whether that succeeds. Raises
-        `WriteError`, Powertools' idempotency errors and `GetParameterError` where nobody knows that the
-        message is stored; the next copy of it is then written.
+        With `look_first`, and where an earlier attempt may have made the write without a record of it, looks
+        for it in the cache first. While another copy of the message is being written, waits to see whether
+        that succeeds. Raises `OutOfTimeError`, `WriteError`, Powertools' idempotency errors and
+        `GetParameterError` where nobody knows that the message is stored; it is to be stored later then.
         """
         self._idempotency.register_lambda_context(context)
-        while True:
-            attempt = _Attempt(write)
+        attempt = _Attempt(write, look_first, context)
+        while _has_time(context, _MILLIS_FOR_AN_ATTEMPT):
             try:
                 outcome: dict[str, str] = self._write_once(message=message, attempt=attempt)
             except IdempotencyAlreadyInProgressError:
-                if context.get_remaining_time_in_millis() < _MILLIS_FOR_AN_ATTEMPT:
-                    raise
+                time.sleep(_PAUSE_SECONDS)
             except IdempotencyPersistenceLayerError:
                 if not attempt.succeeded:
                     raise
@@ -91,9 +94,22 @@ class MessageStore:
                 return STORED
             else:
                 return outcome
-            time.sleep(_PAUSE_SECONDS)
+        raise OutOfTimeError("no time was left to store it")
 
-    def _write(self, message: Message, attempt: _Attempt) -> dict[str, str]:  # noqa: ARG002 - holds the key
-        self._cache.make(attempt.write)
+    def _write(self, message: Message, attempt: _Attempt) -> dict[str, str]:
+        look_first = attempt.look_first or self._records.was_attempted
+        try:
+            made = self._cache.make(attempt.write, look_first=look_first)
+        except WriteError as error:
+            if not _has_time(attempt.context, _MILLIS_FOR_TWO) or not self._cache.may_succeed_now(error):
+                raise
+            made = self._cache.make(attempt.write, look_first=True)
+        if not made:
+            logger.info("found written", message_id=message.id)
+            metrics.add_metric("MessagesFoundWritten", MetricUnit.Count, 1)
         attempt.succeeded = True
         return STORED
+
+
+def _has_time(context: LambdaContext, millis: int) -> bool:
+    return context.get_remaining_time_in_millis() >= millis

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from momento import CacheClient, Configurations
 from momento.errors import MomentoErrorCode
 from momento.responses.mixins import ErrorResponseMixin
 
-from momento_access.credentials import api_key_credentials
+from momento_access.credentials import api_key_credentials, changed_api_key_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,22 +21,31 @@ if TYPE_CHECKING:
 
     from webhook.settings import Settings
 
-    Write = Callable[[CacheClient], None]
-    """Makes the write, or raises `WriteError`."""
+_CALL_TIMEOUT = timedelta(seconds=1)
 
 
 class WriteError(Exception):
-    """Momento did not take a write, or nobody knows whether it did."""
+    """Momento did not answer as asked: it did not take a write, or nobody knows whether it did."""
 
     def __init__(self, code: MomentoErrorCode) -> None:
         super().__init__(f"Momento answered {code.name}")
-        self.unavailable = code is MomentoErrorCode.SERVER_UNAVAILABLE
+        self.code = code
 
 
 def check(response: CacheResponse) -> None:
     """Raises `WriteError` where the response is an error."""
     if isinstance(response, ErrorResponseMixin):
         raise WriteError(response.error_code)
+
+
+@dataclass(frozen=True)
+class Write:
+    """What a message asks to be written. Both functions raise `WriteError`."""
+
+    make: Callable[[CacheClient], None]
+    """Makes the write."""
+    is_made: Callable[[CacheClient], bool]
+    """Whether it was made, asked only where an earlier attempt may have."""
 
 
 class CacheWriter:
@@ -46,30 +57,37 @@ class CacheWriter:
         self._client: CacheClient | None = None
         self._connection = ExitStack()
 
-    def make(self, write: Write) -> None:
-        """Makes a write; raises `WriteError`, or `GetParameterError` where the API key cannot be read."""
-        try:
-            self._try(write)
-        except WriteError as error:
-            if not error.unavailable:
-                raise
-            # A connection that was cut while Lambda kept the function frozen shows only when it is used.
-            self._try(write)
+    def make(self, write: Write, *, look_first: bool) -> bool:
+        """Makes a write, with `look_first` unless it is there already; returns whether it was not.
 
-    def _try(self, write: Write) -> None:
+        Raises `WriteError`, or `GetParameterError` where the API key cannot be read.
+        """
         try:
-            write(self._connected_client())
+            cache = self._connected_client()
+            if look_first and write.is_made(cache):
+                return False
+            write.make(cache)
         except WriteError as error:
-            if error.unavailable:
+            if error.code is MomentoErrorCode.SERVER_UNAVAILABLE:
                 self._disconnect()
             raise
+        return True
+
+    def may_succeed_now(self, error: WriteError) -> bool:
+        """Whether another attempt, right now, may succeed where this one has failed."""
+        if error.code is MomentoErrorCode.AUTHENTICATION_ERROR and self._credentials:
+            # The key may have been rotated.
+            return changed_api_key_credentials(self._credentials, self._settings.momento) is not None
+        # A connection that was cut while Lambda kept the function frozen shows only when it is used.
+        return error.code is MomentoErrorCode.SERVER_UNAVAILABLE
 
     def _connected_client(self) -> CacheClient:
         credentials = api_key_credentials(self._settings.momento)
         if self._client is None or credentials != self._credentials:
             self._disconnect()
+            configuration = Configurations.Lambda.latest().with_client_timeout(_CALL_TIMEOUT)
             self._client = self._connection.enter_context(
-                CacheClient(Configurations.Lambda.latest(), credentials, self._settings.comment_ttl)
+                CacheClient(configuration, credentials, self._settings.comment_ttl)
             )
             self._credentials = credentials
         return self._client

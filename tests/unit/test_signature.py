@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webhook.signature import UntrustedError, sign, verify_recent, verify_signature
+from webhook.signature import UntrustedError, is_signed, sign, verify_recent
 
 
 def test_signs_with_hmac_sha3_256_in_lower_case_hex() -> None:
@@ -21,16 +21,14 @@ def test_signs_with_hmac_sha3_256_in_lower_case_hex() -> None:
 @given(st.binary(), st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_accepts_its_own_signature_and_no_other_of_the_body(body: bytes, secret: str) -> None:
     good = hmac.new(secret.encode(), body, hashlib.sha3_256).hexdigest()
-    verify_signature(body, good, secret)
+    assert is_signed(body, good, secret)
     for bad in (good[:-1], good + "0", good[::-1] + "x", f" {good}"):
-        with pytest.raises(UntrustedError):
-            verify_signature(body, bad, secret)
+        assert not is_signed(body, bad, secret)
 
 
-@given(st.binary(), st.text() | st.none())
-def test_refuses_any_other_text(body: bytes, signature: str | None) -> None:
-    with pytest.raises(UntrustedError):
-        verify_signature(body, signature, "secret")
+@given(st.binary(), st.text())
+def test_refuses_any_other_text(body: bytes, signature: str) -> None:
+    assert not is_signed(body, signature, "secret")
 
 
 @given(st.integers(-(2**64), 2**64))

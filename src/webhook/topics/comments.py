@@ -6,17 +6,17 @@ import json
 from typing import TYPE_CHECKING
 
 from momento.requests import CollectionTtl
+from momento.responses import CacheListFetch
 
 from comment import Comment, comments_list
 from inputs import parse_json_object
-from webhook.writing import check
+from webhook.writing import Write, check
 
 if TYPE_CHECKING:
     from momento import CacheClient
 
     from webhook.message import Message
     from webhook.settings import Settings
-    from webhook.writing import Write
 
 
 def write_comment(message: Message, settings: Settings) -> Write:
@@ -29,15 +29,24 @@ def write_comment(message: Message, settings: Settings) -> Write:
         "publishedAt": message.published_at,
     }
 
+    comments = comments_list(comment.course_id)
+
     def push_front(cache: CacheClient) -> None:
         check(
             cache.list_push_front(
                 message.cache,
-                comments_list(comment.course_id),
+                comments,
                 json.dumps(entry),
                 ttl=CollectionTtl.of(settings.comment_ttl),
                 truncate_back_to_size=settings.comment_list_length,
             )
         )
 
-    return push_front
+    def is_in_the_list(cache: CacheClient) -> bool:
+        fetched = cache.list_fetch(message.cache, comments)
+        check(fetched)
+        return isinstance(fetched, CacheListFetch.Hit) and any(
+            json.loads(stored).get("id") == message.id for stored in fetched.value_list_string
+        )
+
+    return Write(make=push_front, is_made=is_in_the_list)

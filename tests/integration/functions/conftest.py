@@ -16,7 +16,7 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 import boto3
@@ -123,15 +123,31 @@ class Subscription:
         raise AssertionError("the subscription ended")
 
 
-class FailingProxy:
-    """An AWS service in which one operation fails."""
+class AwsProxy:
+    """An AWS service of which some operations fail, or never answer, or do what is asked and say nothing."""
 
-    def __init__(self, endpoint_url: str, fail: str) -> None:
+    def __init__(self, endpoint_url: str, **troubles: Literal["fail", "hang", "lose"]) -> None:
+        """`troubles` are by operation, as `PutItem`; "lose" closes the connection after the work is done.
+
+        That it does once; the others last until they are taken out of `troubles`.
+        """
+        self.troubles = troubles
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        """Each call's operation and parameters."""
+        self._stopping = threading.Event()
+        proxy = self
+
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                if self.headers["X-Amz-Target"] == fail:
+                operation = self.headers["X-Amz-Target"].rpartition(".")[2]
+                proxy.calls.append((operation, json.loads(body)))
+                trouble = proxy.troubles.get(operation)
+                if trouble == "fail":
                     self.send_error(500)
+                    return
+                if trouble == "hang":
+                    proxy._stopping.wait(30)
                     return
                 request = urllib.request.Request(endpoint_url, body, dict(self.headers))  # noqa: S310
                 try:
@@ -139,6 +155,8 @@ class FailingProxy:
                 except urllib.error.HTTPError as error:
                     response = error
                 with response:
+                    if proxy.troubles.pop(operation, None) == "lose":
+                        return
                     self.send_response(response.status)
                     for name in ("Content-Type", "x-amzn-RequestId"):
                         if response.headers[name]:
@@ -152,11 +170,12 @@ class FailingProxy:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
-    def __enter__(self) -> FailingProxy:
+    def __enter__(self) -> AwsProxy:
         threading.Thread(target=self._server.serve_forever).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stopping.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -232,6 +251,8 @@ def environment(momento: Momento, aws_endpoint: str) -> Iterator[dict[str, str]]
         "REPLAY_WINDOW_SECONDS": "60",
         "IDEMPOTENCY_TABLE": "idempotency",
         "IDEMPOTENCY_TTL_SECONDS": "3600",
+        "SPILL_QUEUE_URL": f"{aws_endpoint}/123456789012/spill",
+        "SPILL_RETRY_SECONDS": "1",
         "COMMENT_TTL_SECONDS": "600",
         "COMMENT_LIST_LENGTH": "3",
         "TOKEN_ID_CLAIM": "sub",
@@ -248,6 +269,7 @@ def _create_resources(values: dict[str, str], api_key: str) -> None:
     secrets = boto3.client("secretsmanager")
     secrets.create_secret(Name=values["MOMENTO_API_KEY_SECRET"], SecretString=api_key)
     secrets.create_secret(Name=values["WEBHOOK_SIGNING_SECRET"], SecretString=SIGNING_SECRET)
+    boto3.client("sqs").create_queue(QueueName=values["SPILL_QUEUE_URL"].rpartition("/")[2])
     boto3.client("dynamodb").create_table(
         TableName=values["IDEMPOTENCY_TABLE"],
         BillingMode="PAY_PER_REQUEST",

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import boto3
 import grpc
+import jwt
 import pytest
 from momento import CacheClient, Configurations
 from momento.responses import CacheGet, TopicPublish
@@ -243,6 +245,20 @@ def test_reports_that_its_key_could_not_be_read(load: Callable[..., Function], u
     answer = publisher({"messages": [message(user), message(user)]}, timeout=9.5)
     assert answer["published"] == 0
     assert [(one["index"], one["retryable"]) for one in answer["failed"]] == [(0, True), (1, True)]
+
+
+def test_reads_the_api_key_again_when_momento_refuses_it(
+    load: Callable[..., Function], momento: Momento, user: str
+) -> None:
+    secrets = boto3.client("secretsmanager")
+    replaced = jwt.encode({"t": "g", "id": "another"}, "a key that this server does not know", "HS256")
+    secrets.create_secret(Name=user, SecretString=replaced)
+    publisher = load("publisher", MOMENTO_API_KEY_SECRET=user)
+    momento.admin("/fail", rpcs="generate-disposable-token", error="internal")
+    assert len(publisher(message(user))["failed"]) == 1
+    momento.admin("/clear-faults")
+    secrets.put_secret_value(SecretId=user, SecretString=momento.server.api_key)
+    assert publisher(message(user)) == PUBLISHED
 
 
 def test_serves_more_users_than_it_keeps_clients_for(publisher: Function) -> None:

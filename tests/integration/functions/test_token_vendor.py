@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
+import jwt
 import pytest
 from momento import TopicClient, TopicConfigurations
 from momento.errors import MomentoErrorCode
@@ -272,3 +273,19 @@ def test_tells_nothing_of_its_own_failures(
 ) -> None:
     answer = load("token_vendor", **changes)(request(user))
     assert (answer["statusCode"], json.loads(answer["body"])) == (500, {"message": "Internal Server Error"})
+
+
+def test_reads_the_api_key_again_when_momento_refuses_it(
+    load: Callable[..., Function], momento: Momento, user: str
+) -> None:
+    import boto3
+
+    secrets = boto3.client("secretsmanager")
+    replaced = jwt.encode({"t": "g", "id": "another"}, "a key that this server does not know", "HS256")
+    secrets.create_secret(Name=user, SecretString=replaced)
+    vendor = load("token_vendor", MOMENTO_API_KEY_SECRET=user)
+    momento.admin("/fail", rpcs="generate-disposable-token", error="unavailable")
+    assert vendor(request(user))["statusCode"] == 502
+    momento.admin("/clear-faults")
+    secrets.put_secret_value(SecretId=user, SecretString=momento.server.api_key)
+    token(vendor(request(user)))

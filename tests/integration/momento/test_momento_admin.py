@@ -108,6 +108,18 @@ async def test_calls_can_be_delayed(momento, http, connections):
 
 
 @pytest.mark.parametrize(
+    ("fault", "status"), [("fail?error=internal", "INTERNAL"), ("delay?ms=5000", "DEADLINE_EXCEEDED")]
+)
+async def test_calls_can_be_carried_out_without_a_word(momento, http, rpcs, fault, status):
+    await http.post(f"{momento.admin_url}/{fault}&rpcs=set&when=after")
+    request = cacheclient_pb2._SetRequest(cache_key=b"key", cache_body=b"value", ttl_milliseconds=60_000)
+    unconfirmed = rpcs.Set(request, timeout=0.5)
+    assert (await unconfirmed.code()).name == status
+    fetched = await rpcs.Get(cacheclient_pb2._GetRequest(cache_key=b"key"))
+    assert fetched.cache_body == b"value"
+
+
+@pytest.mark.parametrize(
     ("path", "complaint"),
     [
         ("/fail?rpcs=get", "error is missing"),
@@ -116,6 +128,7 @@ async def test_calls_can_be_delayed(momento, http, connections):
         ("/fail?error=internal", "rpcs is missing"),
         ("/fail?rpcs=get&error=internal&count=x", "count must be a number"),
         ("/delay?rpcs=get&ms=x", "ms must be a number"),
+        ("/delay?rpcs=get&ms=1&when=x", "when must be before or after"),
         ("/reset-topic?cache=cache", "topic is missing"),
     ],
 )
