@@ -503,6 +503,24 @@ def test_a_write_whose_process_died_before_it_was_recorded_is_found(
     assert len(momento.entries(course)) == 1
 
 
+def test_a_message_that_waited_for_longer_than_its_record_is_kept_is_found(
+    webhook: Function, momento: Momento, environment: dict[str, str], course: str
+) -> None:
+    message = body(course)
+    assert status(webhook(request(message))) == (200, "stored")
+    dynamodb = boto3.client("dynamodb")
+    for record in dynamodb.scan(TableName=environment["IDEMPOTENCY_TABLE"])["Items"]:
+        dynamodb.delete_item(TableName=environment["IDEMPOTENCY_TABLE"], Key={"id": record["id"]})
+    redriven = {
+        "messageId": "1",
+        "receiptHandle": "none",
+        "body": json.dumps(message),
+        "attributes": {"ApproximateReceiveCount": "1"},
+    }
+    assert failures(webhook({"Records": [redriven]})) == []
+    assert len(momento.entries(course)) == 1
+
+
 def test_a_write_without_a_record_is_a_success_all_the_same(
     load: Callable[..., Function], momento: Momento, aws_endpoint: str, course: str
 ) -> None:
