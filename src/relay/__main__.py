@@ -1,0 +1,50 @@
+"""`python -m relay`: the relay as a process of its own, until SIGTERM or SIGINT.
+
+Several may run: one relays, the others wait to take its place. Their environment is that of RelayFunction in
+template.yaml:
+
+- `CACHE_NAME`, `TOPIC_NAME`: what to subscribe to;
+- `MOMENTO_API_KEY_SECRET`, `WEBHOOK_SIGNING_SECRET`: names or ARNs of secrets in Secrets Manager;
+- `MOMENTO_ENDPOINT`: endpoint of a v2 API key, empty for a v1 key; `MOMENTO_LOCAL`: `host:port` of a local
+  Momento, or empty;
+- `WEBHOOK_URL`: where messages are delivered;
+- `DEAD_LETTER_QUEUE_URL`: SQS queue for those that the webhook refuses;
+- `RELAY_TABLE`: DynamoDB table, with the key `id`, for the lease and the position;
+- `POWERTOOLS_SERVICE_NAME`, `POWERTOOLS_METRICS_NAMESPACE`, `POWERTOOLS_LOG_LEVEL`,
+  `POWERTOOLS_PARAMETERS_MAX_AGE`: as for the functions; logs and metrics (EMF) go to the standard output;
+- what boto3 needs: region and credentials, and `AWS_ENDPOINT_URL` for local AWS services.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from threading import Event, Thread
+
+from aws_lambda_powertools import Logger
+
+from relay.relaying import relay
+from relay.settings import Settings
+
+_STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
+
+logger = Logger()
+
+
+def main() -> None:
+    """Relays until told to stop."""
+    stop = Event()
+    # A handler could interrupt the very wait that it is to end, so a thread waits for the signal.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
+    Thread(target=_stop_at_signal, args=(stop,), daemon=True).start()
+    outcome = relay(Settings.from_environ(os.environ), stop)
+    logger.info("stopped", extra=outcome)
+
+
+def _stop_at_signal(stop: Event) -> None:
+    signal.sigwait(_STOP_SIGNALS)
+    stop.set()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""What the webhook is sent, and what becomes of its answers."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import importlib
+import threading
+import time
+
+import pytest
+
+from .conftest import CACHE, TOPIC, Request, Site, wait_until
+
+
+def test_a_message_is_posted_as_momento_would_and_says_its_page(site: Site) -> None:
+    began = time.time() * 1000
+    site.start()
+    site.momento.publish("naïve ✓", publisher="taylor")
+    site.webhook.wait_for_taken("naïve ✓")
+
+    (request,) = site.webhook.requests
+    fields = request.fields
+    assert list(fields) == [
+        "cache",
+        "topic",
+        "event_timestamp",
+        "publish_timestamp",
+        "topic_sequence_number",
+        "token_id",
+        "text",
+        "topic_sequence_page",
+    ]
+    assert (fields["cache"], fields["topic"]) == (CACHE, TOPIC)
+    assert began - 1 <= fields["event_timestamp"] <= fields["publish_timestamp"] <= time.time() * 1000
+    assert (fields["topic_sequence_number"], fields["token_id"]) == (1, "taylor")
+    assert fields["topic_sequence_page"] > 0
+    assert request.headers["content-type"] == "application/json"
+    known = importlib.import_module("webhook.message").parse_message(fields)
+    assert (known.id, known.publisher, known.text) == (
+        f"page{fields['topic_sequence_page']}-1",
+        "taylor",
+        "naïve ✓",
+    )
+    signature = hmac.new(b"the-signing-secret", request.body, hashlib.sha3_256).hexdigest()
+    assert request.headers["momento-signature"] == signature
+    assert "momento-realtime-identity" in request.headers["user-agent"]
+
+
+def test_each_message_is_under_its_publisher_and_in_order(site: Site) -> None:
+    site.start()
+    for number, publisher in enumerate(["taylor", "", "sam", "taylor"]):
+        site.momento.publish(f"{number}", publisher=publisher)
+    site.webhook.wait_for_taken("0", "1", "2", "3")
+
+    fields = [request.fields for request in site.webhook.requests]
+    assert [one["token_id"] for one in fields] == ["taylor", "", "sam", "taylor"]
+    assert [one["topic_sequence_number"] for one in fields] == [1, 2, 3, 4]
+
+
+def test_binary_messages_are_passed_over(site: Site) -> None:
+    running = site.start()
+    site.momento.publish("before", b"\xff", "after", b"\xfe")
+    site.webhook.wait_for_taken("before", "after")
+    site.wait_for_saved(4)
+    assert running.stop()["delivered"] == 2
+
+
+@pytest.mark.parametrize("status", [307, 408, 429, 500, 502, 503, 504])
+def test_a_message_is_posted_until_it_is_taken_and_the_next_waits(site: Site, status: int) -> None:
+    answers = iter([status, status, 202, 200])
+    site.webhook.answer = lambda _request: next(answers)
+    running = site.start()
+    site.momento.publish("one", "two")
+    site.webhook.wait_for_taken("one", "two")
+
+    tries = [request.fields for request in site.webhook.requests if request.text == "one"]
+    assert len(tries) == 3
+    assert len({one["event_timestamp"] for one in tries}) == 1
+    assert len({one["publish_timestamp"] for one in tries}) == 3
+    assert running.stop() == {"status": "relayed", "delivered": 2, "refused": 0, "discontinuities": 0}
+
+
+def test_a_broken_connection_and_no_answer_are_tried_again(site: Site) -> None:
+    is_over = threading.Event()
+    tries = 0
+
+    def answer(_request: Request) -> int:
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            raise ConnectionError
+        if tries == 2:
+            is_over.wait(10)
+        return 200
+
+    site.webhook.answer = answer
+    running = site.start(answer=0.3)
+    site.momento.publish("one")
+    site.webhook.wait_for_taken("one")
+    is_over.set()
+    assert tries == 3
+    assert running.stop()["delivered"] == 1
+
+
+def test_a_webhook_that_is_not_there_is_waited_for(site: Site) -> None:
+    url = site.webhook.url
+    site.environment["WEBHOOK_URL"] = "http://127.0.0.1:9/"
+    refused = site.start()
+    site.momento.publish("one")
+    wait_until(lambda: "holder" in site.item())
+    assert refused.stop()["delivered"] == 0
+
+    site.environment["WEBHOOK_URL"] = url
+    site.start()
+    site.webhook.wait_for_taken("one")
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_what_the_webhook_refuses_is_kept_and_the_next_follows(site: Site, status: int) -> None:
+    site.webhook.answer = lambda request: status if request.text == "bad" else 200
+    running = site.start()
+    site.momento.publish("good", "bad", "better")
+    site.webhook.wait_for_taken("good", "better")
+
+    assert running.stop() == {"status": "relayed", "delivered": 2, "refused": 1, "discontinuities": 0}
+    (kept,) = site.dead_letters()
+    (sent,) = [request.fields for request in site.webhook.requests if request.text == "bad"]
+    assert {**kept, "publish_timestamp": 0} == {**sent, "publish_timestamp": 0}
+
+
+def test_a_refused_message_is_not_passed_over_until_it_is_kept(site: Site) -> None:
+    queue = site.environment["DEAD_LETTER_QUEUE_URL"]
+    site.environment["DEAD_LETTER_QUEUE_URL"] = f"{queue}-which-is-not-there"
+    site.webhook.answer = lambda request: 400 if request.text == "bad" else 200
+    running = site.start()
+    site.momento.publish("bad", "good")
+    wait_until(lambda: site.door.calls.count("AmazonSQS.SendMessage") > 1)
+    assert len(site.webhook.requests) == 1
+    assert running.stop()["refused"] == 0
+    assert "sequence_number" not in site.item()
+
+    site.environment["DEAD_LETTER_QUEUE_URL"] = queue
+    site.start()
+    site.webhook.wait_for_taken("good")
+    assert [one["text"] for one in site.dead_letters()] == ["bad"]
+
+
+def test_a_rotated_secret_is_read_anew(site: Site) -> None:
+    secret = "the-signing-secret"
+
+    def answer(request: Request) -> int:
+        expected = hmac.new(secret.encode(), request.body, hashlib.sha3_256).hexdigest()
+        return 200 if request.headers["momento-signature"] == expected else 403
+
+    site.webhook.answer = answer
+    running = site.start()
+    site.momento.publish("one")
+    site.webhook.wait_for_taken("one")
+    secret = "another"
+    site.put_secret("WEBHOOK_SIGNING_SECRET", secret)
+    site.momento.publish("two", "three")
+    site.webhook.wait_for_taken("one", "two", "three")
+    assert running.stop() == {"status": "relayed", "delivered": 3, "refused": 0, "discontinuities": 0}
+
+
+@pytest.mark.parametrize("error", [-90, 90])
+def test_a_webhook_with_another_time_gets_its_own(site: Site, error: float) -> None:
+    def answer(request: Request) -> int:
+        now = time.time() + error
+        return 200 if abs(request.fields["publish_timestamp"] / 1000 - now) < 60 else 403
+
+    site.webhook.clock_error = error
+    site.webhook.answer = answer
+    running = site.start()
+    site.momento.publish("one", "two")
+    site.webhook.wait_for_taken("one", "two")
+    assert [request.status for request in site.webhook.requests] == [403, 200, 200]
+    assert running.stop()["refused"] == 0
+
+
+def test_a_lasting_403_counts_in_the_end(site: Site) -> None:
+    site.webhook.answer = lambda request: 403 if request.text == "bad" else 200
+    running = site.start(refusal=0.5)
+    site.momento.publish("bad", "good")
+    site.webhook.wait_for_taken("good")
+    assert len(site.webhook.requests) > 2
+    assert running.stop()["refused"] == 1
+    assert [one["text"] for one in site.dead_letters()] == ["bad"]

@@ -1,0 +1,195 @@
+"""What arrives from Momento, what is missing, and how it is found again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import grpc
+import pytest
+from momento_wire_types import cachepubsub_pb2 as pubsub
+from momento_wire_types import cachepubsub_pb2_grpc as pubsub_service
+
+from local.momento.auth import make_api_key
+
+from .conftest import Metrics, Site, wait_until
+
+
+def test_what_momento_still_holds_is_delivered_at_first(site: Site) -> None:
+    site.momento.publish("one", "two")
+    running = site.start()
+    site.webhook.wait_for_taken("one", "two")
+    assert running.stop()["discontinuities"] == 0
+
+
+def test_what_it_no_longer_holds_at_first_is_not_missed(site: Site) -> None:
+    texts = [str(number) for number in range(1100)]
+    site.momento.publish(*texts)
+    running = site.start()
+    site.webhook.wait_for_taken(*texts[100:])
+    assert running.stop() == {"status": "relayed", "delivered": 1000, "refused": 0, "discontinuities": 0}
+
+
+def test_what_comes_while_nobody_relays_is_delivered_later(site: Site) -> None:
+    site.momento.publish("one")
+    running = site.start()
+    site.webhook.wait_for_taken("one")
+    assert running.stop()["delivered"] == 1
+    assert site.item()["sequence_number"] == "1"
+
+    site.momento.publish("two", "three")
+    running = site.start()
+    site.webhook.wait_for_taken("one", "two", "three")
+    assert running.stop() == {"status": "relayed", "delivered": 2, "refused": 0, "discontinuities": 0}
+
+
+def test_messages_that_momento_dropped_are_counted(site: Site, metrics: Metrics) -> None:
+    site.momento.publish("first")
+    running = site.start()
+    site.webhook.wait_for_taken("first")
+    running.stop()
+
+    texts = [str(number) for number in range(1100)]
+    site.momento.publish(*texts)
+    running = site.start()
+    site.webhook.wait_for_taken("first", *texts[100:])
+    assert running.stop()["discontinuities"] == 1
+    assert metrics["RelayDiscontinuities"] == 1
+    assert metrics["RelayMessagesMissed"] == 100
+
+
+def test_a_topic_that_restarts_meanwhile_may_have_lost_messages(site: Site) -> None:
+    site.momento.publish("one")
+    running = site.start()
+    site.webhook.wait_for_taken("one")
+    running.stop()
+
+    site.momento.reset_topic()
+    site.momento.publish("two")
+    running = site.start()
+    site.webhook.wait_for_taken("one", "two")
+    assert running.stop()["discontinuities"] == 1
+    assert site.item()["sequence_number"] == "1"
+
+
+def test_a_topic_that_restarts_under_its_reader_loses_none(site: Site, metrics: Metrics) -> None:
+    running = site.start()
+    site.momento.publish("one")
+    site.webhook.wait_for_taken("one")
+    site.momento.reset_topic()
+    site.momento.publish("two")
+    site.webhook.wait_for_taken("one", "two")
+    assert running.stop()["discontinuities"] == 0
+
+    pages = [request.fields["topic_sequence_page"] for request in site.webhook.requests]
+    assert pages[0] < pages[1]
+    assert metrics["RelayTopicRestarts"] == 1
+
+
+def test_a_stuck_delivery_is_no_silence_of_momento(site: Site, metrics: Metrics) -> None:
+    site.webhook.answer = lambda _request: 200 if len(site.webhook.requests) > 3 else 503
+    running = site.start(silence=0.7)
+    texts = [str(number) for number in range(400)]
+    site.momento.publish(*texts)
+    site.webhook.wait_for_taken(*texts)
+    assert running.stop()["discontinuities"] == 0
+    assert metrics["RelayReconnects"] == 0
+
+
+def test_momento_may_go_and_come_back(site: Site, metrics: Metrics) -> None:
+    running = site.start()
+    site.momento.publish("one")
+    site.webhook.wait_for_taken("one")
+    site.momento.admin("/block")
+    wait_until(lambda: max(metrics.values("RelayLagSeconds"), default=0) > 0.3)
+    site.momento.admin("/unblock")
+    site.momento.publish("two", "three")
+    site.webhook.wait_for_taken("one", "two", "three")
+    assert running.stop()["discontinuities"] == 0
+    assert metrics["RelayReconnects"] == 1
+
+
+@pytest.mark.parametrize("error", ["unavailable", "not-found", "permission-denied", "resource-exhausted"])
+def test_an_error_of_momento_is_not_the_end(site: Site, error: str) -> None:
+    site.momento.admin("/fail", rpcs="topic-subscribe", error=error, count=3)
+    site.momento.publish("one")
+    site.start()
+    site.webhook.wait_for_taken("one")
+
+
+@pytest.mark.parametrize("wrong_key", [make_api_key(), "not a key at all"], ids=["revoked", "malformed"])
+def test_a_changed_api_key_is_read_anew(
+    site: Site, metrics: Metrics, wrong_key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("momento_access.secrets.SECONDS_BETWEEN_REREADS", 0.1)
+    site.put_secret("MOMENTO_API_KEY_SECRET", wrong_key)
+    site.momento.publish("one")
+    site.start()
+    wait_until(lambda: max(metrics.values("RelayLagSeconds"), default=0) > 0.5)
+    assert site.webhook.requests == []
+
+    site.put_secret("MOMENTO_API_KEY_SECRET", site.momento.server.api_key)
+    site.webhook.wait_for_taken("one")
+
+
+class ScriptedTopic(pubsub_service.PubsubServicer):
+    """A topic whose streams bring what they are told, and then nothing more."""
+
+    def __init__(self, *streams: list[pubsub._SubscriptionItem]) -> None:
+        self.requests: list[pubsub._SubscriptionRequest] = []
+        self._streams = iter(streams)
+
+    def Subscribe(self, request: Any, context: grpc.ServicerContext) -> Iterator[pubsub._SubscriptionItem]:
+        self.requests.append(request)
+        over = threading.Event()
+        context.add_callback(over.set)
+        yield pubsub._SubscriptionItem(heartbeat={})
+        yield from next(self._streams, [])
+        over.wait(20)
+
+    def serve(self, site: Site) -> grpc.Server:
+        """Stands in for the site's Momento."""
+        server = grpc.server(ThreadPoolExecutor(4))
+        pubsub_service.add_PubsubServicer_to_server(self, server)
+        site.environment["MOMENTO_LOCAL"] = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
+        return server
+
+
+def item(number: int, page: int = 7) -> pubsub._SubscriptionItem:
+    return pubsub._SubscriptionItem(
+        item={"topic_sequence_number": number, "sequence_page": page, "value": {"text": f"{page}-{number}"}}
+    )
+
+
+def test_a_silent_stream_is_replaced_by_one_that_goes_on(site: Site) -> None:
+    topic = ScriptedTopic([item(5), item(6)], [item(7)])
+    server = topic.serve(site)
+    running = site.start(silence=0.3)
+    site.webhook.wait_for_taken("7-5", "7-6", "7-7")
+    assert running.stop()["discontinuities"] == 0
+    server.stop(None)
+
+    first, second = topic.requests[:2]
+    assert (first.resume_at_topic_sequence_number, first.sequence_page) == (1, 0)
+    assert (second.resume_at_topic_sequence_number, second.sequence_page) == (7, 7)
+
+
+def test_numbers_that_jump_are_a_gap_though_nobody_says_so(site: Site, metrics: Metrics) -> None:
+    server = ScriptedTopic([item(1), item(4), item(5), item(1, page=8), item(3, page=9)]).serve(site)
+    running = site.start()
+    site.webhook.wait_for_taken("7-1", "7-4", "7-5", "8-1", "9-3")
+    assert running.stop()["discontinuities"] == 2
+    server.stop(None)
+    assert metrics["RelayMessagesMissed"] == 4
+    assert metrics["RelayTopicRestarts"] == 1
+
+
+def test_a_repeated_message_is_delivered_again_rather_than_lost(site: Site) -> None:
+    server = ScriptedTopic([item(1), item(2), item(2), item(1), item(2), item(3)]).serve(site)
+    running = site.start()
+    site.webhook.wait_for_taken("7-1", "7-2", "7-2", "7-1", "7-2", "7-3")
+    assert running.stop()["discontinuities"] == 0
+    server.stop(None)
