@@ -14,7 +14,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from local.facts import StackFacts
+from local.facts import MomentoFacts, StackFacts
 from local.function_log import read_entry
 from local.lambda_host.host import AnsweredRequest
 from local.momento.webhooks import Delivery
@@ -81,14 +81,13 @@ class Display(StackObserver):
         where.add_column(style="bold")
         where.add_column()
         for name, value in (
-            ("Page", facts.web_url or "none: it is built where Node (npm) is installed, by make run"),
+            ("Page", facts.web_url or _no_page(facts.momento)),
             ("Users", ", ".join(f"{user.username} / {user.password}" for user in facts.users)),
             ("Token API", facts.token_url),
             ("Webhook", facts.webhook_url),
             ("Lambda", facts.lambda_url),
             ("AWS services", facts.aws_endpoint_url),
-            ("Momento", f"{facts.momento.host}:{facts.momento.port} (browsers: {facts.momento.web_url})"),
-            ("Test admin", f"{facts.momento.admin_url} (makes Momento fail)"),
+            *_about_momento(facts.momento),
             ("All of it", str(state_directory / "stack.json")),
         ):
             where.add_row(name, Text(value))
@@ -136,6 +135,22 @@ class Display(StackObserver):
         time = datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]
         line = Text.assemble((f"{time} ", "dim"), (f"{source:<20}", "bold"), (text, style))
         self._console.print(line, soft_wrap=True)
+
+
+def _no_page(momento: MomentoFacts) -> str:
+    if momento.local_address and not momento.web_url:
+        return f"none: where {momento.local_address} serves browsers is not known here"
+    return "none: it is built where Node (npm) is installed, by make run"
+
+
+def _about_momento(momento: MomentoFacts) -> list[tuple[str, str]]:
+    where = f"{momento.host}:{momento.port}"
+    if not momento.admin_url:
+        return [("Momento", f"{where} (given by MOMENTO_API_KEY and MOMENTO_ENDPOINT)")]
+    return [
+        ("Momento", f"{where} (browsers: {momento.web_url})"),
+        ("Test admin", f"{momento.admin_url} (makes Momento fail)"),
+    ]
 
 
 def _commands_to_try(facts: StackFacts, state_directory: Path) -> list[tuple[str, str]]:

@@ -6,16 +6,24 @@ from dataclasses import dataclass
 
 from local.aws.services import User
 
+MOMENTO_PORT = 443
+"""Of Momento itself, by TLS; a Momento at another port speaks plaintext."""
+
 
 @dataclass(frozen=True)
 class MomentoFacts:
-    """Where the local Momento is, and the key of its super-user."""
+    """Where Momento is, and of the stack's own also how browsers reach it, and the key of its super-user."""
 
     host: str
     port: int
-    web_url: str
-    admin_url: str
-    api_key: str
+    web_url: str | None
+    admin_url: str | None
+    api_key: str | None
+
+    @property
+    def local_address(self) -> str:
+        """`host:port` of a local Momento; empty for Momento itself."""
+        return "" if self.port == MOMENTO_PORT else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,9 @@ class StackFacts:
     user_pool_client_id: str
     users: tuple[User, ...]
     signing_secret: str
+    message_source: str
+    spill_queue_url: str
+    dead_letter_queue_url: str
 
     def to_json(self) -> str:
         """Return the facts as `stack.json` holds them."""

@@ -13,14 +13,14 @@ from typing import Any
 import aiohttp
 from momento import CacheClientAsync, CredentialProvider, TopicClientAsync
 from momento.config import Configurations, TopicConfigurations
-from momento.errors import SdkException
+from momento.errors import MomentoErrorCode, SdkException
 from momento.responses import CacheListFetch, TopicPublish
 
 from local.facts import StackFacts
-from local.stack import LocalStack
+from local.stack import MOMENTO_WEBHOOK, LocalStack
 
 COURSE_ID = "123"
-_SECONDS_FOR_DELIVERY = 10
+_SECONDS_FOR_DELIVERY = 30
 
 
 class RoundTripError(Exception):
@@ -66,16 +66,17 @@ async def round_trip(stack: LocalStack, on_hop: Callable[[Hop], None]) -> None:
         happened(f"published on {facts.cache}/{facts.topic} with that token")
 
     with _hop(on_hop, "Webhook") as happened:
+        caller, caller_function = _caller_of_webhook(facts)
         try:
             async with asyncio.timeout(_SECONDS_FOR_DELIVERY):
                 delivered = await delivery
         except TimeoutError:
-            raise RoundTripError("Momento has not called the webhook.", "WebhookFunction") from None
-        if not delivered.outcome.isdecimal():
-            raise RoundTripError(
-                f"The webhook did not take the message: {delivered.outcome}.", "WebhookFunction"
-            )
-        happened(f"Momento called the function URL, signed; it answered {delivered.outcome}")
+            message = f"{caller} has not called the webhook, or not with success."
+            raise RoundTripError(message, caller_function) from None
+        if delivered.status >= 300:
+            message = f"The webhook did not take the message: it answered {delivered.status}."
+            raise RoundTripError(message, "WebhookFunction")
+        happened(f"{caller} called the function URL, signed; it answered {delivered.status}")
 
     with _hop(on_hop, "Cache") as happened:
         entries = await _read_comments(facts, credentials)
@@ -101,6 +102,13 @@ def _hop(on_hop: Callable[[Hop], None], name: str) -> Iterator[Callable[[str], N
     began = time.monotonic()
     yield happened
     on_hop(Hop(name, what_happened, (time.monotonic() - began) * 1000))
+
+
+def _caller_of_webhook(facts: StackFacts) -> tuple[str, str]:
+    """Return who calls the webhook, and the function whose log tells more where they do not."""
+    if facts.message_source == MOMENTO_WEBHOOK:
+        return "Momento", "WebhookFunction"
+    return "The relay", "RelayFunction"
 
 
 async def _sign_in(facts: StackFacts) -> str:
@@ -147,11 +155,13 @@ async def _post(url: str, headers: dict[str, str], body: Any, function: str | No
 
 
 def _credentials(facts: StackFacts, auth_token: str) -> CredentialProvider:
-    """Return what the SDK needs to connect to the local Momento with a token."""
+    """Return what the SDK needs to connect to Momento with a token."""
     try:
         credentials = CredentialProvider.from_disposable_token(auth_token)
     except SdkException as error:
         raise RoundTripError(f"{facts.token_url} gave a token that is none: {error}") from error
+    if not facts.momento.local_address:
+        return credentials
     return replace(
         credentials,
         control_endpoint=facts.momento.host,
@@ -165,7 +175,7 @@ async def _publish(facts: StackFacts, credentials: CredentialProvider, text: str
     async with TopicClientAsync(TopicConfigurations.Default.latest(), credentials) as topics:
         published = await topics.publish(facts.cache, facts.topic, text)
     if isinstance(published, TopicPublish.Error):
-        raise RoundTripError(f"Publishing failed: {published.error_code.name}: {published.message}")
+        raise RoundTripError(_failure("Publishing", facts, published))
 
 
 async def _read_comments(facts: StackFacts, credentials: CredentialProvider) -> list[dict[str, Any]]:
@@ -177,10 +187,15 @@ async def _read_comments(facts: StackFacts, credentials: CredentialProvider) -> 
         case CacheListFetch.Hit():
             return [_object(entry) for entry in fetched.value_list_string]
         case CacheListFetch.Error():
-            message = f"Reading the list failed: {fetched.error_code.name}: {fetched.message}"
-            raise RoundTripError(message)
+            raise RoundTripError(_failure("Reading the list", facts, fetched))
         case _:
             return []
+
+
+def _failure(what: str, facts: StackFacts, error: TopicPublish.Error | CacheListFetch.Error) -> str:
+    if error.error_code is MomentoErrorCode.NOT_FOUND_ERROR:
+        return f"There is no cache {facts.cache!r} at {facts.momento.host}. Create it there first."
+    return f"{what} failed: {error.error_code.name}: {error.message}"
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from local.aws.services import AwsServicesError
 from local.display import Display
+from local.given_momento import GivenMomento, GivenMomentoError
 from local.interruption import InterruptedBySignalError, until_interrupted
 from local.round_trip import Hop, RoundTripError, round_trip
 from local.stack import LocalStack
@@ -18,15 +20,24 @@ from local.template import TemplateError
 async def run(state_directory: Path, parameters: Mapping[str, str], *, demo: bool) -> int:
     """Run until a signal comes, or with `demo` until the round trip is done; return the exit code.
 
-    `parameters` are values of the template's parameters.
+    `parameters` are values of the template's parameters. MOMENTO_API_KEY and MOMENTO_ENDPOINT in the
+    environment say of a Momento to use in place of the stack's own.
     Interrupting a stack that serves is how it ends well; interrupting anything before is not.
     """
     display = Display()
+    try:
+        given_momento = GivenMomento.from_environment(os.environ)
+    except GivenMomentoError as error:
+        display.fail(str(error))
+        return 1
+    if given_momento:
+        display.say(f"Momento is the one at {given_momento.host}:{given_momento.port}; this starts none.")
     # The display shows what becomes of messages: the log is not to say it again.
     logging.getLogger("local.momento.webhooks").addFilter(lambda record: not hasattr(record, "outcome"))
     serving = asyncio.Event()
     try:
-        return await until_interrupted(_work(state_directory, parameters, display, serving, demo=demo))
+        stack = LocalStack(state_directory, display, parameters, given_momento=given_momento)
+        return await until_interrupted(_work(stack, state_directory, display, serving, demo=demo))
     except InterruptedBySignalError as interruption:
         display.say("Stopped.")
         return 0 if serving.is_set() else interruption.exit_code
@@ -39,8 +50,8 @@ async def run(state_directory: Path, parameters: Mapping[str, str], *, demo: boo
 
 
 async def _work(
+    stack: LocalStack,
     state_directory: Path,
-    parameters: Mapping[str, str],
     display: Display,
     serving: asyncio.Event,
     *,
@@ -48,7 +59,7 @@ async def _work(
 ) -> int:
     async with AsyncExitStack() as resources:
         with display.working_on("Starting"):
-            stack = await resources.enter_async_context(LocalStack(state_directory, display, parameters))
+            await resources.enter_async_context(stack)
         with display.working_on("Sending a comment"):
             came_back = await _show_round_trip(stack, display)
         if demo:

@@ -1,7 +1,7 @@
 """The sample events under events/: which function each is for, and what the name of its file promises.
 
-`200_stored.json` promises the status 200, `published_1_failed_2.json` what the publisher counts, and
-`error_no_user.json` an error.
+`200_stored.json` promises the status 200, `published_1_failed_2.json` what the publisher counts,
+`error_no_user.json` an error, and `busy.json` that the relay finds another one, the stack's, at work.
 """
 
 import json
@@ -17,6 +17,7 @@ _FUNCTIONS = {
     "token_vendor": "TokenVendorFunction",
     "publisher": "PublisherFunction",
     "webhook": "WebhookFunction",
+    "relay": "RelayFunction",
 }
 
 
@@ -51,6 +52,8 @@ class SampleEvent:
             case ["published", published, *words], {"published": count, "failed": list(failed)}:
                 promised = int(words[1]) if words[:1] == ["failed"] else 0
                 return (count, len(failed)) == (int(published), promised)
+            case [status, *_], {"status": given} if self.function == "RelayFunction":
+                return bool(given == status)
             case [status, *words], {"statusCode": int(given), "body": str(body)} if status.isdecimal():
                 return given == int(status) and self._is_kept_by_body(words, json.loads(body))
         return False

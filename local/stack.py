@@ -1,9 +1,11 @@
-"""The whole system on one machine: AWS services, Momento, the functions, and the webhook that joins them."""
+"""The whole system on one machine: AWS services, Momento, the functions, and what calls the webhook."""
 
 import asyncio
 import contextlib
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,9 +14,12 @@ from typing import Any, Self
 from local.aws.services import AwsServices, User
 from local.container_access import CONTAINER_HOST, container_access, docker_bridge
 from local.facts import MomentoFacts, StackFacts
-from local.lambda_host.declaration import declared_functions
-from local.lambda_host.host import AnsweredRequest, LambdaHost, Ports
+from local.given_momento import GivenMomento
+from local.lambda_host.declaration import declared_functions, function_with_url, with_function_url
+from local.lambda_host.host import FUNCTION_URL, AnsweredRequest, LambdaHost, Ports
+from local.momento.auth import make_api_key
 from local.momento.server import MomentoServer, MomentoServerConfig, PortTakenError
+from local.momento.topics import Message
 from local.momento.webhooks import Delivery, WebhookSubscription
 from local.ports import HOST, port_in
 from local.sam_profile import PROFILE_FILES, profile_files
@@ -27,10 +32,17 @@ PAGE_FOLDER = ROOT / "web" / "dist"
 
 USERS = (User("taylor", "Taylor-local-1"), User("jordan", "Jordan-local-1"))
 
+MOMENTO_WEBHOOK = "momento-webhook"
+"""The template's MessageSource with which Momento itself calls the webhook, and no relay does."""
+
+AwsProxy = Callable[[str], AbstractAsyncContextManager[str]]
+"""Serves the AWS services at the given URL at another one, which it yields, inside."""
+
 _AWS_PORT = 4566
 _MOMENTO = MomentoServerConfig(HOST, port=8080, web_port=8081, admin_port=9090)
 _LAMBDA_PORTS = Ports(http_api=3000, invoke_api=3001, function_url=3002)
 _PAGE_PORT = 5173
+_LOOPBACK = {HOST, "localhost"}
 
 
 class StackObserver:
@@ -51,6 +63,9 @@ class StackObserver:
     def request_answered(self, request: AnsweredRequest) -> None:
         """The HTTP API, the function URL or Invoke has answered a request."""
 
+    def message_published(self, message: Message) -> None:
+        """A message has been put on a topic of the stack's own Momento."""
+
     def webhook_delivered(self, delivery: Delivery) -> None:
         """Momento has called the webhook for a message, or could not."""
 
@@ -66,19 +81,27 @@ class LocalStack:
         state_directory: Path,
         observer: StackObserver | None = None,
         parameters: Mapping[str, str] | None = None,
+        *,
         page_folder: Path = PAGE_FOLDER,
+        given_momento: GivenMomento | None = None,
+        aws_proxy: AwsProxy = contextlib.nullcontext,
     ) -> None:
         """Keep logs and `stack.json` in `state_directory`.
 
         `parameters` are values of the template's parameters. `page_folder` is served where a page is in it.
+        `given_momento` is used in place of one of the stack's own. Functions, and what takes messages from
+        queues for them, reach the AWS services through `aws_proxy`.
         """
         self._state = StateDirectory(state_directory, PROFILE_FILES)
         self._observer = observer or StackObserver()
         self._parameters = parameters or {}
         self._page_folder = page_folder
-        self._awaited: dict[str, asyncio.Future[Delivery]] = {}
+        self._given_momento = given_momento
+        self._aws_proxy = aws_proxy
+        self._awaited: dict[str, asyncio.Future[AnsweredRequest]] = {}
         self._resources = contextlib.AsyncExitStack()
         self._aws: AwsServices
+        self._host: LambdaHost
         self.facts: StackFacts
 
     async def __aenter__(self) -> Self:
@@ -92,12 +115,26 @@ class LocalStack:
             began = time.monotonic()
             # The AWS services take longest, in a process of their own: the others start meanwhile.
             self._aws = await resources.enter_async_context(AwsServices(_AWS_PORT, self.logs / "aws.log"))
-            momento = await self._start_momento(resources)
-            template = await self._create_resources(momento)
+            template = self._load_template()
+            if self._given_momento:
+                momento = self._given_momento.facts
+            else:
+                own_momento = await self._start_momento(resources, template)
+                momento = MomentoFacts(
+                    HOST, own_momento.port, own_momento.web_url, own_momento.admin_url, own_momento.api_key
+                )
+            template = await self._aws.create_resources(template)
+            await self._aws.create_users(_only(template, "AWS::Cognito::UserPool"), USERS)
             self._report("AWS services", self._aws.endpoint_url, _AWS_PORT, began)
-            host = await self._start_functions(resources, template, momento)
-            self.facts = await self._join(template, momento, host)
-            if is_built(self._page_folder):
+            self._host = await self._start_functions(resources, template, momento)
+            self.facts = await self._facts(template, momento)
+            if self.facts.message_source == MOMENTO_WEBHOOK:
+                own_momento.add_webhook(
+                    WebhookSubscription(
+                        self.facts.cache, self.facts.topic, self.facts.webhook_url, self.facts.signing_secret
+                    )
+                )
+            if is_built(self._page_folder) and (momento.web_url or not momento.local_address):
                 self.facts = await self._start_page(resources, self.facts)
             profile = await self._open_to_containers(resources, template, momento)
             state.publish({**profile, FACTS_FILE: self.facts.to_json()})
@@ -115,22 +152,64 @@ class LocalStack:
         """The folder of the logs: `<function>.log` each, and `aws.log`."""
         return self._state.logs
 
-    def delivery_of(self, text: str) -> asyncio.Future[Delivery]:
-        """Return a future of what becomes of the next message with this text, on its way to the webhook."""
+    def delivery_of(self, text: str) -> asyncio.Future[AnsweredRequest]:
+        """Return a future of the request with which the webhook is called for the next message of this text.
+
+        Where the relay calls it, that is the first request that it does not repeat.
+        """
         self._awaited[text] = asyncio.get_running_loop().create_future()
         return self._awaited[text]
+
+    def function_processes(self, function: str) -> list[int]:
+        """Return the ids of a function's processes that run."""
+        return self._host.processes(function)
 
     async def ended(self) -> None:
         """Wait until a part of the stack has ended by itself, which none does unless something is wrong."""
         await self._aws.ended()
 
-    async def _start_momento(self, resources: contextlib.AsyncExitStack) -> MomentoServer:
+    def _load_template(self) -> Template:
+        given = self._given_momento
+        given_by_the_stack = {
+            "MomentoApiKey": given.api_key if given else make_api_key(),
+            "MomentoEndpoint": given.host if given else HOST,
+        }
+        if refused := sorted(given_by_the_stack.keys() & self._parameters.keys()):
+            raise TemplateError(
+                f"{' and '.join(refused)} cannot be chosen: the stack has its own Momento, "
+                "or the one that MOMENTO_API_KEY and MOMENTO_ENDPOINT in the environment say."
+            )
+        defaults = {"TokenIdClaim": "cognito:username", "AllowedOrigins": "*"}
+        template = Template.load(
+            ROOT / "template.yaml", {**defaults, **self._parameters, **given_by_the_stack}
+        )
+        if not function_with_url(template):
+            raise TemplateError(
+                "The local stack needs a function with a FunctionUrlConfig in the template: "
+                "it is called for every message."
+            )
+        if given and template.resolve({"Ref": "MessageSource"}) == MOMENTO_WEBHOOK:
+            raise TemplateError(
+                f"MessageSource={MOMENTO_WEBHOOK} needs the stack's own Momento: "
+                f"{given.host} cannot call a webhook on this machine."
+            )
+        return template
+
+    async def _start_momento(self, resources: contextlib.AsyncExitStack, template: Template) -> MomentoServer:
         began = time.monotonic()
-        config = _MOMENTO
+        config = replace(
+            _MOMENTO,
+            api_key=template.resolve({"Ref": "MomentoApiKey"}),
+            caches=[template.resolve({"Ref": "CacheName"})],
+        )
         while True:  # At most once for each port: gRPC takes no socket, so `listen` is of no use here.
             try:
                 momento = await resources.enter_async_context(
-                    MomentoServer(config, on_delivery=self._delivered)
+                    MomentoServer(
+                        config,
+                        on_delivery=self._observer.webhook_delivered,
+                        on_message=self._observer.message_published,
+                    )
                 )
                 break
             except PortTakenError as error:
@@ -143,22 +222,11 @@ class LocalStack:
         self._report_port("Momento's test admin", momento.admin_url, _MOMENTO.admin_port)
         return momento
 
-    async def _create_resources(self, momento: MomentoServer) -> Template:
-        given_by_the_stack = {"MomentoApiKey": momento.api_key, "MomentoEndpoint": HOST}
-        if refused := sorted(given_by_the_stack.keys() & self._parameters.keys()):
-            raise TemplateError(f"{' and '.join(refused)} cannot be chosen: the stack has its own Momento.")
-        defaults = {"TokenIdClaim": "cognito:username", "AllowedOrigins": "*"}
-        template = Template.load(
-            ROOT / "template.yaml", {**defaults, **self._parameters, **given_by_the_stack}
-        )
-        template = await self._aws.create_resources(template)
-        await self._aws.create_users(_only(template, "AWS::Cognito::UserPool"), USERS)
-        return template
-
     async def _start_functions(
-        self, resources: contextlib.AsyncExitStack, template: Template, momento: MomentoServer
+        self, resources: contextlib.AsyncExitStack, template: Template, momento: MomentoFacts
     ) -> LambdaHost:
         began = time.monotonic()
+        aws_endpoint_url = await resources.enter_async_context(self._aws_proxy(self._aws.endpoint_url))
         user_pool = _only(template, "AWS::Cognito::UserPool")
         issuer = template.resolve(
             {"Fn::Sub": f"https://cognito-idp.${{AWS::Region}}.${{AWS::URLSuffix}}/{user_pool}"}
@@ -167,45 +235,38 @@ class LocalStack:
             LambdaHost(
                 template,
                 ROOT,
-                environment=_endpoints(HOST, momento.port, port_in(self._aws.endpoint_url)),
+                environment=_endpoints(aws_endpoint_url, momento.local_address),
+                aws_endpoint_url=aws_endpoint_url,
                 assume_role=self._aws.assume_role,
                 jwks_urls={issuer: f"{self._aws.endpoint_url}/{user_pool}/.well-known/jwks.json"},
                 log_folder=self.logs,
                 ports=_LAMBDA_PORTS,
                 on_log_line=self._observer.function_logged,
-                on_request=self._observer.request_answered,
+                on_request=self._answered,
             )
         )
-        if not host.function_url:
-            raise TemplateError(
-                "The local stack needs a function with a FunctionUrlConfig in the template: "
-                "Momento calls it for every message."
-            )
         self._report("Token API", host.http_api_url, _LAMBDA_PORTS.http_api, began)
         self._report("Lambda", host.invoke_url, _LAMBDA_PORTS.invoke_api, began)
         self._report("Webhook", host.function_url, _LAMBDA_PORTS.function_url, began)
         return host
 
-    async def _join(self, template: Template, momento: MomentoServer, host: LambdaHost) -> StackFacts:
-        """Attach the webhook to the topic, and return the facts about the stack."""
-        cache = template.resolve({"Ref": "CacheName"})
-        topic = template.resolve({"Ref": "TopicName"})
-        signing_secret = await self._aws.secret(template.resolve({"Ref": "SigningSecret"}))
-        webhook_url = f"{host.function_url}/"
-        momento.add_webhook(WebhookSubscription(cache, topic, webhook_url, signing_secret))
+    async def _facts(self, template: Template, momento: MomentoFacts) -> StackFacts:
         return StackFacts(
-            momento=MomentoFacts(HOST, momento.port, momento.web_url, momento.admin_url, momento.api_key),
-            token_url=f"{host.http_api_url}/token",
-            webhook_url=webhook_url,
-            lambda_url=host.invoke_url,
+            momento=momento,
+            token_url=f"{self._host.http_api_url}/token",
+            webhook_url=f"{self._host.function_url}/",
+            lambda_url=self._host.invoke_url,
             aws_endpoint_url=self._aws.endpoint_url,
             web_url=None,
-            cache=cache,
-            topic=topic,
+            cache=template.resolve({"Ref": "CacheName"}),
+            topic=template.resolve({"Ref": "TopicName"}),
             user_pool_id=_only(template, "AWS::Cognito::UserPool"),
             user_pool_client_id=_only(template, "AWS::Cognito::UserPoolClient"),
             users=USERS,
-            signing_secret=signing_secret,
+            signing_secret=await self._aws.secret(template.resolve({"Ref": "SigningSecret"})),
+            message_source=template.resolve({"Ref": "MessageSource"}),
+            spill_queue_url=template.resolve({"Ref": "SpillQueue"}),
+            dead_letter_queue_url=template.resolve({"Ref": "DeadLetterQueue"}),
         )
 
     async def _start_page(self, resources: contextlib.AsyncExitStack, facts: StackFacts) -> StackFacts:
@@ -218,16 +279,22 @@ class LocalStack:
         return replace(facts, web_url=url)
 
     async def _open_to_containers(
-        self, resources: contextlib.AsyncExitStack, template: Template, momento: MomentoServer
+        self, resources: contextlib.AsyncExitStack, template: Template, momento: MomentoFacts
     ) -> dict[str, str]:
         """Let containers use the stack, and return the files that tell SAM's commands how."""
-        aws_port = port_in(self._aws.endpoint_url)
+        momento_address = momento.local_address
+        ports = [port_in(self._aws.endpoint_url), port_in(self._host.function_url)]
+        if momento_address and momento.host in _LOOPBACK:
+            momento_address = f"{CONTAINER_HOST}:{momento.port}"
+            ports.append(momento.port)
         if bridge := docker_bridge():
             try:
-                await resources.enter_async_context(container_access(bridge, [momento.port, aws_port]))
+                await resources.enter_async_context(container_access(bridge, ports))
             except OSError as error:
                 self._observer.closed_to_containers(str(error))
-        environment = _endpoints(CONTAINER_HOST, momento.port, aws_port)
+        aws_port, function_url_port = ports[:2]
+        environment = _endpoints(f"http://{CONTAINER_HOST}:{aws_port}", momento_address)
+        template = with_function_url(template, f"http://{CONTAINER_HOST}:{function_url_port}")
         return profile_files(declared_functions(template, ROOT, environment))
 
     def _report(self, name: str, where: str, preferred_port: int, began: float) -> None:
@@ -239,16 +306,30 @@ class LocalStack:
         if port != preferred_port:
             self._observer.port_taken(name, preferred_port, port)
 
-    def _delivered(self, delivery: Delivery) -> None:
-        self._observer.webhook_delivered(delivery)
-        awaited = self._awaited.pop(delivery.text, None)
-        if awaited and not awaited.done():  # Whoever waited may have given up.
-            awaited.set_result(delivery)
+    def _answered(self, request: AnsweredRequest) -> None:
+        self._observer.request_answered(request)
+        if request.server == FUNCTION_URL and self._awaited:
+            awaited = self._awaited.get(_text(request.body))
+            # Whoever waited may have given up.
+            if awaited and not awaited.done() and not self._is_repeated(request.status):
+                awaited.set_result(request)
+
+    def _is_repeated(self, status: int) -> bool:
+        """Whether a request to the webhook that was so answered comes again; Momento itself repeats none."""
+        return self.facts.message_source != MOMENTO_WEBHOOK and (status in {403, 408, 429} or status >= 500)
 
 
-def _endpoints(host: str, momento_port: int, aws_port: int) -> dict[str, str]:
-    """Return the environment that has functions use the stack, which they reach at `host`."""
-    return {"AWS_ENDPOINT_URL": f"http://{host}:{aws_port}", "MOMENTO_LOCAL": f"{host}:{momento_port}"}
+def _endpoints(aws_endpoint_url: str, momento_address: str) -> dict[str, str]:
+    """Return the environment that has functions use the stack."""
+    return {"AWS_ENDPOINT_URL": aws_endpoint_url, "MOMENTO_LOCAL": momento_address}
+
+
+def _text(body: bytes) -> str:
+    """Return the message's text in the body of a webhook request; an empty one of any other request."""
+    try:
+        return str(json.loads(body)["text"])
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return ""
 
 
 def _only(template: Template, resource_type: str) -> str:

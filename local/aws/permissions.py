@@ -64,7 +64,9 @@ def _role_session(access_key_id: str) -> AssumedRole | None:
 
 def _decide(environ: WSGIEnvironment, session: AssumedRole, service: str, region: str) -> Decision:
     role = session.role_arn.rpartition("/")[2]
-    action = f"{service}:{environ.get('HTTP_X_AMZ_TARGET', _UNKNOWN).rpartition('.')[2]}"
+    operation = environ.get("HTTP_X_AMZ_TARGET", _UNKNOWN).rpartition(".")[2]
+    # IAM knows no actions of SQS's operations on several messages but those on one.
+    action = f"{service}:{operation.removesuffix('Batch') if service == 'sqs' else operation}"
     resource = _resource(service, region, _body(environ))
     allowed = resource is not None and _allows(role, action, resource)
     return Decision(role, action, resource or _UNKNOWN, allowed)
@@ -90,6 +92,8 @@ def _resource(service: str, region: str, body: Any) -> str | None:
         case "secretsmanager", {"SecretId": str(secret_id)}:
             secret = secretsmanager_backends[ACCOUNT_ID][region].secrets.get(secret_id)
             return secret.arn if secret else secret_id
+        case "sqs", {"QueueUrl": str(url)}:
+            return f"arn:{_PARTITION}:sqs:{region}:{ACCOUNT_ID}:{url.rpartition('/')[2]}"
     return None
 
 

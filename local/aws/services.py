@@ -1,7 +1,7 @@
 """moto's server as a child process, and in it the resources that the template declares.
 
-Secrets Manager, DynamoDB, Cognito and IAM; what else the template declares, the local stack serves itself
-(functions, the HTTP API), or only names, so that policies can refer to it (log groups).
+Secrets Manager, DynamoDB, SQS, Cognito and IAM; what else the template declares, the local stack serves
+itself (functions, the HTTP API), or only names, so that policies can refer to it (log groups).
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import contextlib
 import functools
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 from local.aws.credentials import LOCAL_CREDENTIALS, Credentials
 from local.child_process import ChildProcess, clean_environment
 from local.ports import HOST, listen, port_of
-from local.template import ACCOUNT_ID, REGION, Template, TemplateError
+from local.template import ACCOUNT_ID, REGION, Template, TemplateError, text_of
 
 _T = TypeVar("_T")
 _ROOT = Path(__file__).parents[2]
@@ -32,6 +32,7 @@ _WITHOUT_EFFECT = {
     "PointInTimeRecoverySpecification",
     "ReplicaRegions",
     "SSESpecification",
+    "SqsManagedSseEnabled",
     "StreamSpecification",
 }
 _NAMES_IN_THE_API = {"UserPoolName": "PoolName"}
@@ -137,12 +138,13 @@ class AwsServices:
         for resource_type, create in (
             ("AWS::SecretsManager::Secret", self._create_secret),
             ("AWS::DynamoDB::Table", self._create_table),
+            ("AWS::SQS::Queue", self._create_queue),
             ("AWS::Cognito::UserPool", self._create_user_pool),
             ("AWS::Cognito::UserPoolClient", self._create_user_pool_client),
             ("AWS::Logs::LogGroup", self._name_log_group),
             ("AWS::IAM::Role", self._create_role),  # Last, as policies refer to the others.
         ):
-            for name, declared in template.resources(resource_type).items():
+            for name, declared in sorted(template.resources(resource_type).items(), key=_redrives):
                 properties = template.resolve(
                     {
                         _NAMES_IN_THE_API.get(key, key): value
@@ -177,6 +179,15 @@ class AwsServices:
                 TableName=table["TableName"], TimeToLiveSpecification=time_to_live
             )
         return {name: table["TableName"], f"{name}.Arn": table["TableArn"]}
+
+    def _create_queue(self, name: str, properties: dict[str, Any]) -> dict[str, str]:
+        queue = properties.pop("QueueName", name)
+        attributes: dict[Any, str] = {
+            key: _json(value) if isinstance(value, dict) else text_of(value)
+            for key, value in properties.items()
+        }
+        url = self._clients.sqs.create_queue(QueueName=queue, Attributes=attributes)["QueueUrl"]
+        return {name: url, f"{name}.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{queue}"}
 
     def _create_user_pool(self, name: str, properties: dict[str, Any]) -> dict[str, str]:
         pool = self._clients.cognito_idp.create_user_pool(**{"PoolName": name, **properties})["UserPool"]
@@ -245,11 +256,17 @@ class _Clients:
         )
         self.secretsmanager = session.client("secretsmanager", endpoint_url=endpoint_url, config=config)
         self.dynamodb = session.client("dynamodb", endpoint_url=endpoint_url, config=config)
+        self.sqs = session.client("sqs", endpoint_url=endpoint_url, config=config)
         self.cognito_idp = session.client("cognito-idp", endpoint_url=endpoint_url, config=config)
         self.iam = session.client("iam", endpoint_url=endpoint_url, config=config)
         self.sts = session.client("sts", endpoint_url=endpoint_url, config=config)
 
 
+def _redrives(resource: tuple[str, Mapping[str, Any]]) -> bool:
+    """Return whether a resource refers to another of its type, which has to be there first."""
+    return "RedrivePolicy" in resource[1]
+
+
 def _json(document: Any) -> str:
-    """Return a policy document as the API takes it; YAML reads a version without quotes as a date."""
+    """Return a policy as the API takes it; YAML reads a version without quotes as a date."""
     return json.dumps(document, default=str)

@@ -1,5 +1,6 @@
 """What the template declares of its functions and of the ways to call them, as the host needs it."""
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,13 +14,19 @@ _LAMBDA_DEFAULT_MEMORY_SIZE = 128
 # What an account has, of all its APIs together.
 _ACCOUNT_RATE_LIMIT = 10_000
 _ACCOUNT_BURST_LIMIT = 5_000
+_DEFAULT_BATCH_SIZE = 10
+# Lambda starts with so many batches of a queue at once, and takes more as they go well.
+_BATCHES_AT_FIRST = 5
+_RATE = re.compile(r"rate\((?P<value>[1-9]\d*) (?P<unit>minute|hour|day)s?\)")
+_SECONDS = {"minute": 60, "hour": 3_600, "day": 86_400}
 
 
 @dataclass(frozen=True)
 class FunctionConfiguration:
     """A function: `timeout` in seconds, `memory_size` in MB, `code` the folder its handler is found in.
 
-    `role` is the ARN of its role, None where the template declares none.
+    `role` is the ARN of its role, None where the template declares none. `reserved_concurrency` is how many
+    invocations may run at once, None where none are reserved.
     """
 
     name: str
@@ -29,6 +36,30 @@ class FunctionConfiguration:
     environment: Mapping[str, str]
     code: Path
     role: str | None
+    reserved_concurrency: int | None
+
+
+@dataclass(frozen=True)
+class QueueMapping:
+    """A queue, by its ARN, whose messages a function is invoked with: so many at once, in so many batches.
+
+    With `reports_failures`, what the function returns says which messages of its batch have failed.
+    """
+
+    function: str
+    queue: str
+    batch_size: int
+    max_concurrency: int
+    reports_failures: bool
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A schedule that invokes a function every `seconds`."""
+
+    name: str
+    function: str
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -102,6 +133,7 @@ def declared_functions(
                 environment={**{key: text_of(value) for key, value in variables.items()}, **environment},
                 code=(template_folder / template.resolve(properties["CodeUri"])).resolve(),
                 role=template.resolve(properties.get("Role")),
+                reserved_concurrency=_count(template.resolve(properties.get("ReservedConcurrentExecutions"))),
             )
     return functions
 
@@ -120,18 +152,50 @@ def declared_http_api(template: Template) -> HttpApiConfiguration:
         }
         cors = _cors(template.resolve(api.get("CorsConfiguration")))
     routes = []
-    for function, properties in template.resources("AWS::Serverless::Function").items():
-        for event_name, event in (properties.get("Events") or {}).items():
-            with _reading(f"{function}, event {event_name}"):
-                if event["Type"] != "HttpApi":
-                    continue
-                method, path = event["Properties"]["Method"].upper(), event["Properties"]["Path"]
-                if "{" in path or method == "ANY":
-                    raise TemplateError(f"The local stack serves plain routes only, not {method} {path}.")
-                authorizer = _authorizer(template, api, event["Properties"])
-                throttle = throttles.get(f"{method} {path}", default_throttle)
-                routes.append(Route(method, path, function, authorizer, throttle))
+    for event in _events(template, "HttpApi"):
+        with _reading(event.place):
+            method, path = event.properties["Method"].upper(), event.properties["Path"]
+            if "{" in path or method == "ANY":
+                raise TemplateError(f"The local stack serves plain routes only, not {method} {path}.")
+            authorizer = _authorizer(template, api, event.properties)
+            throttle = throttles.get(f"{method} {path}", default_throttle)
+            routes.append(Route(method, path, event.function, authorizer, throttle))
     return HttpApiConfiguration(tuple(routes), cors)
+
+
+def declared_queue_mappings(template: Template) -> list[QueueMapping]:
+    """Return the `SQS` events of the template's functions."""
+    mappings = []
+    for event in _events(template, "SQS"):
+        with _reading(event.place):
+            properties = template.resolve(event.properties)
+            scaling = properties.get("ScalingConfig") or {}
+            mappings.append(
+                QueueMapping(
+                    function=event.function,
+                    queue=properties["Queue"],
+                    batch_size=int(properties.get("BatchSize", _DEFAULT_BATCH_SIZE)),
+                    max_concurrency=int(scaling.get("MaximumConcurrency", _BATCHES_AT_FIRST)),
+                    reports_failures="ReportBatchItemFailures" in properties.get("FunctionResponseTypes", []),
+                )
+            )
+    return mappings
+
+
+def declared_schedules(template: Template) -> list[Schedule]:
+    """Return the `ScheduleV2` events of the template's functions."""
+    schedules = []
+    for event in _events(template, "ScheduleV2"):
+        with _reading(event.place):
+            properties = template.resolve(event.properties)
+            rate = _RATE.fullmatch(expression := properties["ScheduleExpression"])
+            if not rate:
+                raise TemplateError(f"The local stack knows rates only, not {expression}.")
+            seconds = int(rate["value"]) * _SECONDS[rate["unit"]]
+            # SAM's name of the schedule that it makes.
+            name = properties.get("Name", f"{event.function}{event.name}")
+            schedules.append(Schedule(name, event.function, seconds))
+    return schedules
 
 
 def function_with_url(template: Template) -> str | None:
@@ -144,6 +208,36 @@ def function_with_url(template: Template) -> str | None:
     if len(functions) > 1:
         raise TemplateError(f"The local stack serves one function URL, not those of {', '.join(functions)}.")
     return functions[0] if functions else None
+
+
+def with_function_url(template: Template, url: str) -> Template:
+    """Return `template` knowing the URL of the function that has one, by the name SAM gives the resource."""
+    return template.with_attributes({f"{function_with_url(template)}Url.FunctionUrl": f"{url}/"})
+
+
+@dataclass(frozen=True)
+class _Event:
+    function: str
+    name: str
+    properties: Mapping[str, Any]
+
+    @property
+    def place(self) -> str:
+        return f"{self.function}, event {self.name}"
+
+
+def _events(template: Template, event_type: str) -> Iterator[_Event]:
+    """Yield the events of a type of all functions, with their properties unresolved."""
+    for function, properties in template.resources("AWS::Serverless::Function").items():
+        for name, declared in (properties.get("Events") or {}).items():
+            with _reading(f"{function}, event {name}"):
+                matches = declared["Type"] == event_type
+            if matches:
+                yield _Event(function, name, declared.get("Properties") or {})
+
+
+def _count(value: Any) -> int | None:
+    return None if value is None else int(value)
 
 
 @contextmanager

@@ -48,7 +48,10 @@ class ExecutionEnvironment:
         failed_to_start: Callable[[bytes], None],
         on_log_line: Callable[[str], None],
     ) -> None:
-        """`became_idle` may call `begin` at once; `failed_to_start` receives the error as JSON."""
+        """`became_idle` may call `begin` at once; `failed_to_start` receives the error as JSON.
+
+        `pid` is the id of the process while it runs.
+        """
         self._configuration = configuration
         self._assume_role = assume_role
         self._became_idle = became_idle
@@ -60,6 +63,7 @@ class ExecutionEnvironment:
         self._start_error: bytes | None = None
         self._log_tail = ""
         self._process: ChildProcess
+        self.pid: int | None = None
 
     async def live(self) -> None:
         """Start the process and stay with it until it has ended; cancel to end it.
@@ -74,6 +78,7 @@ class ExecutionEnvironment:
                 environment=self._variables(api.address, credentials),
                 on_output_line=self._log,
             )
+            self.pid = self._process.pid
             start_timer = asyncio.get_running_loop().call_later(_SECONDS_TO_START, self._start_timed_out)
             try:
                 exit_code = await self._process.wait()
@@ -82,6 +87,7 @@ class ExecutionEnvironment:
                 self._ended(FunctionError("Runtime.ExitError", "The local stack is stopping."))
                 raise
             finally:
+                self.pid = None
                 start_timer.cancel()
                 if self._next:
                     self._next.cancel()

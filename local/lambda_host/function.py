@@ -17,13 +17,20 @@ logger = logging.getLogger(__name__)
 _STARTING_AT_ONCE = os.cpu_count() or 1
 
 
+class ThrottledError(Exception):
+    """As many invocations run as are reserved for the function. Nothing has been run."""
+
+    reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
+    message = "Rate Exceeded."
+
+
 class Function:
     """Runs invocations as Lambda does: one at a time in each environment, in more of them as load grows.
 
     An environment is started when an invocation waits and none is idle, up to `max_concurrency`; from there
-    on invocations queue (Lambda would answer 429 at its limit). The environment used last is used again
-    first. An environment that fails to start fails the invocation that has waited longest, so that a function
-    that cannot start is started once for each invocation and no more.
+    on invocations queue, unless concurrency is reserved: what is beyond that is refused. The environment used
+    last is used again first. An environment that fails to start fails the invocation that has waited longest,
+    so that a function that cannot start is started once for each invocation and no more.
     """
 
     def __init__(
@@ -33,23 +40,47 @@ class Function:
         assume_role: AssumeRole,
         on_log_line: Callable[[str, str], None],
     ) -> None:
-        """`on_log_line` receives the function's name and each line it logs."""
+        """Run `max_concurrency` environments at most, and no more than are reserved.
+
+        `on_log_line` receives the function's name and each line it logs.
+        """
         self.configuration = configuration
-        self._max_concurrency = max_concurrency
+        reserved = configuration.reserved_concurrency
+        self._max_concurrency = max_concurrency if reserved is None else min(max_concurrency, reserved)
         self._assume_role = assume_role
         self._on_log_line = on_log_line
         self._waiting: deque[Invocation] = deque()
         self._idle: list[ExecutionEnvironment] = []
         self._starting: set[ExecutionEnvironment] = set()
-        self._lives: set[asyncio.Task[None]] = set()
+        self._lives: dict[asyncio.Task[None], ExecutionEnvironment] = {}
+        self._under_way = 0
         self._stopping = False
 
     async def invoke(self, payload: bytes, client_context: str | None = None) -> InvocationResult:
-        """Run the function with `payload`, a JSON document, and wait for what comes of it."""
+        """Run the function with `payload`, a JSON document, and wait for what comes of it.
+
+        Raises ThrottledError.
+        """
+        reserved = self.configuration.reserved_concurrency
+        if reserved is not None and self._under_way >= reserved:
+            raise ThrottledError
+        return await self.invoke_in_turn(payload, client_context)
+
+    async def invoke_in_turn(self, payload: bytes, client_context: str | None = None) -> InvocationResult:
+        """The same, but wait where `invoke` is refused, as asynchronous invocations do."""
         invocation = Invocation.of(payload, client_context)
         self._waiting.append(invocation)
-        self._hand_out()
-        return await invocation.result
+        self._under_way += 1
+        try:
+            self._hand_out()
+            return await invocation.result
+        finally:
+            self._under_way -= 1
+
+    @property
+    def processes(self) -> list[int]:
+        """The ids of its processes that run."""
+        return [environment.pid for environment in self._lives.values() if environment.pid is not None]
 
     async def stop(self) -> None:
         """End all environments; what still waits is answered with an error."""
@@ -99,10 +130,10 @@ class Function:
         )
         self._starting.add(environment)
         life = asyncio.create_task(environment.live(), name=f"{self.configuration.name} environment")
-        self._lives.add(life)
+        self._lives[life] = environment
 
         def ended(life: asyncio.Task[None]) -> None:
-            self._lives.discard(life)
+            del self._lives[life]
             self._starting.discard(environment)
             if environment in self._idle:
                 self._idle.remove(environment)

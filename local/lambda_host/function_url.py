@@ -5,7 +5,7 @@ As documented: https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 
 from aiohttp import web
 
-from local.lambda_host.function import Function
+from local.lambda_host.function import Function, ThrottledError
 from local.lambda_host.limits import MAX_PAYLOAD_BYTES
 from local.lambda_host.proxy_integration import FunctionFailedError, RequestTooLargeError, answer_with
 
@@ -31,5 +31,7 @@ class FunctionUrl:
                 f"Request must be smaller than {MAX_PAYLOAD_BYTES} bytes for the InvokeFunction operation"
             )
             return web.json_response({"Message": message}, status=413)
+        except ThrottledError as error:
+            return web.json_response({"Message": error.message}, status=429)
         except FunctionFailedError:
             return web.Response(status=502, text="Internal Server Error", content_type="application/json")

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import socket
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +13,16 @@ from typing import Self
 import aiohttp
 from aiohttp import web
 
-from local.lambda_host.declaration import declared_functions, declared_http_api, function_with_url
+from local.aws.credentials import LOCAL_CREDENTIALS
+from local.lambda_host.declaration import (
+    QueueMapping,
+    declared_functions,
+    declared_http_api,
+    declared_queue_mappings,
+    declared_schedules,
+    function_with_url,
+    with_function_url,
+)
 from local.lambda_host.execution_environment import AssumeRole
 from local.lambda_host.function import Function
 from local.lambda_host.function_url import FunctionUrl
@@ -20,8 +30,15 @@ from local.lambda_host.http_api import HttpApi
 from local.lambda_host.invocation import InvocationResult
 from local.lambda_host.invoke_api import InvokeApi
 from local.lambda_host.jwt_authorizer import JwtAuthorizer, PublishedKeys
+from local.lambda_host.proxy_integration import body_of
+from local.lambda_host.queue import Queue
+from local.lambda_host.queue_poller import QueuePoller
+from local.lambda_host.scheduler import run_schedule
 from local.ports import HOST, listen, port_of
 from local.template import Template, TemplateError
+
+FUNCTION_URL = "function URL"
+"""The server of that name, in an AnsweredRequest."""
 
 _MAX_CONCURRENCY = 10
 
@@ -37,11 +54,12 @@ class Ports:
 
 @dataclass(frozen=True)
 class AnsweredRequest:
-    """A request that one of the host's servers has answered."""
+    """A request that one of the host's servers has answered; `body` is what a function was invoked with."""
 
     server: str
     method: str
     path: str
+    body: bytes
     status: int
     milliseconds: float
 
@@ -49,7 +67,8 @@ class AnsweredRequest:
 class LambdaHost:
     """The template's functions, each in processes of its own, behind Invoke, the HTTP API and a function URL.
 
-    Everything is read from the template. An async context manager: the URLs are known, and served, inside.
+    Queues and schedules invoke them too. Everything is read from the template. An async context manager: the
+    URLs are known, and served, inside.
     """
 
     def __init__(
@@ -58,6 +77,7 @@ class LambdaHost:
         template_folder: Path,
         *,
         environment: Mapping[str, str],
+        aws_endpoint_url: str,
         assume_role: AssumeRole,
         jwks_urls: Mapping[str, str],
         log_folder: Path,
@@ -69,30 +89,44 @@ class LambdaHost:
         """Host the functions of `template`, whose paths are relative to `template_folder`.
 
         `environment` is set in every function, besides what the template declares or in its place.
+        `aws_endpoint_url` is where queues are that the template maps to functions.
         `assume_role` gives the credentials of a function that declares a role, in a session of the function's
         name; another one's are LOCAL_CREDENTIALS.
         `jwks_urls` says where an issuer's keys are found, by issuer. Each function's log goes to
         `<log_folder>/<logical id>.log`, emptied first, and line by line to `on_log_line(logical id, line)`.
         """
-        self._functions = {
-            name: Function(configuration, max_concurrency, assume_role, self._log)
-            for name, configuration in declared_functions(template, template_folder, environment).items()
-        }
-        self._http_api = declared_http_api(template)
-        self._function_with_url = function_with_url(template)
+        self._template = template
+        self._template_folder = template_folder
+        self._environment = environment
+        self._aws_endpoint_url = aws_endpoint_url
+        self._assume_role = assume_role
+        self._max_concurrency = max_concurrency
         self._jwks_urls = jwks_urls
         self._ports = ports
         self._log_folder = log_folder
         self._on_log_line = on_log_line
         self._on_request = on_request
+        self._functions: dict[str, Function] = {}
         self._resources = contextlib.AsyncExitStack()
         self.http_api_url = ""
         self.invoke_url = ""
         self.function_url = ""
 
     async def __aenter__(self) -> Self:
-        """Start serving."""
+        """Start serving; raises TemplateError where the template has what cannot be served."""
         async with contextlib.AsyncExitStack() as resources:
+            template = self._template
+            if name := function_with_url(template):
+                # Before the functions, whose environments may have the URL.
+                sock = resources.enter_context(listen(self._ports.function_url))
+                self.function_url = _url(sock)
+                template = with_function_url(template, self.function_url)
+            self._functions = {
+                name: Function(configuration, self._max_concurrency, self._assume_role, self._log)
+                for name, configuration in declared_functions(
+                    template, self._template_folder, self._environment
+                ).items()
+            }
             self._log_folder.mkdir(parents=True, exist_ok=True)
             self._log_files = {
                 name: resources.enter_context(
@@ -101,26 +135,25 @@ class LambdaHost:
                 for name in self._functions
             }
             session = await resources.enter_async_context(aiohttp.ClientSession())
-            authorizers = {}
-            for route in self._http_api.routes:
-                if route.authorizer and route.authorizer not in authorizers:
-                    keys = PublishedKeys(session, self._jwks_url(route.authorizer.issuer))
-                    authorizers[route.authorizer] = JwtAuthorizer(route.authorizer, keys)
-            http_api = HttpApi(self._http_api, self._functions, authorizers)
+            http_api = self._http_api(template, session)
             self.http_api_url = await self._serve(
-                resources, "HTTP API", http_api.application(), self._ports.http_api
+                resources, "HTTP API", http_api.application(), listen(self._ports.http_api)
             )
             invoke_api = InvokeApi(self._functions)
             self.invoke_url = await self._serve(
-                resources, "Invoke", invoke_api.application(), self._ports.invoke_api
+                resources, "Invoke", invoke_api.application(), listen(self._ports.invoke_api)
             )
-            if self._function_with_url:
-                function_url = FunctionUrl(self._functions[self._function_with_url])
-                self.function_url = await self._serve(
-                    resources, "function URL", function_url.application(), self._ports.function_url
-                )
+            if name:
+                function_url = FunctionUrl(self._functions[name])
+                await self._serve(resources, FUNCTION_URL, function_url.application(), sock)
             # Pushed last, so that it comes first: what the servers wait for is answered.
             resources.push_async_callback(self._stop_functions)
+            for mapping in declared_queue_mappings(template):
+                poller = await self._poller(mapping, session)
+                await resources.enter_async_context(_running(poller.poll()))
+            for schedule in declared_schedules(template):
+                function = self._functions[schedule.function]
+                await resources.enter_async_context(_running(run_schedule(schedule, function)))
             self._resources = resources.pop_all()
         return self
 
@@ -131,11 +164,33 @@ class LambdaHost:
         await self._resources.aclose()
 
     async def invoke(self, function: str, payload: bytes) -> InvocationResult:
-        """Invoke a function, by logical id."""
+        """Invoke a function, by logical id; raises ThrottledError."""
         return await self._functions[function].invoke(payload)
 
+    def processes(self, function: str) -> list[int]:
+        """Return the ids of a function's processes that run."""
+        return self._functions[function].processes
+
+    def _http_api(self, template: Template, session: aiohttp.ClientSession) -> HttpApi:
+        declared = declared_http_api(template)
+        authorizers = {}
+        for route in declared.routes:
+            if route.authorizer and route.authorizer not in authorizers:
+                keys = PublishedKeys(session, self._jwks_url(route.authorizer.issuer))
+                authorizers[route.authorizer] = JwtAuthorizer(route.authorizer, keys)
+        return HttpApi(declared, self._functions, authorizers)
+
+    async def _poller(self, mapping: QueueMapping, session: aiohttp.ClientSession) -> QueuePoller:
+        function = self._functions[mapping.function]
+        role = function.configuration.role
+        credentials = await self._assume_role(role, mapping.function) if role else LOCAL_CREDENTIALS
+        queue = Queue(session, self._aws_endpoint_url, mapping.queue, credentials)
+        poller = QueuePoller(mapping, function, queue)
+        await poller.prepare()
+        return poller
+
     async def _serve(
-        self, resources: contextlib.AsyncExitStack, server: str, app: web.Application, port: int
+        self, resources: contextlib.AsyncExitStack, server: str, app: web.Application, sock: socket.socket
     ) -> str:
         @web.middleware
         async def report(
@@ -145,7 +200,11 @@ class LambdaHost:
 
             def answered(status: int) -> None:
                 milliseconds = (time.monotonic() - began) * 1000
-                self._on_request(AnsweredRequest(server, request.method, request.path, status, milliseconds))
+                self._on_request(
+                    AnsweredRequest(
+                        server, request.method, request.path, body_of(request), status, milliseconds
+                    )
+                )
 
             try:
                 response = await handler(request)
@@ -163,9 +222,8 @@ class LambdaHost:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, auto_decompress=False)
         await runner.setup()
         resources.push_async_callback(runner.cleanup)
-        sock = listen(port)
         await web.SockSite(runner, sock).start()
-        return f"http://{HOST}:{port_of(sock)}"
+        return _url(sock)
 
     async def _stop_functions(self) -> None:
         await asyncio.gather(*(function.stop() for function in self._functions.values()))
@@ -182,3 +240,19 @@ class LambdaHost:
     def _log(self, function: str, line: str) -> None:
         self._log_files[function].write(f"{line}\n")
         self._on_log_line(function, line)
+
+
+def _url(sock: socket.socket) -> str:
+    return f"http://{HOST}:{port_of(sock)}"
+
+
+@contextlib.asynccontextmanager
+async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Do work inside, and end it."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -7,12 +7,18 @@ from aiohttp import web
 
 from local.lambda_host import cors
 from local.lambda_host.declaration import HttpApiConfiguration, JwtConfiguration, Route
-from local.lambda_host.function import Function
+from local.lambda_host.function import Function, ThrottledError
 from local.lambda_host.jwt_authorizer import JwtAuthorizer, UnauthorizedError, claims_as_text
 from local.lambda_host.limits import MAX_PAYLOAD_BYTES
 from local.lambda_host.proxy_integration import FunctionFailedError, RequestTooLargeError, answer_with
 from local.template import ACCOUNT_ID
 from local.token_bucket import TokenBucket
+
+_FAILURES: Mapping[type[Exception], tuple[int, str]] = {
+    RequestTooLargeError: (413, "Request Entity Too Large"),
+    ThrottledError: (503, "Service Unavailable"),
+    FunctionFailedError: (500, "Internal Server Error"),
+}
 
 
 class HttpApi:
@@ -65,10 +71,8 @@ class HttpApi:
             )
         except UnauthorizedError as error:
             return _unauthorized(error)
-        except RequestTooLargeError:
-            return _message(413, "Request Entity Too Large")
-        except FunctionFailedError:
-            return _message(500, "Internal Server Error")
+        except tuple(_FAILURES) as error:
+            return _message(*_FAILURES[type(error)])
 
     async def _authorizer_context(self, route: Route, request: web.Request) -> Mapping[str, Any] | None:
         if not route.authorizer:

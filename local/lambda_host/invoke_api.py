@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from local.lambda_host.function import Function
+from local.lambda_host.function import Function, ThrottledError
 from local.lambda_host.limits import MAX_ASYNCHRONOUS_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES
 from local.template import ACCOUNT_ID, REGION
 
@@ -45,11 +45,14 @@ class InvokeApi:
         if kind == "DryRun":
             return _answer(204)
         if kind == "Event":
-            task = asyncio.create_task(function.invoke(payload))
+            task = asyncio.create_task(function.invoke_in_turn(payload))
             self._asynchronous.add(task)
             task.add_done_callback(self._asynchronous.discard)
             return _answer(202)
-        result = await function.invoke(payload, client_context)
+        try:
+            result = await function.invoke(payload, client_context)
+        except ThrottledError as error:
+            return _throttled(error)
         headers = {"X-Amz-Executed-Version": "$LATEST", "x-amzn-RequestId": result.request_id}
         if result.function_error:
             headers["X-Amz-Function-Error"] = result.function_error
@@ -78,6 +81,11 @@ class _RefusedError(Exception):
     def answer(self) -> web.Response:
         body = json.dumps({"Type": "User", "Message": str(self)}).encode()
         return _answer(self.status, body, {"x-amzn-ErrorType": self.kind})
+
+
+def _throttled(error: ThrottledError) -> web.Response:
+    body = {"Type": "User", "Reason": error.reason, "message": error.message}
+    return _answer(429, json.dumps(body).encode(), {"x-amzn-ErrorType": "TooManyRequestsException"})
 
 
 async def _payload(request: web.Request, kind: str) -> bytes:

@@ -10,6 +10,8 @@ from local.lambda_host.function import Function
 from local.lambda_host.limits import MAX_PAYLOAD_BYTES
 from local.lambda_host.payload import MalformedResponseError, request_event, response_from
 
+_BODY = web.RequestKey("body", bytes)
+
 
 class RequestTooLargeError(Exception):
     """The request is larger than an event may be."""
@@ -29,12 +31,14 @@ async def answer_with(
 ) -> web.Response:
     """Invoke `function` with the request as its event and return its response.
 
-    `authorizer` is what an authorizer found out. Raises RequestTooLargeError or FunctionFailedError.
+    `authorizer` is what an authorizer found out. Raises RequestTooLargeError, FunctionFailedError, or
+    ThrottledError.
     """
     try:
         body = await request.read()
     except web.HTTPRequestEntityTooLarge as error:
         raise RequestTooLargeError from error
+    request[_BODY] = body
     event = request_event(request, body, route_key=route_key, account_id=account_id)
     if authorizer:
         event["requestContext"]["authorizer"] = authorizer
@@ -48,3 +52,9 @@ async def answer_with(
         return response_from(result.payload)
     except MalformedResponseError as error:
         raise FunctionFailedError from error
+
+
+def body_of(request: web.Request) -> bytes:
+    """Return the body of a request that a function was invoked with; empty of another."""
+    body: bytes = request.get(_BODY, b"")
+    return body

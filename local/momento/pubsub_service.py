@@ -1,7 +1,7 @@
 """`cache_client.pubsub.Pubsub`: publish to topics and subscribe to them."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from momento_wire_types import cachepubsub_pb2 as pb
 from momento_wire_types import cachepubsub_pb2_grpc, common_pb2
@@ -25,13 +25,18 @@ class PubsubService(cachepubsub_pb2_grpc.PubsubServicer):
         webhooks: Webhooks,
         rate_limits: RateLimits,
         heartbeat_seconds: float,
+        on_message: Callable[[Message], None],
     ) -> None:
-        """`heartbeat_seconds`: a subscription on which nothing else is sent for so long gets a heartbeat."""
+        """`heartbeat_seconds`: a subscription on which nothing else is sent for so long gets a heartbeat.
+
+        `on_message` is told of each message that has been put on a topic.
+        """
         self._caches = caches
         self._topics = topics
         self._webhooks = webhooks
         self._rate_limits = rate_limits
         self._heartbeat_seconds = heartbeat_seconds
+        self._on_message = on_message
 
     async def Publish(self, request: pb._PublishRequest, call: Call) -> common_pb2._Empty:
         if call.cache_name not in self._caches:
@@ -41,6 +46,7 @@ class PubsubService(cachepubsub_pb2_grpc.PubsubServicer):
         self._rate_limits.count_publish()
         topic = self._topics.get(call.cache_name, request.topic)
         message = topic.publish(value, call.caller.token_id)
+        self._on_message(message)
         self._webhooks.deliver(call.cache_name, request.topic, message)
         return common_pb2._Empty()
 

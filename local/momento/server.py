@@ -29,7 +29,7 @@ from local.momento.limits import RateLimits
 from local.momento.pubsub_service import PubsubService
 from local.momento.store import Caches
 from local.momento.token_service import TokenService
-from local.momento.topics import Topics
+from local.momento.topics import Message, Topics
 from local.momento.topics_http import TopicsHttpApi
 from local.momento.webhooks import Delivery, Webhooks, WebhookSubscription
 
@@ -94,8 +94,12 @@ class MomentoServer:
         config: MomentoServerConfig,
         timings: Timings | None = None,
         on_delivery: Callable[[Delivery], None] | None = None,
+        on_message: Callable[[Message], None] = lambda _message: None,
     ) -> None:
-        """`on_delivery` is told of every webhook delivery, within the server's event loop."""
+        """`on_delivery` is told of every webhook delivery, within the server's event loop.
+
+        `on_message` is told there of every message put on a topic.
+        """
         timings = timings or Timings()
         self.host = config.host
         self.port = config.port
@@ -113,7 +117,7 @@ class MomentoServer:
         self._interceptor = CallInterceptor(authority, self._faults, rate_limits)
         self._cache_service = CacheService(self._caches)
         self._pubsub_service = PubsubService(
-            self._caches, self._topics, self._webhooks, rate_limits, timings.heartbeat
+            self._caches, self._topics, self._webhooks, rate_limits, timings.heartbeat, on_message
         )
         self._control_service = ControlService(self._caches, self._topics)
         self._token_service = TokenService(authority, lambda: f"{self.host}:{self.port}")

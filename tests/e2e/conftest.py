@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from momento import CacheClient, Configurations, CredentialProvider, TopicClient
 from momento.responses import CacheListFetch, TopicPublish
 
 ROOT = Path(__file__).parents[2]
+GIVEN_MOMENTO = ("MOMENTO_API_KEY", "MOMENTO_ENDPOINT")
 
 
 @dataclass(frozen=True)
@@ -140,10 +142,13 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
 class StartedStack(subprocess.Popen[str]):
     """`make run`, or `make demo` with `--demo`, with the Ctrl-C of a terminal of its own."""
 
-    def __init__(self, state_dir: Path, *arguments: str) -> None:
+    def __init__(self, state_dir: Path, *arguments: str, **environment: str) -> None:
+        """`environment` is added to this process's, without the Momento of whoever runs the tests."""
+        inherited = {name: value for name, value in os.environ.items() if name not in GIVEN_MOMENTO}
         super().__init__(
             [sys.executable, "-m", "local", "--state-dir", str(state_dir), *arguments],
             cwd=ROOT,
+            env={**inherited, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

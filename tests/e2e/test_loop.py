@@ -44,6 +44,9 @@ def test_says_where_everything_is(stack: Stack) -> None:
         "user_pool_client_id",
         "users",
         "signing_secret",
+        "message_source",
+        "spill_queue_url",
+        "dead_letter_queue_url",
     }
     assert set(stack.facts["momento"]) == {"host", "port", "web_url", "admin_url", "api_key"}
     assert all(set(user) == {"username", "password"} for user in stack.facts["users"])
@@ -249,17 +252,33 @@ def test_the_curl_command_for_a_sample_request_works(stack: Stack) -> None:
     assert answer.endswith('{"status": "stored"}')
 
 
-def test_a_message_that_momento_cannot_store_is_no_success(stack: Stack, course: str) -> None:
+def test_a_message_that_momento_cannot_store_is_stored_later(stack: Stack, course: str) -> None:
     body = request_body(stack, course)
     headers = {"momento-signature": signature(stack, body)}
     admin = stack.facts["momento"]["admin_url"]
     post(f"{admin}/fail?rpcs=list-push-front&error=unavailable", b"", {})
     try:
-        assert stack.webhook(body, **headers).status == 503
+        answer = stack.webhook(body, **headers)
+        assert (answer.status, answer.json) == (202, {"status": "queued"})
+        assert stack.entries(course) == []
     finally:
         post(f"{admin}/clear-faults", b"", {})
-    assert stack.webhook(body, **headers).json == {"status": "stored"}
+    assert len(stack.wait_for_entries(course, 1)) == 1
+    assert stack.webhook(body, **headers).json == {"status": "duplicate"}
     assert len(stack.entries(course)) == 1
+
+
+def test_a_dead_letter_is_stored_once_it_is_redriven(stack: Stack, course: str) -> None:
+    sqs = stack.aws("sqs")
+    urls = [stack.facts["dead_letter_queue_url"], stack.facts["spill_queue_url"]]
+    names = ["QueueArn"]
+    dead_letters, spilled = (
+        sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]["QueueArn"] for url in urls
+    )
+    sqs.send_message(QueueUrl=urls[0], MessageBody=request_body(stack, course).decode())
+    sqs.start_message_move_task(SourceArn=dead_letters, DestinationArn=spilled)
+    [entry] = stack.wait_for_entries(course, 1)
+    assert entry["userID"] == "taylor"
 
 
 def test_nothing_secret_or_personal_is_logged(stack: Stack, course: str) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
-from .conftest import StartedStack
+from .conftest import ROOT, StartedStack
 
 
 def children(stack: StartedStack) -> list[psutil.Process]:
@@ -32,6 +34,31 @@ def test_the_demo_shows_the_comment_come_back(tmp_path: Path) -> None:
         assert hop in output
     assert "taylor wrote" in output
     assert not (tmp_path / "stack.json").exists()
+
+
+def test_the_demo_uses_the_momento_that_the_environment_says(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "local.momento", "--create-cache", "course-comments"]
+    ports = ["--port", "0", "--web-port", "0", "--admin-port", "0"]
+    with subprocess.Popen([*command, *ports], cwd=ROOT, stdout=subprocess.PIPE, text=True) as momento:
+        assert momento.stdout is not None
+        said = dict(line.split(": ", 1) for line in iter(momento.stdout.readline, "Ready: Ctrl-C stops\n"))
+        address = said["gRPC"].strip()
+        given = {"MOMENTO_API_KEY": said["API key"].strip(), "MOMENTO_ENDPOINT": address}
+        with StartedStack(tmp_path, "--demo", **given) as stack:
+            output, _ = stack.communicate(timeout=60)
+        momento.kill()
+    assert stack.returncode == 0, output
+    assert f"Momento is the one at {address}" in output
+    assert "The relay called" in output
+    assert "taylor wrote" in output
+
+
+def test_half_of_a_given_momento_is_said_so_in_a_line(tmp_path: Path) -> None:
+    with StartedStack(tmp_path, "--demo", MOMENTO_API_KEY="mine") as stack:
+        output, _ = stack.communicate(timeout=60)
+    assert stack.returncode == 1
+    assert "MOMENTO_ENDPOINT is not set" in output
+    assert len(output.splitlines()) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -18,7 +18,12 @@ CONFIGURATION = tomllib.loads((ROOT / "samconfig.toml").read_text())
 
 def test_containers_get_the_environment_of_the_functions_but_the_hosts_address(stack: Stack) -> None:
     environments = json.loads((stack.state_dir / "sam-environment.json").read_text())
-    assert set(environments) == {"TokenVendorFunction", "PublisherFunction", "WebhookFunction"}
+    assert set(environments) == {
+        "TokenVendorFunction",
+        "PublisherFunction",
+        "WebhookFunction",
+        "RelayFunction",
+    }
     aws_port = urlsplit(stack.facts["aws_endpoint_url"]).port
     for environment in environments.values():
         assert environment["MOMENTO_LOCAL"] == f"host.docker.internal:{stack.facts['momento']['port']}"
@@ -27,6 +32,8 @@ def test_containers_get_the_environment_of_the_functions_but_the_hosts_address(s
     secrets = stack.aws("secretsmanager")
     secret = secrets.get_secret_value(SecretId=environments["WebhookFunction"]["WEBHOOK_SIGNING_SECRET"])
     assert secret["SecretString"] == stack.facts["signing_secret"]
+    webhook_port = urlsplit(stack.facts["webhook_url"]).port
+    assert environments["RelayFunction"]["WEBHOOK_URL"] == f"http://host.docker.internal:{webhook_port}/"
     tables = stack.aws("dynamodb").list_tables()["TableNames"]
     assert environments["WebhookFunction"]["IDEMPOTENCY_TABLE"] in tables
 

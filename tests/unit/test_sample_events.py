@@ -28,6 +28,7 @@ def test_every_file_is_a_sample_of_a_function() -> None:
         "TokenVendorFunction",
         "PublisherFunction",
         "WebhookFunction",
+        "RelayFunction",
     }
 
 
@@ -41,6 +42,7 @@ def test_every_file_is_a_sample_of_a_function() -> None:
         ("publisher/published_1.json", {"published": 1, "failed": []}),
         ("publisher/published_1_failed_2.json", {"published": 1, "failed": [{}, {}]}),
         ("publisher/error_no_user.json", {"errorType": "InvalidInputError"}),
+        ("relay/busy.json", {"status": "busy"}),
     ],
 )
 def test_an_answer_as_promised_is_accepted(name: str, answer: dict[str, Any]) -> None:
@@ -67,6 +69,9 @@ def test_an_answer_as_promised_is_accepted(name: str, answer: dict[str, Any]) ->
         ("publisher/published_1_failed_2.json", {}),
         ("publisher/error_no_user.json", {"published": 0, "failed": []}),
         ("publisher/error_no_user.json", {"errorType": "Runtime.ImportModuleError"}),
+        ("relay/busy.json", {"status": "relayed", "delivered": 1}),
+        ("relay/busy.json", {"errorType": "KeyError"}),
+        ("relay/busy.json", None),
     ],
 )
 def test_any_other_answer_is_not(name: str, answer: dict[str, Any]) -> None:

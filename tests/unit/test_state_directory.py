@@ -23,6 +23,9 @@ FACTS = StackFacts(
     user_pool_client_id="client",
     users=(User("taylor", "password"),),
     signing_secret="secret",
+    message_source="relay",
+    spill_queue_url="http://127.0.0.1:4566/123456789012/SpillQueue",
+    dead_letter_queue_url="http://127.0.0.1:4566/123456789012/DeadLetterQueue",
 )
 PUBLISHED = {"stack.json": FACTS.to_json(), "for-others.json": "{}"}
 

@@ -91,19 +91,20 @@ def log_lines() -> list[tuple[str, str]]:
 
 @pytest.fixture
 def start_host(issuer: Issuer, tmp_path: Path, log_lines: list[tuple[str, str]]) -> HostFactory:
-    """Return what starts a host, with arguments of LambdaHost's."""
+    """Return what starts a host, with a template or this folder's, and with arguments of LambdaHost's."""
 
     @asynccontextmanager
-    async def start(**arguments: Any) -> AsyncIterator[LambdaHost]:
+    async def start(template: Template | None = None, **arguments: Any) -> AsyncIterator[LambdaHost]:
         settings: dict[str, Any] = {
             "environment": {"SOME_ENDPOINT": "127.0.0.1:1"},
+            "aws_endpoint_url": "http://127.0.0.1:1",
             "assume_role": assume_role,
             "jwks_urls": {ISSUER: issuer.jwks_url},
             "log_folder": tmp_path / "logs",
             "on_log_line": lambda function, line: log_lines.append((function, line)),
             **arguments,
         }
-        template = Template.load(FOLDER / "template.yaml", {"Issuer": ISSUER})
+        template = template or Template.load(FOLDER / "template.yaml", {"Issuer": ISSUER})
         async with LambdaHost(template, FOLDER, **settings) as host:
             yield host
 

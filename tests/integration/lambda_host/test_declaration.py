@@ -32,14 +32,21 @@ def _template(folder: Path, old: str, new: str) -> Template:
         ("AllowMethods: [POST]", "AllowMethods: 5", "Api in the template is malformed"),
     ],
 )
-def test_says_where_something_is_missing_or_malformed(
+async def test_says_where_something_is_missing_or_malformed(
     tmp_path: Path, old: str, new: str, complaint: str
 ) -> None:
     template = _template(tmp_path, old, new)
+    host = LambdaHost(
+        template,
+        FOLDER,
+        environment={},
+        aws_endpoint_url="",
+        assume_role=assume_role,
+        jwks_urls={},
+        log_folder=tmp_path,
+    )
     with pytest.raises(TemplateError, match=complaint):
-        LambdaHost(
-            template, FOLDER, environment={}, assume_role=assume_role, jwks_urls={}, log_folder=tmp_path
-        )
+        await host.__aenter__()
 
 
 @pytest.mark.parametrize(

@@ -252,6 +252,7 @@ async def main(folder, issuer, scratch):
         template,
         folder,
         environment={},
+        aws_endpoint_url="",
         assume_role=None,
         jwks_urls={issuer: ""},
         log_folder=scratch / "logs",

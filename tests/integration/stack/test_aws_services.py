@@ -1,8 +1,13 @@
 """The AWS services: what a template may declare of them."""
 
+import asyncio
+import json
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from local.aws.services import AwsServices
 from local.template import Template, TemplateError
@@ -31,6 +36,18 @@ Resources:
     Properties: {ClientName: browser, UserPoolId: !Ref UserPool}
 """
 
+_QUEUES = """
+Resources:
+  Work:
+    Type: AWS::SQS::Queue
+    Properties:
+      QueueName: work
+      SqsManagedSseEnabled: true
+      VisibilityTimeout: 7
+      RedrivePolicy: {deadLetterTargetArn: !GetAtt Zombies.Arn, maxReceiveCount: "3"}
+  Zombies: {Type: AWS::SQS::Queue}
+"""
+
 
 def _template(folder: Path, text: str) -> Template:
     (folder / "template.yaml").write_text(text)
@@ -57,3 +74,63 @@ async def test_a_resource_that_cannot_be_created_is_named(
 ) -> None:
     with pytest.raises(TemplateError, match=f"{resource} in the template"):
         await services.create_resources(_template(tmp_path, _NAMED.replace(old, new)))
+
+
+async def test_queues_are_created_whatever_their_order(services: AwsServices, tmp_path: Path) -> None:
+    attributes = (await services.create_resources(_template(tmp_path, _QUEUES))).attributes
+    sqs = await asyncio.to_thread(_sqs, services)
+
+    def check() -> None:
+        for name in ("Work", "Zombies"):
+            made = sqs.get_queue_attributes(QueueUrl=attributes[name], AttributeNames=["All"])["Attributes"]
+            assert made["QueueArn"] == attributes[f"{name}.Arn"]
+        made = sqs.get_queue_attributes(QueueUrl=attributes["Work"], AttributeNames=["All"])["Attributes"]
+        assert made["VisibilityTimeout"] == "7"
+        assert json.loads(made["RedrivePolicy"])["deadLetterTargetArn"] == attributes["Zombies.Arn"]
+
+    await asyncio.to_thread(check)
+
+
+async def test_dead_letters_are_moved_back_and_count_as_new(services: AwsServices, tmp_path: Path) -> None:
+    attributes = (await services.create_resources(_template(tmp_path, _QUEUES))).attributes
+    sqs = await asyncio.to_thread(_sqs, services)
+
+    def check() -> None:
+        bodies = [f"message {number}" for number in range(25)]
+        for body in bodies:
+            sqs.send_message(QueueUrl=attributes["Zombies"], MessageBody=body)
+        for destination in ({}, {"DestinationArn": attributes["Work.Arn"]}):
+            sqs.start_message_move_task(SourceArn=attributes["Zombies.Arn"], **destination)
+            moved = []
+            while received := _received(sqs, attributes["Work"]):
+                moved += received
+            assert [message["Body"] for message in moved] == bodies
+            assert {message["Attributes"]["ApproximateReceiveCount"] for message in moved} == {"1"}
+            names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+            left = sqs.get_queue_attributes(QueueUrl=attributes["Zombies"], AttributeNames=names)
+            assert set(left["Attributes"].values()) == {"0"}
+            for body in bodies:
+                sqs.send_message(QueueUrl=attributes["Zombies"], MessageBody=body)
+
+        with pytest.raises(sqs.exceptions.ResourceNotFoundException, match="no queue"):
+            sqs.start_message_move_task(SourceArn=attributes["Zombies.Arn"] + "s")
+        with pytest.raises(ClientError, match="not a dead-letter queue"):
+            sqs.start_message_move_task(SourceArn=attributes["Work.Arn"])
+
+    await asyncio.to_thread(check)
+
+
+def _sqs(services: AwsServices) -> Any:
+    return boto3.client(
+        "sqs",
+        endpoint_url=services.endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+
+
+def _received(sqs: Any, url: str) -> list[dict[str, Any]]:
+    answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, AttributeNames=["All"])
+    messages: list[dict[str, Any]] = answer.get("Messages", [])
+    return messages

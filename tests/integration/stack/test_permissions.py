@@ -12,6 +12,7 @@ import aiohttp
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from momento import CredentialProvider, TopicClientAsync, TopicConfigurations
 
 from local.aws.credentials import LOCAL_CREDENTIALS, Credentials
 from local.aws.services import AwsServices
@@ -32,6 +33,8 @@ Resources:
   OtherItems: {Type: AWS::DynamoDB::Table, Properties: *table}
   Secret: {Type: AWS::SecretsManager::Secret, Properties: {SecretString: value}}
   OtherSecret: {Type: AWS::SecretsManager::Secret, Properties: {SecretString: value}}
+  Queue: {Type: AWS::SQS::Queue}
+  OtherQueue: {Type: AWS::SQS::Queue}
   Logs: {Type: AWS::Logs::LogGroup}
   Reader:
     Type: AWS::IAM::Role
@@ -46,6 +49,7 @@ Resources:
             Statement:
               - {Effect: Allow, Action: secretsmanager:GetSecretValue, Resource: !Ref Secret}
               - {Effect: Allow, Action: dynamodb:GetItem, Resource: !GetAtt Items.Arn}
+              - {Effect: Allow, Action: sqs:SendMessage, Resource: !GetAtt Queue.Arn}
               - {Effect: Allow, Action: logs:PutLogEvents, Resource: !GetAtt Logs.Arn}
   AlmostAdmin:
     Type: AWS::IAM::Role
@@ -90,6 +94,7 @@ async def test_a_role_may_do_what_its_policies_allow(services: AwsServices, tmp_
         return await asyncio.to_thread(_client, services.endpoint_url, credentials, service)
 
     secrets, tables = await client_of("Reader", "secretsmanager"), await client_of("Reader", "dynamodb")
+    queues = await client_of("Reader", "sqs")
     admin_secrets = await client_of("AlmostAdmin", "secretsmanager")
     admin_tables = await client_of("AlmostAdmin", "dynamodb")
     anyone = _client(services.endpoint_url, LOCAL_CREDENTIALS, "secretsmanager")
@@ -113,6 +118,15 @@ async def test_a_role_may_do_what_its_policies_allow(services: AwsServices, tmp_
             message = _refused(tables.get_item, TableName=table, Key=key)
             assert message.startswith(f"{user}dynamodb:GetItem on resource: {made['OtherItems.Arn']} ")
 
+        entries = [{"Id": "1", "MessageBody": "one"}, {"Id": "2", "MessageBody": "two"}]
+        assert len(queues.send_message_batch(QueueUrl=made["Queue"], Entries=entries)["Successful"]) == 2
+        assert queues.send_message(QueueUrl=made["Queue"], MessageBody="three")
+        _refused(queues.receive_message, QueueUrl=made["Queue"])
+        message = _refused(queues.send_message_batch, QueueUrl=made["OtherQueue"], Entries=entries)
+        assert message.startswith(f"{user}sqs:SendMessage on resource: {made['OtherQueue.Arn']} ")
+        message = _refused(queues.start_message_move_task, SourceArn=made["Queue.Arn"])
+        assert "cannot tell its resource" in message
+
         assert admin_tables.put_item(TableName="OtherItems", Item=key)
         assert admin_secrets.get_secret_value(SecretId="Secret")
         _refused(admin_secrets.get_secret_value, SecretId="OtherSecret")
@@ -132,7 +146,7 @@ async def test_a_function_is_refused_what_its_role_does_not_allow(
     (tmp_path / "src").symlink_to(ROOT / "src")
     monkeypatch.setattr("local.stack.ROOT", tmp_path)
     async with LocalStack(tmp_path / "state") as stack, aiohttp.ClientSession() as http:
-        assert await _deliver(http, stack.facts, _message(stack.facts)) == "Service Unavailable"
+        assert await _deliver(http, stack.facts, _message(stack.facts)) == "queued"
     assert (
         f"User: arn:aws:sts::{ACCOUNT_ID}:assumed-role/WebhookRole/WebhookFunction is not authorized "
         "to perform: dynamodb:PutItem "
@@ -141,7 +155,8 @@ async def test_a_function_is_refused_what_its_role_does_not_allow(
 
 
 async def test_roles_allow_what_the_code_of_their_functions_calls_and_nothing_else(tmp_path: Path) -> None:
-    async with LocalStack(tmp_path) as stack, aiohttp.ClientSession() as http:
+    parameters = {"SpillRetrySeconds": "1"}
+    async with LocalStack(tmp_path, parameters=parameters) as stack, aiohttp.ClientSession() as http:
         facts = stack.facts
         allowed = await asyncio.to_thread(_allowed, facts)
 
@@ -153,9 +168,11 @@ async def test_roles_allow_what_the_code_of_their_functions_calls_and_nothing_el
 
         await _admin(http, facts, "fail?rpcs=list-push-front&error=unavailable")
         message = _message(facts)
-        assert await _deliver(http, facts, message) == "Service Unavailable"
+        assert await _deliver(http, facts, message) == "queued"
+        await _until_called(stack, "sqs:ChangeMessageVisibility")  # It is tried from the queue, in vain.
         await _admin(http, facts, "clear-faults")
-        assert await _deliver(http, facts, message) == "stored"
+        await _until_called(stack, "sqs:DeleteMessage")
+        assert await _deliver(http, facts, message) == "duplicate"
 
         await _admin(http, facts, "delay?rpcs=list-push-front&ms=500")
         one_waited = False
@@ -165,6 +182,9 @@ async def test_roles_allow_what_the_code_of_their_functions_calls_and_nothing_el
                 answers = await asyncio.gather(*(_deliver(http, facts, message) for _ in range(2)))
                 assert Counter(answers) == {"stored": 1, "duplicate": 1}
                 one_waited = _attempts(stack) - before > len(answers)
+
+        await _publish_without_identity(facts)
+        await _until_called(stack, "sqs:SendMessage", "RelayRole")  # The webhook refuses that to the relay.
 
     decisions = _decisions(stack)
     assert [decision for decision in decisions if not decision["allowed"]] == []
@@ -209,6 +229,14 @@ def _decisions(stack: LocalStack) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.startswith("{")]
 
 
+async def _until_called(stack: LocalStack, action: str, role: str = "WebhookRole") -> None:
+    async with asyncio.timeout(60):
+        while not any(  # noqa: ASYNC110
+            one["action"] == action and one["role"] == role for one in _decisions(stack)
+        ):
+            await asyncio.sleep(0.1)  # What another process writes to a file is no event here.
+
+
 def _attempts(stack: LocalStack) -> int:
     """Return how often a message was to be stored: again and again while another copy of it is."""
     return sum(decision["action"] == "dynamodb:PutItem" for decision in _decisions(stack))
@@ -224,6 +252,13 @@ async def _deliver(http: aiohttp.ClientSession, facts: StackFacts, message: dict
     async with http.post(facts.webhook_url, data=message["body"], headers=message["headers"]) as response:
         answer: dict[str, str] = await response.json()
     return answer.get("status") or answer["message"]
+
+
+async def _publish_without_identity(facts: StackFacts) -> None:
+    at = facts.momento
+    credentials = CredentialProvider(str(at.api_key), at.host, at.host, at.host, at.port)
+    async with TopicClientAsync(TopicConfigurations.Default.latest(), credentials) as topics:
+        await topics.publish(facts.cache, facts.topic, "by nobody")
 
 
 async def _publish(http: aiohttp.ClientSession, facts: StackFacts) -> Any:

@@ -3,8 +3,14 @@
 import asyncio
 import dataclasses
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,9 +23,11 @@ from momento import CredentialProvider, TopicClientAsync, TopicConfigurations
 from local.aws.services import User
 from local.display import Display
 from local.facts import MomentoFacts, StackFacts
-from local.momento.server import MomentoServer, PortTakenError
+from local.given_momento import GivenMomento
+from local.lambda_host.host import FUNCTION_URL, AnsweredRequest
+from local.momento.server import MomentoServer, MomentoServerConfig, PortTakenError
 from local.momento.webhooks import Delivery
-from local.ports import HOST, listen, port_of
+from local.ports import HOST, listen, port_in, port_of
 from local.round_trip import Hop, RoundTripError, round_trip
 from local.stack import ROOT, LocalStack, StackObserver
 from local.template import TemplateError
@@ -37,6 +45,9 @@ FACTS = StackFacts(
     user_pool_client_id="client",
     users=(User("taylor", "password"),),
     signing_secret="secret",
+    message_source="relay",
+    spill_queue_url="http://spilled",
+    dead_letter_queue_url="http://dead",
 )
 
 
@@ -46,9 +57,14 @@ class Notes(StackObserver):
     def __init__(self) -> None:
         self.taken: dict[str, int] = {}
         self.delivered: list[Delivery] = []
+        self.called: list[AnsweredRequest] = []
 
     def port_taken(self, name: str, preferred: int, port: int) -> None:
         self.taken[name] = preferred
+
+    def request_answered(self, request: AnsweredRequest) -> None:
+        if request.server == FUNCTION_URL:
+            self.called.append(request)
 
     def webhook_delivered(self, delivery: Delivery) -> None:
         self.delivered.append(delivery)
@@ -75,25 +91,150 @@ async def test_starting_ends_where_momento_gets_no_port_at_all(
         await LocalStack(tmp_path).__aenter__()
 
 
-async def test_a_message_of_somebody_else_is_not_taken_for_the_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("message_source", "caller"), [("relay", "The relay called"), ("momento-webhook", "Momento called")]
+)
+async def test_a_message_of_somebody_else_is_not_taken_for_the_own(
+    tmp_path: Path, message_source: str, caller: str
+) -> None:
     notes = Notes()
-    async with LocalStack(tmp_path, notes) as stack:
+    async with LocalStack(tmp_path, notes, {"MessageSource": message_source}) as stack:
         at = stack.facts.momento
+        assert at.api_key
         credentials = CredentialProvider(at.api_key, at.host, at.host, at.host, at.port)
         own = stack.delivery_of("mine")
         async with TopicClientAsync(TopicConfigurations.Default.latest(), credentials) as topics:
             await topics.publish(stack.facts.cache, stack.facts.topic, "somebody else's")
             async with asyncio.timeout(30):
-                while not notes.delivered:  # noqa: ASYNC110 (whoever waits for it would be what is tested)
+                while not notes.called:  # noqa: ASYNC110 (whoever waits for it would be what is tested)
                     await asyncio.sleep(0.01)
             assert not own.done()
             await topics.publish(stack.facts.cache, stack.facts.topic, "mine")
         async with asyncio.timeout(30):
-            assert (await own).text == "mine"
+            assert json.loads((await own).body)["text"] == "mine"
         # A user's own comment comes back beside that, and with every hop.
         hops: list[Hop] = []
         await round_trip(stack, hops.append)
     assert [hop.name for hop in hops] == ["Sign in", "Token", "Publish", "Webhook", "Cache"]
+    assert hops[3].what_happened.startswith(caller)
+    assert bool(notes.delivered) == (message_source == "momento-webhook")
+    assert (stack.logs / "RelayFunction.log").exists() == (message_source == "relay")
+
+
+async def test_the_relay_goes_on_in_another_process_where_one_is_killed(tmp_path: Path) -> None:
+    async with LocalStack(tmp_path) as stack:
+        await round_trip(stack, lambda _hop: None)
+        [relay] = stack.function_processes("RelayFunction")
+        [webhook] = stack.function_processes("WebhookFunction")
+        os.kill(webhook, signal.SIGKILL)
+        await round_trip(stack, lambda _hop: None)
+        assert webhook not in stack.function_processes("WebhookFunction")
+        assert stack.function_processes("RelayFunction") == [relay]
+
+
+async def test_a_stack_whose_relay_works_stops_at_once(tmp_path: Path) -> None:
+    async with LocalStack(tmp_path) as stack:
+        await round_trip(stack, lambda _hop: None)
+        assert stack.function_processes("RelayFunction")
+        stopping = time.monotonic()
+    assert time.monotonic() - stopping < 10
+
+
+async def test_functions_and_their_queues_reach_the_aws_services_through_a_proxy(tmp_path: Path) -> None:
+    called: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def proxy(url: str) -> AsyncIterator[str]:
+        async def pass_on(request: web.Request) -> web.Response:
+            called[request.headers["X-Amz-Target"]] += 1
+            async with http.post(url, data=await request.read(), headers=request.headers) as response:
+                return web.Response(status=response.status, body=await response.read())
+
+        app = web.Application()
+        app.router.add_post("/", pass_on)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        sock = listen(0)
+        await web.SockSite(runner, sock).start()
+        async with aiohttp.ClientSession(auto_decompress=False) as http:
+            yield f"http://{HOST}:{port_of(sock)}"
+        await runner.cleanup()
+
+    async with LocalStack(tmp_path, aws_proxy=proxy) as stack:
+        await round_trip(stack, lambda _hop: None)
+        assert port_in(stack.facts.aws_endpoint_url) not in (0, None)
+    lines = (stack.logs / "aws.log").read_text().splitlines()
+    allowed = [json.loads(line) for line in lines if line.startswith("{")]
+    assert called.total() >= len(allowed) > 0
+    assert {
+        "secretsmanager.GetSecretValue",
+        "DynamoDB_20120810.UpdateItem",
+        "AmazonSQS.ReceiveMessage",
+    } <= set(called)
+
+
+@pytest.fixture
+async def momento() -> AsyncIterator[MomentoServer]:
+    """A Momento that no stack has started."""
+    async with MomentoServer(MomentoServerConfig(caches=["course-comments"])) as server:
+        yield server
+
+
+async def test_a_given_momento_is_used_and_its_key_kept_secret(
+    tmp_path: Path, page_folder: Path, momento: MomentoServer
+) -> None:
+    given = GivenMomento(momento.api_key, HOST, momento.port)
+    hops: list[Hop] = []
+    state = tmp_path / "state"
+    async with LocalStack(state, page_folder=page_folder, given_momento=given) as stack:
+        await round_trip(stack, hops.append)
+        facts = json.loads((state / "stack.json").read_text())
+        assert facts["momento"] == {
+            "host": HOST,
+            "port": momento.port,
+            "web_url": None,
+            "admin_url": None,
+            "api_key": None,
+        }
+        assert facts["web_url"] is None
+        files = [file for file in state.rglob("*") if file.is_file()]
+        assert state / "stack.json" in files
+        assert not [file for file in files if momento.api_key in file.read_text()]
+        for environment in json.loads((state / "sam-environment.json").read_text()).values():
+            assert environment["MOMENTO_LOCAL"] == f"host.docker.internal:{momento.port}"
+    assert hops[3].what_happened.startswith("The relay called")
+
+
+async def test_a_given_momento_needs_the_cache(tmp_path: Path) -> None:
+    async with MomentoServer(MomentoServerConfig()) as momento:
+        given = GivenMomento(momento.api_key, HOST, momento.port)
+        async with LocalStack(tmp_path, given_momento=given) as stack:
+            with pytest.raises(RoundTripError, match=f"no cache 'course-comments' at {HOST}. Create it"):
+                await round_trip(stack, lambda _hop: None)
+
+
+async def test_a_given_momento_calls_no_webhook_here(tmp_path: Path) -> None:
+    given = GivenMomento("key", "cell.momentohq.com", 443)
+    with pytest.raises(TemplateError, match="MessageSource=momento-webhook needs the stack's own Momento"):
+        await LocalStack(
+            tmp_path, parameters={"MessageSource": "momento-webhook"}, given_momento=given
+        ).__aenter__()
+
+
+async def test_momento_itself_is_reached_by_tls_and_by_the_page_too(
+    tmp_path: Path, page_folder: Path
+) -> None:
+    given = GivenMomento("key", "cell.momento.invalid", 443)
+    async with (
+        LocalStack(tmp_path, page_folder=page_folder, given_momento=given) as stack,
+        aiohttp.ClientSession(str(stack.facts.web_url)) as http,
+    ):
+        async with http.get("/config.json") as response:
+            assert (await response.json())["momentoEndpoint"] is None
+        environments = json.loads((tmp_path / "sam-environment.json").read_text())
+        for environment in environments.values():
+            assert environment["MOMENTO_ENDPOINT"] == "cell.momento.invalid"
+            assert environment["MOMENTO_LOCAL"] == ""
 
 
 async def test_a_template_without_a_function_url_is_refused(
@@ -243,6 +384,17 @@ def test_a_parameter_on_the_command_line_that_is_none_is_said_so(
     assert ended.returncode == exit_code
     assert complaint in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_the_panel_says_which_momento_it_is_and_why_there_is_no_page(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given = GivenMomento("key", HOST, 8080).facts
+    Display().ready(dataclasses.replace(FACTS, momento=given), Path(".local"))
+    panel = capsys.readouterr().out
+    assert "none: where 127.0.0.1:8080 serves browsers is not known here" in panel
+    assert "127.0.0.1:8080 (given by MOMENTO_API_KEY and MOMENTO_ENDPOINT)" in panel
+    assert "Test admin" not in panel
 
 
 @pytest.mark.parametrize("web_url", ["http://page", None])

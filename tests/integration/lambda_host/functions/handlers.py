@@ -63,6 +63,35 @@ def log(event: Any, _context: Any) -> Any:
         print(line, file=sys.stderr)
 
 
+def hold(_event: Any, _context: Any) -> Any:
+    """Say in the folder that it has come, and wait there for what lets it go."""
+    folder = Path(os.environ["FOLDER"])
+    (folder / "came").touch()
+    while not (folder / "go").exists():
+        time.sleep(0.01)
+    return {"statusCode": 200}
+
+
+def take_batch(event: Any, _context: Any) -> Any:
+    """Do with a batch of messages what the first says; all that say "fail" have failed."""
+    print(json.dumps(event))
+    match json.loads(event["Records"][0]["body"]):
+        case {"answer": answer}:
+            return answer
+        case {"raise": error}:
+            raise ValueError(error)
+        case {"meet": folder, "expected": expected}:
+            meet({"folder": folder, "expected": expected}, None)
+    failed = [record for record in event["Records"] if "fail" in json.loads(record["body"])]
+    return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in failed]}
+
+
+def log_event(event: Any, _context: Any) -> Any:
+    """Write the event, and never finish."""
+    print(json.dumps(event))
+    time.sleep(60)
+
+
 def sleep(event: Any, _context: Any) -> Any:
     """Take some seconds."""
     time.sleep(event)

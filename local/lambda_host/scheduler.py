@@ -1,0 +1,37 @@
+"""Schedules that invoke functions, as EventBridge Scheduler does.
+
+As documented: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+"""
+
+import asyncio
+import json
+import uuid
+from datetime import UTC, datetime
+
+from local.lambda_host.declaration import Schedule
+from local.lambda_host.function import Function
+from local.template import ACCOUNT_ID, REGION
+
+
+async def run_schedule(schedule: Schedule, function: Function) -> None:
+    """Invoke a function for ever: now, and after each period anew, whether it has finished or not."""
+    async with asyncio.TaskGroup() as invocations:
+        while True:
+            invocations.create_task(function.invoke_in_turn(_event(schedule)))
+            await asyncio.sleep(schedule.seconds)
+
+
+def _event(schedule: Schedule) -> bytes:
+    """Return the event of a schedule without an input of its own."""
+    event = {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "Scheduled Event",
+        "source": "aws.scheduler",
+        "account": ACCOUNT_ID,
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": REGION,
+        "resources": [f"arn:aws:scheduler:{REGION}:{ACCOUNT_ID}:schedule/default/{schedule.name}"],
+        "detail": "{}",
+    }
+    return json.dumps(event).encode()
