@@ -23,7 +23,10 @@ def _main() -> None:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)  # The module finds its standard input empty.
     os.close(null)
+    # The thread takes no signals: a module may wait for them.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     threading.Thread(target=_end_with_parent, args=(pipe,), daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 

@@ -24,6 +24,7 @@ class PubsubService(cachepubsub_pb2_grpc.PubsubServicer):
         topics: Topics,
         webhooks: Webhooks,
         rate_limits: RateLimits,
+        *,
         heartbeat_seconds: float,
         on_message: Callable[[Message], None],
     ) -> None:

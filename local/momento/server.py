@@ -117,7 +117,12 @@ class MomentoServer:
         self._interceptor = CallInterceptor(authority, self._faults, rate_limits)
         self._cache_service = CacheService(self._caches)
         self._pubsub_service = PubsubService(
-            self._caches, self._topics, self._webhooks, rate_limits, timings.heartbeat, on_message
+            self._caches,
+            self._topics,
+            self._webhooks,
+            rate_limits,
+            heartbeat_seconds=timings.heartbeat,
+            on_message=on_message,
         )
         self._control_service = ControlService(self._caches, self._topics)
         self._token_service = TokenService(authority, lambda: f"{self.host}:{self.port}")

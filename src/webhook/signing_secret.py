@@ -27,7 +27,7 @@ class SigningSecret:
         if self._fits(body, signature):
             return
         if reread_secret(self._name):
-            self._note_current()
+            self._current = read_secret(self._name)
             self._previous = read_previous_secret(self._name)
             if self._fits(body, signature):
                 return
@@ -35,8 +35,9 @@ class SigningSecret:
 
     def _note_current(self) -> None:
         current = read_secret(self._name)
-        if current != self._current:
-            self._current, self._previous = current, self._current
+        if self._current not in {None, current}:
+            self._previous = read_previous_secret(self._name)
+        self._current = current
 
     def _fits(self, body: bytes, signature: str) -> bool:
         return any(

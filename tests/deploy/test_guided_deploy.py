@@ -16,6 +16,7 @@ from typing import Any
 
 import boto3
 import pytest
+from moto.cloudformation import parsing
 from moto.server import ThreadedMotoServer
 from samcli.yamlhelper import yaml_parse
 
@@ -85,8 +86,11 @@ class Aws:
 def aws() -> Iterator[Aws]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    # A name, so that moto finds the bucket in the URL of the uploaded template.
-    yield Aws(f"http://localhost:{server.get_host_and_port()[1]}")
+    with pytest.MonkeyPatch.context() as patch:
+        # moto would make the dashboard, but not the alarms that it shows.
+        patch.setattr(parsing, "NULL_MODELS", [*parsing.NULL_MODELS, "AWS::CloudWatch::Dashboard"])
+        # A name, so that moto finds the bucket in the URL of the uploaded template.
+        yield Aws(f"http://localhost:{server.get_host_and_port()[1]}")
     server.stop()
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import subprocess
 import sys
+from collections import ChainMap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,17 +19,30 @@ from samtranslator.translator.managed_policy_translator import ManagedPolicyLoad
 from local.template import REGION, Template
 
 ROOT = Path(__file__).parents[2]
+ALARM = "AWS::CloudWatch::Alarm"
 
-# Of each parameter that decides a condition, the values that make a difference.
-DECIDING = {"JwtIssuer": ["", "https://issuer.example.com"], "SelfSignUp": ["false", "true"]}
+# Of the parameters that decide conditions, the values that make a difference.
+DECIDING = [
+    [{"JwtIssuer": ""}, {"JwtIssuer": "https://issuer.example.com"}],
+    [{"SelfSignUp": "false"}, {"SelfSignUp": "true"}],
+    [{"MessageSource": "relay"}, {"MessageSource": "momento-webhook"}],
+    # Together, as each concerns one resource that no other condition does.
+    [
+        {"AlarmEmail": ""},
+        {
+            "AlarmEmail": "someone@example.com",
+            "TokenVendorConcurrency": "1",
+            "PublisherConcurrency": "2",
+            "WebhookConcurrency": "3",
+        },
+    ],
+]
 OTHERS = {
     "MomentoApiKey": "key",
     "JwtAudience": "one,two",
     "AllowedOrigins": "https://one.example.com,https://two.example.com",
 }
-COMBINATIONS = [
-    OTHERS | dict(zip(DECIDING, values, strict=True)) for values in itertools.product(*DECIDING.values())
-]
+COMBINATIONS = [dict(ChainMap(*values, OTHERS)) for values in itertools.product(*DECIDING)]
 
 
 class ExistingResources(dict[str, str]):
@@ -59,6 +74,10 @@ class Stack:
         attributes = ExistingResources({logical_id: logical_id for logical_id in self.resources})
         self._template = Template(template.document, template.parameters, attributes)
 
+    def names(self, resource_type: str) -> set[str]:
+        """The logical ids of all that exist of a type."""
+        return {name for name, resource in self.resources.items() if resource["Type"] == resource_type}
+
     def properties(self, logical_id: str) -> Any:
         """Raises TemplateError where they refer to a resource that does not exist."""
         return self._template.resolve(self.resources[logical_id].get("Properties"))
@@ -76,7 +95,7 @@ class Stack:
 
 
 def _name(combination: Mapping[str, str]) -> str:
-    return ",".join(f"{parameter}={combination[parameter]}" for parameter in DECIDING)
+    return ",".join(f"{name}={combination[name]}" for [values, *_] in DECIDING for name in values)
 
 
 @pytest.fixture(scope="module", params=COMBINATIONS, ids=_name)
@@ -136,10 +155,51 @@ def test_each_allowed_origin_may_call_the_token_api(stack: Stack) -> None:
     assert cors["allowOrigins"] == ["https://one.example.com", "https://two.example.com"]
 
 
-def test_the_webhook_has_the_generated_secret_and_nothing_else_does(stack: Stack) -> None:
+def test_who_signs_and_who_verifies_have_the_generated_secret_and_nothing_else_does(stack: Stack) -> None:
     secret = stack.properties("SigningSecret")
     assert "SecretString" not in secret
     assert secret["GenerateSecretString"]["PasswordLength"] >= 32
-    functions = [name for name, one in stack.resources.items() if one["Type"] == "AWS::Lambda::Function"]
-    holders = [name for name in functions if "SigningSecret" in str(stack.properties(name))]
-    assert holders == ["WebhookFunction"]
+    functions = stack.names("AWS::Lambda::Function")
+    holders = {name for name in functions if "SigningSecret" in str(stack.properties(name))}
+    assert holders == {"WebhookFunction", "RelayFunction"} & functions
+
+
+def test_messages_come_from_the_relay_or_from_momento(stack: Stack) -> None:
+    of_the_relay = {
+        name for name, one in stack.resources.items() if "RelayFunction" in str(one) or "Relay" in name
+    }
+    has_relay = stack.conditions["WithRelay"]
+    assert has_relay == ("RelayFunction" in stack.resources)
+    if not has_relay:
+        assert of_the_relay <= {"FunctionErrorsAlarm", "ThrottlesAlarm", "Dashboard"}, "only by conditions"
+
+
+def test_concurrency_is_reserved_where_asked(stack: Stack) -> None:
+    reserved = {
+        name: stack.properties(name).get("ReservedConcurrentExecutions")
+        for name in ("TokenVendorFunction", "PublisherFunction", "WebhookFunction")
+    }
+    assert list(reserved.values()) in ([None] * 3, ["1", "2", "3"])
+
+
+def test_alarms_watch_the_functions_there_are(stack: Stack) -> None:
+    functions = stack.names("AWS::Lambda::Function")
+    for name in ("FunctionErrorsAlarm", "ThrottlesAlarm"):
+        watched = [
+            dimension["Value"]
+            for metric in stack.properties(name)["Metrics"]
+            if "MetricStat" in metric
+            for dimension in metric["MetricStat"]["Metric"]["Dimensions"]
+        ]
+        assert sorted(watched) == sorted(functions)
+
+
+def test_every_alarm_is_mailed_where_there_is_an_address(stack: Stack) -> None:
+    actions = {str(stack.properties(name).get("AlarmActions")) for name in stack.names(ALARM)}
+    assert actions == {"['AlarmTopic']" if stack.conditions["WithAlarmEmail"] else "None"}
+
+
+def test_the_dashboard_shows_every_alarm(stack: Stack) -> None:
+    widgets = json.loads(stack.properties("Dashboard")["DashboardBody"])["widgets"]
+    [shown] = [widget["properties"]["alarms"] for widget in widgets if widget["type"] == "alarm"]
+    assert sorted(shown) == sorted(f"{name}.Arn" for name in stack.names(ALARM))
