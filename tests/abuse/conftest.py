@@ -9,10 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import Stack, running_stack
-from tests.integration.functions.conftest import aws_endpoint, environment, load, momento
 from webhook.signature import sign
-
-__all__ = ["aws_endpoint", "environment", "load", "momento", "stack"]  # The fixtures.
 
 UNTHROTTLED = ("--parameter", "TokenRateLimit=10000", "--parameter", "TokenBurstLimit=5000")
 

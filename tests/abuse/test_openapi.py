@@ -14,7 +14,7 @@ from openapi_spec_validator import validate
 
 from local.sign_event import sign_event
 from tests.e2e.conftest import ROOT
-from tests.integration.functions.conftest import SIGNING_SECRET, Function, sample_event, sample_paths
+from tests.function_harness import SIGNING_SECRET, Function, sample_event, sample_paths
 
 DOCUMENT = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
 WEBHOOK = DOCUMENT["webhooks"]["message"]["post"]

@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 from tests.abuse.mutations import Mutator, Signer
-from tests.integration.functions.conftest import SIGNING_SECRET, Function, Momento, sample_event
+from tests.function_harness import SIGNING_SECRET, Function, Momento, sample_event
 
 INPUTS_OF_A_SEED = 25_000
 INPUTS_SIGNED_AT_ONCE = 500

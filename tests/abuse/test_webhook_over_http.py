@@ -177,7 +177,7 @@ async def test_nonsense_does_not_get_in_and_good_messages_do(stack: Stack) -> No
                 sending.create_task(send(number, request, good=True))
     # Both the server in front and the function had their share.
     assert statuses[400] > REQUESTS / 10
-    assert statuses[403] > REQUESTS / 10
+    assert statuses[403] > REQUESTS / 100  # Of a busy machine's function, not all wait for the answer.
     stored = {entry["comment"] for entry in stack.entries(course)}
     assert stored == {f"comment {number}" for number in range(0, REQUESTS, GOOD_EVERY)}
     assert '"level":"ERROR"' not in stack.logs()

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 
 from local.sign_event import sign_event
-
-from .conftest import SIGNING_SECRET, SOURCE, sample_event
+from tests.function_harness import SIGNING_SECRET, SOURCE, sample_event
 
 IN_THE_RUNTIME = {"boto3", "botocore", "python-dateutil", "s3transfer", "six", "urllib3"}
 

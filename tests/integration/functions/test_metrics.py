@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.function_harness import Function, Momento, sample_event
 from tests.watched_metrics import metrics_environment, watched_metrics, written_metrics
 
-from .conftest import Function, Momento, sample_event
 from .test_webhook import body, request
 
 

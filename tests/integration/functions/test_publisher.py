@@ -17,7 +17,7 @@ import pytest
 from momento import CacheClient, Configurations
 from momento.responses import CacheGet, TopicPublish
 
-from .conftest import CACHE, TOPIC, Function, Momento, Subscription, sample_event, sample_paths
+from tests.function_harness import CACHE, TOPIC, Function, Momento, Subscription, sample_event, sample_paths
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from momento import TopicClient, TopicConfigurations
 from momento.errors import MomentoErrorCode
 from momento.responses import CacheGet, CacheListFetch, CacheListPushFront, CacheSet, TopicPublish
 
-from .conftest import CACHE, TOPIC, Function, Momento, sample_event, sample_paths
+from tests.function_harness import CACHE, TOPIC, Function, Momento, sample_event, sample_paths
 
 
 @pytest.fixture(scope="module")

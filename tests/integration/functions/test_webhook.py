@@ -20,8 +20,7 @@ from hypothesis import strategies as st
 from momento.responses import CacheListPushFront
 
 from local.sign_event import sign_event
-
-from .conftest import (
+from tests.function_harness import (
     CACHE,
     SIGNING_SECRET,
     TOPIC,

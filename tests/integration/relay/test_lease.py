@@ -9,7 +9,7 @@ import time
 import boto3
 import pytest
 
-from tests.integration.functions.conftest import Context
+from tests.function_harness import Context
 
 from .conftest import SOURCE, Site, wait_until
 
