@@ -38,6 +38,10 @@ test: setup ## Run all tests
 	@if $(HAS_NODE); then $(MAKE) --no-print-directory page; fi
 	$(BIN)/pytest -n auto --dist loadfile
 
+.PHONY: chaos
+chaos: setup ## Try faults under load, and count lost and doubled messages (SHORT=1; FAULTS="relay-killed copies")
+	@GRPC_VERBOSITY=ERROR exec $(BIN)/python -m tests.chaos $(if $(SHORT),--short) $(FAULTS)
+
 .PHONY: test-web
 test-web: setup page chromium ## Test the page in a browser (part of test where both are there)
 	$(BIN)/pytest -n auto --dist loadfile tests/web

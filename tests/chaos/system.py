@@ -1,0 +1,284 @@
+"""The system under test: a local stack, and how to reach what faults are done to."""
+
+import asyncio
+import json
+import os
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+import boto3
+import psutil
+from momento import CacheClientAsync, Configurations, CredentialProvider
+from momento.responses import CacheListFetch
+
+from local.aws.credentials import LOCAL_CREDENTIALS
+from local.child_process import ChildProcess
+from local.momento.topics import Message, epoch_milliseconds
+from local.momento.webhooks import SIGNATURE_HEADER, sign
+from local.stack import ROOT, LocalStack
+from local.template import REGION
+from tests.chaos.aws_proxy import AwsProxy
+from tests.chaos.load import Load
+from tests.chaos.witness import Witness
+
+WEBHOOK = "WebhookFunction"
+RELAY = "RelayFunction"
+_RELAYING = f"{RELAY}: relaying"
+SPILL_TRIES = 20
+_PARAMETERS = {
+    "MessageSource": "relay",
+    "SpillRetrySeconds": "1",
+    "SpillTries": str(SPILL_TRIES),
+    # No list is cut: what is missing in one is lost.
+    "CommentListLength": "10000",
+}
+
+
+class System:
+    """Everything that runs, while it runs."""
+
+    def __init__(
+        self, stack: LocalStack, proxy: AwsProxy, witness: Witness, load: Load, session: aiohttp.ClientSession
+    ) -> None:
+        """Use `System.running`."""
+        self.aws = proxy
+        self.witness = witness
+        self.load = load
+        self._stack = stack
+        self._facts = stack.facts
+        self._session = session
+        self.sqs = self._client("sqs")
+        self.secrets = self._client("secretsmanager")
+        self._relay_environment: dict[str, str] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, state_directory: Path, rate: float) -> AsyncIterator[Self]:
+        """Start a stack whose relay is at work, and users who will publish `rate` messages a second."""
+        proxy, witness = AwsProxy(), Witness()
+        async with AsyncExitStack() as resources:
+            stack = await resources.enter_async_context(
+                LocalStack(state_directory, witness, _PARAMETERS, aws_proxy=proxy.serve)
+            )
+            load = await resources.enter_async_context(Load.of(stack.facts, rate, witness))
+            session = await resources.enter_async_context(aiohttp.ClientSession())
+            system = cls(stack, proxy, witness, load, session)
+            await system.until(lambda: system.relays_begun > 0)
+            system._relay_environment = psutil.Process(stack.function_processes(RELAY)[0]).environ()
+            # Functions start with their first messages, which is no fault.
+            async with load.during("start", 5):
+                pass
+            await system.until(lambda: witness.trial.stored_at.keys() == witness.trial.accepted.keys())
+            yield system
+
+    async def until(self, is_so: Callable[[], object], seconds: float = 60.0) -> None:
+        """Wait until it is so; raises TimeoutError."""
+        async with asyncio.timeout(seconds):
+            while not is_so():  # noqa: ASYNC110 (many things make it so)
+                await asyncio.sleep(0.05)
+
+    # Momento
+
+    async def momento(self, path: str, **query: str | int) -> None:
+        """Call Momento's test admin."""
+        async with self._session.post(f"{self._facts.momento.admin_url}{path}", params=query) as response:
+            response.raise_for_status()
+
+    async def reset_topic(self) -> None:
+        """Have the topic's numbers start again."""
+        await self.momento("/reset-topic", cache=self._facts.cache, topic=self._facts.topic)
+
+    async def publish_anonymously(self, text: str) -> None:
+        """Publish with the account's key, which says nothing of who publishes."""
+        at = self._facts.momento
+        url = f"{at.web_url}/topics/{self._facts.cache}/{self._facts.topic}"
+        async with self._session.post(
+            url, data=text, headers={"Authorization": at.api_key or ""}
+        ) as response:
+            response.raise_for_status()
+
+    async def lists(self, courses: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+        """Return what is stored for courses."""
+        at = self._facts.momento
+        credentials = CredentialProvider(at.api_key or "", at.host, at.host, at.host, at.port)
+        stored = {}
+        async with CacheClientAsync(
+            Configurations.Laptop.latest(), credentials, timedelta(minutes=1)
+        ) as client:
+            for course in courses:
+                response = await client.list_fetch(self._facts.cache, course)
+                match response:
+                    case CacheListFetch.Hit():
+                        stored[course] = [json.loads(entry) for entry in response.value_list_string]
+                    case CacheListFetch.Miss():
+                        stored[course] = []
+                    case _:
+                        raise ConnectionError(f"list {course} cannot be read: {response}")
+        return stored
+
+    # Queues
+
+    async def spilled(self) -> int:
+        """Return how many messages are in the spill queue, in hand or waiting."""
+        return await asyncio.to_thread(self._count, self._facts.spill_queue_url)
+
+    async def take_dead_letters(self) -> Counter[str]:
+        """Take all messages out of the dead-letter queue; return their ids."""
+        taken: Counter[str] = Counter()
+        while messages := await asyncio.to_thread(self._receive_dead_letters):
+            for message in messages:
+                fields = json.loads(message["Body"])
+                taken[f"page{fields['topic_sequence_page']}-{fields['topic_sequence_number']}"] += 1
+        return taken
+
+    async def set_spill_tries(self, tries: int) -> None:
+        """Say after how many tries a message in the spill queue is a dead letter."""
+        policy = {"deadLetterTargetArn": await self._dead_letter_queue_arn(), "maxReceiveCount": tries}
+        await asyncio.to_thread(
+            self.sqs.set_queue_attributes,
+            QueueUrl=self._facts.spill_queue_url,
+            Attributes={"RedrivePolicy": json.dumps(policy)},
+        )
+
+    async def redrive(self) -> None:
+        """Move the dead letters back, as the documented command does."""
+        await asyncio.to_thread(
+            self.sqs.start_message_move_task, SourceArn=await self._dead_letter_queue_arn()
+        )
+
+    # Functions and the relay
+
+    async def kill(self, function: str) -> None:
+        """SIGKILL all of a function's processes, and wait until they are gone."""
+        processes = self._stack.function_processes(function)
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        await self.until(lambda: not set(processes) & set(self._stack.function_processes(function)))
+
+    async def start_relay_function(self) -> None:
+        """Invoke RelayFunction, as its schedule would within a minute, and wait until it relays."""
+        begun = self.relays_begun
+        url = f"{self._facts.lambda_url}/2015-03-31/functions/{RELAY}/invocations"
+        async with self._session.post(url, json={}, headers={"X-Amz-Invocation-Type": "Event"}) as response:
+            response.raise_for_status()
+        await self.until(lambda: self.relays_begun > begun)
+
+    @asynccontextmanager
+    async def without_relay_function(self) -> AsyncIterator[None]:
+        """Have no run of RelayFunction live inside, and one at work afterwards."""
+
+        async def kill_all() -> None:
+            while True:
+                await self.kill(RELAY)
+                await asyncio.sleep(0.2)
+
+        killing = asyncio.create_task(kill_all())
+        try:
+            yield
+        finally:
+            killing.cancel()
+            await self.start_relay_function()
+
+    @asynccontextmanager
+    async def relay_process(self, clock_error: float = 0.0) -> AsyncIterator[None]:
+        """Have a relay at work inside, as a process of its own, which SIGTERM ends."""
+        begun = self.relays_begun
+        environment = self._relay_environment
+        with (self._stack.logs / "relay-processes.log").open("a", encoding="utf-8") as log:
+
+            def logged(line: str) -> None:
+                print(line, file=log)
+                self.witness.function_logged(RELAY, line)
+
+            process = await ChildProcess.start(
+                "tests.chaos.shifted_clock",
+                str(clock_error),
+                environment={**environment, "PYTHONPATH": f"{environment['PYTHONPATH']}:{ROOT}"},
+                on_output_line=logged,
+            )
+            try:
+                await self.until(lambda: self.relays_begun > begun)
+                yield
+            finally:
+                os.kill(process.pid, signal.SIGTERM)
+                try:
+                    async with asyncio.timeout(30):
+                        await process.wait()
+                finally:
+                    await process.stop()
+
+    @property
+    def relays_begun(self) -> int:
+        """How many relays have begun to work in this trial."""
+        return self.witness.trial.counts[_RELAYING]
+
+    async def signing_secret(self) -> str:
+        """Return the present signing secret."""
+        answer = await asyncio.to_thread(self.secrets.get_secret_value, SecretId="SigningSecret")
+        return str(answer["SecretString"])
+
+    async def rotate_signing_secret(self, secret: str) -> None:
+        """Put a new version of it."""
+        await asyncio.to_thread(self.secrets.put_secret_value, SecretId="SigningSecret", SecretString=secret)
+
+    async def send_copy(self, message: Message, secret: str) -> int:
+        """Call the webhook for a message, as the relay does, signed and of this moment; return its status."""
+        fields = {
+            "cache": self._facts.cache,
+            "topic": self._facts.topic,
+            "event_timestamp": message.published_at,
+            "publish_timestamp": epoch_milliseconds(),
+            "topic_sequence_number": message.sequence_number,
+            "token_id": message.publisher_id,
+            "text": message.value,
+            "topic_sequence_page": message.sequence_page,
+        }
+        body = json.dumps(fields).encode()
+        headers = {"Content-Type": "application/json", SIGNATURE_HEADER: sign(body, secret)}
+        async with self._session.post(self._facts.webhook_url, data=body, headers=headers) as response:
+            return response.status
+
+    async def clear_faults(self) -> None:
+        """End what a fault that broke off may have left."""
+        await self.momento("/unblock")
+        await self.momento("/clear-faults")
+        await self.set_spill_tries(SPILL_TRIES)
+
+    # boto3, which blocks
+
+    def _client(self, service: Any) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self._facts.aws_endpoint_url,
+            region_name=REGION,
+            aws_access_key_id=LOCAL_CREDENTIALS.access_key_id,
+            aws_secret_access_key=LOCAL_CREDENTIALS.secret_access_key,
+            aws_session_token=LOCAL_CREDENTIALS.session_token,
+        )
+
+    def _count(self, queue_url: str) -> int:
+        names = ("", "NotVisible", "Delayed")
+        answer = self.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])
+        return sum(int(answer["Attributes"][f"ApproximateNumberOfMessages{name}"]) for name in names)
+
+    def _receive_dead_letters(self) -> list[dict[str, Any]]:
+        url = self._facts.dead_letter_queue_url
+        messages = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        for message in messages:
+            self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return list(messages)
+
+    async def _dead_letter_queue_arn(self) -> str:
+        answer = await asyncio.to_thread(
+            self.sqs.get_queue_attributes,
+            QueueUrl=self._facts.dead_letter_queue_url,
+            AttributeNames=["QueueArn"],
+        )
+        return str(answer["Attributes"]["QueueArn"])
