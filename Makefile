@@ -71,6 +71,10 @@ package: setup ## Build the functions for AWS, and show the size of what would b
 	@PATH="$(CURDIR)/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 $(BIN)/sam build
 	@$(BIN)/python -m local.package_size
 
+.PHONY: bench
+bench: setup ## Measure speed, memory and cost; REFERENCE=DIR beside the reference's handlers, QUICK=1 in a minute
+	@exec $(BIN)/python -m bench $(if $(REFERENCE),--reference "$(REFERENCE)") $(if $(QUICK),--quick)
+
 .PHONY: lint
 lint: setup ## Check style, format, types and the SAM template
 	$(BIN)/ruff check .

@@ -1,0 +1,1 @@
+"""Benchmarks: how fast the functions and the whole loop are, beside the reference. `make bench` runs them."""

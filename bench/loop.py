@@ -1,0 +1,283 @@
+"""The whole loop on the local stack, from publishing to stored, as load grows until something saturates.
+
+Messages are published at fixed times, whether the system keeps up or not, so that waiting shows. The
+webhook's log says when it had stored which message, and the lists say which message that was.
+"""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psutil
+from momento_wire_types import cacheclient_pb2 as cache_messages
+from momento_wire_types import cacheclient_pb2_grpc as cache_service
+from momento_wire_types import cachepubsub_pb2 as topic_messages
+from momento_wire_types import cachepubsub_pb2_grpc as topic_service
+from momento_wire_types import permissionmessages_pb2 as permissions
+from momento_wire_types import token_pb2 as token_messages
+from momento_wire_types import token_pb2_grpc as token_service
+
+from bench.figures import quantile
+from bench.measuring import Step
+
+MESSAGES_OF_A_PUBLISHER = 5
+"""Messages a second that one publisher publishes."""
+
+_COURSES = 10
+_SECONDS_TO_STORE_ALL = 15
+_SATURATED_SHARE = 0.9
+_SATURATED_P99_MS = 2000
+_BUSY_SHARE = 0.9
+_MILLISECONDS_OF_A_DAY = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is published: by how many publishers at once, as how many users, to lists of which length."""
+
+    publishers: int
+    users: int
+    list_length: int
+
+    @property
+    def rate(self) -> int:
+        """Messages a second."""
+        return self.publishers * MESSAGES_OF_A_PUBLISHER
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a load; latencies are in milliseconds, `processors` says how many each part used."""
+
+    load: Load
+    published: int
+    stored: int
+    stored_per_second: float
+    p50_ms: float
+    p99_ms: float
+    processors: Mapping[str, float]
+    machine: float
+    """How many processors were busy in all, with other things than these too."""
+
+    @property
+    def saturated(self) -> bool:
+        """Whether the system did not keep up."""
+        return self.stored_per_second < self.load.rate * _SATURATED_SHARE or self.p99_ms > _SATURATED_P99_MS
+
+
+class LoadGenerator:
+    """Publishes as users of a stack, and finds out when what they published was stored."""
+
+    def __init__(self, facts: Mapping[str, Any], state_directory: Path, stack: psutil.Process) -> None:
+        """Use the stack of these facts, which runs in the process `stack` and its children."""
+        self._facts = facts
+        self._log = state_directory / "logs" / "WebhookFunction.log"
+        self._stack = stack
+        self._round = count(int(time.time()))
+        self._key = (("authorization", facts["momento"]["api_key"]), ("cache", facts["cache"]))
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator["LoadGenerator"]:
+        """Connect to the stack's Momento."""
+        momento = self._facts["momento"]
+        async with grpc.aio.insecure_channel(f"{momento['host']}:{momento['port']}") as channel:
+            self._topics = topic_service.PubsubStub(channel)
+            self._caches = cache_service.ScsStub(channel)
+            self._tokens = token_service.TokenStub(channel)
+            yield self
+
+    async def apply(self, load: Load, seconds: float) -> Outcome:
+        """Publish for so long, wait until all is stored (or for some seconds), and say what became of it."""
+        tokens = [await self._token(f"user{number}") for number in range(load.users)]
+        prefix = f"bench-{next(self._round)}"
+        await self._fill_lists(prefix, load.list_length)
+        position = self._log.stat().st_size
+        before, busy_before = _processor_seconds(self._stack), _busy_seconds()
+        began = time.time()
+        published = await self._publish(load, seconds, tokens, prefix)
+        stored = await self._stored(prefix, position, len(published))
+        used, elapsed = _processor_seconds(self._stack), time.time() - began
+        ended = max(stored.values(), default=time.time())
+        latencies = [(stored[number] - at) * 1000 for number, at in published.items() if number in stored]
+        return Outcome(
+            load=load,
+            published=len(published),
+            stored=len(stored),
+            stored_per_second=len(stored) / max(seconds, ended - began),
+            p50_ms=quantile(latencies, 0.5) if latencies else 0.0,
+            p99_ms=quantile(latencies, 0.99) if latencies else 0.0,
+            processors={part: round((used[part] - before.get(part, 0.0)) / elapsed, 2) for part in used},
+            machine=round((_busy_seconds() - busy_before) / elapsed, 2),
+        )
+
+    async def _publish(
+        self, load: Load, seconds: float, tokens: Sequence[str], prefix: str
+    ) -> dict[int, float]:
+        """Publish at the load's rate; returns when each message was to be published, by its number."""
+        begin = time.time() + 0.1
+        due = {number: begin + number / load.rate for number in range(int(seconds * load.rate))}
+
+        async def publish(number: int, at: float) -> None:
+            await asyncio.sleep(at - time.time())
+            text = json.dumps({"courseId": f"{prefix}-{number % _COURSES}", "comment": str(number)})
+            await self._topics.Publish(
+                topic_messages._PublishRequest(
+                    cache_name=self._facts["cache"],
+                    topic=self._facts["topic"],
+                    value=topic_messages._TopicValue(text=text),
+                ),
+                metadata=(("authorization", tokens[number % len(tokens)]),),
+            )
+
+        await asyncio.gather(*(publish(number, at) for number, at in due.items()))
+        return due
+
+    async def _stored(self, prefix: str, position: int, expected: int) -> dict[int, float]:
+        """When each message was stored, by its number."""
+        give_up = time.monotonic() + _SECONDS_TO_STORE_ALL
+        times: dict[str, float] = {}
+        while len(times) < expected and time.monotonic() < give_up:
+            await asyncio.sleep(0.1)
+            times = _times_stored(self._log, position)
+        numbers = await self._numbers_by_id(prefix)
+        return {numbers[message_id]: at for message_id, at in times.items() if message_id in numbers}
+
+    async def _numbers_by_id(self, prefix: str) -> dict[str, int]:
+        numbers = {}
+        for course in range(_COURSES):
+            fetched = await self._caches.ListFetch(
+                cache_messages._ListFetchRequest(list_name=f"{prefix}-{course}".encode()), metadata=self._key
+            )
+            for value in fetched.found.values:
+                entry = json.loads(value)
+                if "id" in entry:
+                    numbers[entry["id"]] = int(entry["comment"])
+        return numbers
+
+    async def _fill_lists(self, prefix: str, length: int) -> None:
+        entry = json.dumps({"userID": "taylor", "comment": "x" * 80}).encode()
+        for course in range(_COURSES if length else 0):
+            await self._caches.ListConcatenateFront(
+                cache_messages._ListConcatenateFrontRequest(
+                    list_name=f"{prefix}-{course}".encode(),
+                    values=[entry] * length,
+                    ttl_milliseconds=_MILLISECONDS_OF_A_DAY,
+                ),
+                metadata=self._key,
+            )
+
+    async def _token(self, user: str) -> str:
+        may_publish = permissions.PermissionsType(
+            topic_permissions=permissions.PermissionsType.TopicPermissions(
+                role=permissions.TopicWriteOnly,
+                cache_selector=permissions.PermissionsType.CacheSelector(cache_name=self._facts["cache"]),
+                topic_selector=permissions.PermissionsType.TopicSelector(topic_name=self._facts["topic"]),
+            )
+        )
+        minted = await self._tokens.GenerateDisposableToken(
+            token_messages._GenerateDisposableTokenRequest(
+                expires=token_messages._GenerateDisposableTokenRequest.Expires(valid_for_seconds=3600),
+                auth_token=self._facts["momento"]["api_key"],
+                permissions=permissions.Permissions(
+                    explicit=permissions.ExplicitPermissions(permissions=[may_publish])
+                ),
+                token_id=user,
+            ),
+            metadata=self._key,
+        )
+        token: str = minted.api_key
+        return token
+
+
+async def grow(generator: LoadGenerator, *, quick: bool, step: Step) -> dict[str, list[Outcome]]:
+    """Grow one measure of the load at a time: publishers until something saturates, then users, then lists.
+
+    Returns the outcomes by what grew; a first load, which starts the functions, does not count.
+    """
+    seconds = 2.0 if quick else 8.0
+    step("functions start")
+    await generator.apply(Load(publishers=4, users=1, list_length=0), 2.0)
+    by_publishers: list[Outcome] = []
+    for doubling in range(3 if quick else 9):
+        load = Load(publishers=2**doubling, users=10, list_length=0)
+        step(f"{load.rate} messages a second")
+        by_publishers.append(await generator.apply(load, seconds))
+        if by_publishers[-1].saturated:
+            break
+    sustained = [outcome.load.publishers for outcome in by_publishers if not outcome.saturated]
+    half = max(1, max(sustained, default=1) // 2)
+    by_users, by_list_length = [], []
+    for users in (1, 10) if quick else (1, 10, 100, 1000):
+        step(f"{users} users")
+        by_users.append(await generator.apply(Load(half, users, list_length=0), seconds))
+    for length in (0, 100) if quick else (0, 100, 1000, 5000):
+        step(f"lists of {length}")
+        by_list_length.append(await generator.apply(Load(half, 10, length), seconds))
+    return {"publishers": by_publishers, "users": by_users, "list length": by_list_length}
+
+
+def saturated_part(outcome: Outcome) -> str:
+    """What used up its processors in this outcome, in words."""
+    processors = os.cpu_count() or 1
+    part, used = max(outcome.processors.items(), key=lambda item: item[1])
+    if outcome.machine < _BUSY_SHARE * processors:
+        return f"{part}, which used {used:.1f} of a processor"
+    others = max(0.0, outcome.machine - sum(outcome.processors.values()))
+    return (
+        f"the machine: of its {processors} processors, {part} used most ({used:.1f}), "
+        f"and {others:.1f} went to what does not belong to this"
+    )
+
+
+def _times_stored(log: Path, position: int) -> dict[str, float]:
+    with log.open("rb") as file:
+        file.seek(position)
+        lines = file.read().splitlines()
+    times = {}
+    for line in lines:
+        if b'"stored"' in line:
+            entry = json.loads(line)
+            times[entry["message_id"]] = datetime.strptime(
+                entry["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z"
+            ).timestamp()
+    return times
+
+
+def _processor_seconds(stack: psutil.Process) -> dict[str, float]:
+    """Processor time so far of each part of the system, and of this process."""
+    used: dict[str, float] = {}
+    for process in (psutil.Process(), stack, *stack.children(recursive=True)):
+        try:
+            times = process.cpu_times()
+            part = _part(process, stack)
+        except psutil.NoSuchProcess:
+            continue
+        used[part] = used.get(part, 0.0) + times.user + times.system
+    return used
+
+
+def _busy_seconds() -> float:
+    """Processor time so far of everything on this machine."""
+    times = psutil.cpu_times()
+    idle: float = times.idle + getattr(times, "iowait", 0.0)
+    return sum(times) - idle
+
+
+def _part(process: psutil.Process, stack: psutil.Process) -> str:
+    if process.pid == os.getpid():
+        return "the load generator"
+    if process.pid == stack.pid:
+        return "Momento and the Lambda host"
+    command = process.cmdline()
+    if "local.aws.moto_server" in command:
+        return "the AWS services"
+    return f"{command[-1].partition('.')[0]} processes" if command else "other"

@@ -1,0 +1,118 @@
+"""The package that `make package` makes, built for this machine, and a Python that runs it."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.stack import ROOT
+from local.package_size import package_sizes
+from local.sam_profile import host_architecture
+
+# What Lambda's runtime brings along: boto3 and what it needs, all of it plain Python.
+_RUNTIME_MODULES = ("boto3", "botocore", "s3transfer", "urllib3", "dateutil", "six.py")
+_LAMBDAS_PYTHON = (3, 13)
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A built package: how to run it, and its size in bytes."""
+
+    python: str
+    version: str
+    path: tuple[Path, ...]
+    """Where Python finds the functions, and what they import."""
+    path_without_bytecode: tuple[Path, ...]
+    """The same, but as `sam build` alone leaves the package."""
+    unzipped: int
+    zipped: int
+
+
+def build_package(folder: Path) -> Package:
+    """Build it in `folder`, with bytecode, for Lambda's Python; where that is not installed, for this one."""
+    binaries = Path(sys.executable).parent
+    subprocess.run(
+        [
+            str(binaries / "sam"),
+            "build",
+            *("--build-dir", str(folder / "build"), "--cache-dir", str(folder / "cache")),
+            *("--parameter-overrides", f"Architecture={host_architecture()}"),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}", "SAM_CLI_TELEMETRY": "0"},
+        check=True,
+        capture_output=True,
+    )
+    [package] = [path for path in (folder / "build").iterdir() if path.is_dir()]
+    python = _lambdas_python()
+    if python:
+        runtime = _runtime_modules(folder / "runtime")
+        path = (_compiled(python, package, folder / "compiled"), runtime)
+        path_without_bytecode = (package, runtime)
+        compile_package(python, runtime)
+    else:  # What was installed for the package is not for this Python; what is installed here is.
+        python = sys.executable
+        installed = Path(sysconfig.get_path("purelib"))
+        path = (_compiled(python, ROOT / "src", folder / "compiled"), installed)
+        path_without_bytecode = (ROOT / "src", installed)
+    deployed = path[0] if path_without_bytecode[0] == package else package
+    unzipped, zipped = (sum(column) for column in zip(*package_sizes(deployed).values(), strict=True))
+    return Package(python, _version(python), path, path_without_bytecode, unzipped, zipped)
+
+
+def _compiled(python: str, sources: Path, folder: Path) -> Path:
+    """A copy of the sources with their bytecode."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(sources, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    compile_package(python, folder)
+    return folder
+
+
+def compile_package(python: str, folder: Path) -> None:
+    """Put the bytecode of `python` beside the sources, not to be checked against times that a ZIP changes."""
+    subprocess.run(
+        [python, "-m", "compileall", "-q", "-j0", "--invalidation-mode=unchecked-hash", str(folder)],
+        check=True,
+    )
+
+
+def _lambdas_python() -> str | None:
+    version = ".".join(map(str, _LAMBDAS_PYTHON))
+    if sys.version_info[:2] == _LAMBDAS_PYTHON:
+        return sys.executable
+    found = subprocess.run(
+        [str(Path(sys.executable).with_name("uv")), "python", "find", "--no-project", version],
+        # Without it, pyenv's placeholder of a Python that is not the chosen one fails, which stops uv.
+        env={**os.environ, "PYENV_VERSION": version},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
+def _runtime_modules(folder: Path) -> Path:
+    """A folder with what Lambda's runtime brings along, as it is installed here."""
+    installed = Path(sysconfig.get_path("purelib"))
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in _RUNTIME_MODULES:
+        source = installed / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    return folder
+
+
+def _version(python: str) -> str:
+    answer = subprocess.run(
+        [python, "-c", "import platform; print(platform.python_version())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return answer.stdout.strip()

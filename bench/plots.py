@@ -1,0 +1,136 @@
+"""Plots of what was measured, as SVG."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from bench.loop import Outcome
+from bench.measuring import Measured
+
+_OURS, _REFERENCE, _SPREAD = "#2563eb", "#9ca3af", "#374151"
+# Text stays text, and the same figures make the same file.
+_STYLE: dict[Any, object] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "bench",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+@mpl.rc_context(_STYLE)
+def plot_cold_starts(measured: Mapping[str, Measured], file: Path) -> None:
+    """Bars of load and first answer, one for each subject."""
+    figure, axes = _figure(8, 0.45 * len(measured) + 1)
+    names = [name for name in measured if name != "token vendor, same user"][::-1]  # A cold one is the same.
+    loads = [measured[name].load.median for name in names]
+    firsts = [measured[name].first.median for name in names]
+    spreads = [
+        [max(0.0, measured[name].cold.median - measured[name].cold.low) for name in names],
+        [max(0.0, measured[name].cold.high - measured[name].cold.median) for name in names],
+    ]
+    colors = [_color(name) for name in names]
+    axes.barh(names, loads, color=colors)
+    axes.barh(names, firsts, left=loads, color=colors, alpha=0.5)
+    axes.errorbar(
+        [measured[name].cold.median for name in names], names, xerr=spreads, fmt="none", color=_SPREAD
+    )
+    axes.set_xlabel("ms in a fresh process: load (dark), then first answer (light)")
+    _save(figure, file)
+
+
+@mpl.rc_context(_STYLE)
+def plot_warm(measured: Mapping[str, Measured], file: Path) -> None:
+    """Bars of p50 with p99 as a mark, one for each subject."""
+    warm = {name: one for name, one in measured.items() if one.p50 and one.p99}
+    figure, axes = _figure(8, 0.45 * len(warm) + 1)
+    names = list(warm)[::-1]
+    axes.barh(
+        names,
+        [one.p50.median for one in map(warm.__getitem__, names) if one.p50],
+        color=list(map(_color, names)),
+    )
+    axes.plot(
+        [one.p99.median for one in map(warm.__getitem__, names) if one.p99],
+        names,
+        "|",
+        color=_SPREAD,
+        ms=14,
+    )
+    axes.set_xscale("log")
+    _plain_numbers(axes)
+    axes.set_xlabel("ms for a warm invocation: p50 (bar), p99 (line)")
+    _save(figure, file)
+
+
+@mpl.rc_context(_STYLE)
+def plot_loop(outcomes: Mapping[str, Sequence[Outcome]], file: Path) -> None:
+    """Throughput as publishers grow, and latency as publishers, users and lists do."""
+    figure = Figure(figsize=(10, 6), layout="constrained")
+    throughput, *latencies = figure.subplots(2, 2).flat
+    grown = outcomes["publishers"]
+    rates = [outcome.load.rate for outcome in grown]
+    throughput.plot(rates, rates, "--", color=_REFERENCE, label="published")
+    throughput.plot(
+        rates, [outcome.stored_per_second for outcome in grown], "o-", color=_OURS, label="stored"
+    )
+    throughput.set(
+        xscale="log", yscale="log", xlabel="messages published a second", ylabel="messages a second"
+    )
+    throughput.legend(frameon=False)
+    _plain_numbers(throughput)
+    for axes, (label, values) in zip(
+        latencies,
+        {
+            "messages published a second": [(one.load.rate, one) for one in outcomes["publishers"]],
+            "users": [(one.load.users, one) for one in outcomes["users"]],
+            "entries in each list": [(one.load.list_length, one) for one in outcomes["list length"]],
+        }.items(),
+        strict=True,
+    ):
+        where = [max(1, at) for at, _ in values]
+        axes.plot(where, [one.p50_ms for _, one in values], "o-", color=_OURS, label="p50")
+        axes.plot(where, [one.p99_ms for _, one in values], "o--", color=_OURS, alpha=0.6, label="p99")
+        axes.set(xscale="log", yscale="log", xlabel=label, ylabel="ms from publish to stored")
+        axes.legend(frameon=False)
+        _plain_numbers(axes)
+    _save(figure, file)
+
+
+@mpl.rc_context(_STYLE)
+def plot_cost(dollars: Mapping[str, Mapping[int, float]], file: Path) -> None:
+    """Dollars per million messages by memory size, a line for each subject."""
+    figure, axes = _figure(8, 3.5)
+    for name, by_size in dollars.items():
+        style = "o--" if name.startswith("reference") else "o-"
+        axes.plot(list(by_size), list(by_size.values()), style, color=_color(name), label=name)
+    axes.set(xlabel="memory, MB", ylabel="Lambda, $ per million")
+    axes.set_ylim(bottom=0)
+    axes.legend(frameon=False)
+    _save(figure, file)
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots()
+
+
+def _plain_numbers(axes: Axes) -> None:
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
+
+
+def _color(name: str) -> str:
+    return _REFERENCE if name.startswith("reference") else _OURS
+
+
+def _save(figure: Figure, file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, metadata={"Date": None})

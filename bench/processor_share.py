@@ -1,0 +1,44 @@
+"""A share of a processor for a process, as Lambda gives it by memory size: a quota that the kernel keeps."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+MEGABYTES_PER_PROCESSOR = 1769
+"""Memory with which Lambda gives a whole processor.
+
+https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+"""
+
+_PERIOD_MICROSECONDS = 20_000
+_VERSION_1 = Path("/sys/fs/cgroup/cpu")
+_VERSION_2 = Path("/sys/fs/cgroup")
+
+
+@contextlib.contextmanager
+def processor_share(megabytes: int) -> Iterator[list[str] | None]:
+    """Gives the beginning of a command whose process is to have that share.
+
+    None where this machine does not allow it: that needs Linux, and root.
+    """
+    quota = _PERIOD_MICROSECONDS * megabytes // MEGABYTES_PER_PROCESSOR
+    parent = _VERSION_1 if (_VERSION_1 / "cpu.cfs_quota_us").exists() else _VERSION_2
+    group = parent / f"bench-{os.getpid()}-{megabytes}"
+    try:
+        group.mkdir()
+    except OSError:
+        yield None
+        return
+    try:
+        if parent == _VERSION_1:
+            (group / "cpu.cfs_period_us").write_text(str(_PERIOD_MICROSECONDS))
+            (group / "cpu.cfs_quota_us").write_text(str(quota))
+        else:
+            (group / "cpu.max").write_text(f"{quota} {_PERIOD_MICROSECONDS}")
+        join = f'echo $$ > {group}/cgroup.procs && exec "$@"'
+        yield ["/bin/sh", "-c", join, "sh"]
+    except OSError:
+        yield None
+    finally:
+        group.rmdir()

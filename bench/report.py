@@ -1,0 +1,145 @@
+"""Tables of the results: on the terminal, and between the marks of docs/performance.md."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.loop import Outcome, saturated_part
+from bench.results import Results
+
+Rows = Sequence[Sequence[str]]
+"""The first row is the heading."""
+
+
+def tables(results: Results) -> dict[str, Rows]:
+    """All tables, by the name of their marks in the document."""
+    return {
+        "targets": list(_targets(results)),
+        "functions": list(_functions(results)),
+        "cost": list(_cost(results)),
+        **{f"loop by {grown}": list(_loop(outcomes)) for grown, outcomes in results.loop.items()},
+    }
+
+
+def show(results: Results, console: Console) -> None:
+    """Print all tables."""
+    for name, (heading, *rows) in tables(results).items():
+        table = Table(title=name, title_justify="left")
+        for column in heading:
+            table.add_column(column, justify="left" if column == heading[0] else "right")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    console.print(_saturation(results))
+
+
+def write(results: Results, document: Path) -> None:
+    """Put the tables, and in which circumstances they came about, between the document's marks."""
+    text = document.read_text(encoding="utf-8")
+    parts = {name: _markdown(rows) for name, rows in tables(results).items()}
+    parts["circumstances"] = _circumstances(results)
+    parts["saturation"] = _saturation(results)
+    for name, content in parts.items():
+        text = _with_content(text, name, content)
+    document.write_text(text, encoding="utf-8")
+
+
+def _with_content(text: str, name: str, content: str) -> str:
+    begin = f"<!-- {name} -->"
+    if begin not in text:
+        return text
+    before, _, rest = text.partition(begin)
+    _, end, after = rest.partition("<!-- end -->")
+    return f"{before}{begin}\n{content}\n{end}{after}"
+
+
+def _targets(results: Results) -> Iterator[Sequence[str]]:
+    yield "", "measured", "at most", "of it", "met"
+    for target in results.targets():
+        yield (
+            target.what,
+            f"{target.measured:.2f} {target.unit}",
+            f"{target.limit:.2f} {target.unit}",
+            f"{target.measured / target.limit:.2f}",
+            "yes" if target.met else "**no**",
+        )
+
+
+def _functions(results: Results) -> Iterator[Sequence[str]]:
+    yield "", "load, ms", "first, ms", "load + first, ms", "p50, ms", "p99, ms", "peak memory, MB", "answers"
+    for name, one in results.functions.items():
+        yield (
+            name,
+            str(one.load),
+            str(one.first),
+            str(one.cold),
+            str(one.p50 or ""),
+            str(one.p99 or ""),
+            f"{one.peak_megabytes.median:.0f}",
+            ", ".join(one.statuses),
+        )
+
+
+def _cost(results: Results) -> Iterator[Sequence[str]]:
+    dollars = results.dollars()
+    yield "memory, MB", *(f"{name}: {what}" for name in dollars for what in ("p99, ms", "$ per million"))
+    for size in next(iter(results.by_memory.values()), {}):
+        yield str(size), *(cell for name in dollars for cell in _cost_cells(results, dollars, name, size))
+
+
+def _cost_cells(
+    results: Results, dollars: Mapping[str, Mapping[int, float]], name: str, size: int
+) -> tuple[str, str]:
+    p99 = results.by_memory[name][size].p99
+    return f"{p99.median:.0f}" if p99 else "", f"{dollars[name][size]:.2f}"
+
+
+def _loop(outcomes: Sequence[Outcome]) -> Iterator[Sequence[str]]:
+    yield (
+        "messages a second",
+        "users",
+        "list length",
+        "published",
+        "stored",
+        "stored a second",
+        "p50, ms",
+        "p99, ms",
+    )
+    for one in outcomes:
+        yield (
+            str(one.load.rate),
+            str(one.load.users),
+            str(one.load.list_length),
+            str(one.published),
+            str(one.stored),
+            f"{one.stored_per_second:.0f}",
+            f"{one.p50_ms:.0f}",
+            f"{one.p99_ms:.0f}",
+        )
+
+
+def _saturation(results: Results) -> str:
+    saturated = [outcome for outcome in results.loop.get("publishers", []) if outcome.saturated]
+    if not saturated:
+        return "Nothing saturated at the loads that were tried."
+    first = saturated[0]
+    return f"At {first.load.rate} messages a second, what saturates is {saturated_part(first)}."
+
+
+def _circumstances(results: Results) -> str:
+    megabytes, zipped = results.package_bytes / 1e6, results.package_zipped_bytes / 1e6
+    sentences = [
+        f"Measured {results.at} on {results.machine}, Python {results.python}.",
+        f"The package has {megabytes:.1f} MB, {zipped:.1f} MB zipped.",
+    ]
+    if cheapest := results.cheapest_memory():
+        sentences.append(f"The webhook is cheapest, and early enough, with {cheapest} MB.")
+    return " ".join(sentences)
+
+
+def _markdown(rows: Rows) -> str:
+    heading, *others = rows
+    lines = [heading, ["---"] + ["---:"] * (len(heading) - 1), *others]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

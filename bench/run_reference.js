@@ -1,0 +1,55 @@
+// Measures one bundled handler in this process, which must be a fresh one: node run_reference.js BUNDLE EVENTS COUNT.
+// The same as run_function.py, and prints the same.
+const {existsSync, readFileSync} = require('fs');
+const {resolve} = require('path');
+
+const [bundle, eventsFile, count] = process.argv.slice(2);
+const events = JSON.parse(readFileSync(eventsFile, 'utf8'));
+const clock = () => Number(process.hrtime.bigint()) / 1e6;
+const processor = () => {
+  const {user, system} = process.cpuUsage();
+  return (user + system) / 1000;
+};
+
+const peakMemoryBytes = () => {
+  const status = '/proc/self/status';
+  if (!existsSync(status)) return process.resourceUsage().maxRSS * 1024;
+  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(status, 'utf8'))[1]) * 1024;
+};
+
+const measure = async () => {
+  const print = process.stdout.write.bind(process.stdout);
+  process.stdout.write = () => true; // What the handler logs.
+
+  const began = clock();
+  const cpuBegan = processor();
+  const {handler} = require(resolve(bundle));
+  const loaded = clock();
+  const cpuLoaded = processor();
+  const answers = [await handler(events[0])];
+  const answered = clock();
+  const cpuAnswered = processor();
+  const warm = [];
+  for (let number = 1; number <= Number(count); number++) {
+    const start = clock();
+    answers.push(await handler(events[number % events.length]));
+    warm.push(clock() - start);
+  }
+  const cpuDone = processor();
+
+  const statuses = {};
+  for (const {statusCode} of answers) statuses[statusCode] = (statuses[statusCode] || 0) + 1;
+  const result = {
+    load_ms: loaded - began,
+    first_ms: answered - loaded,
+    warm_ms: warm,
+    cpu_load_ms: cpuLoaded - cpuBegan,
+    cpu_first_ms: cpuAnswered - cpuLoaded,
+    cpu_warm_ms: (cpuDone - cpuAnswered) / Math.max(1, warm.length),
+    peak_memory_bytes: peakMemoryBytes(),
+    statuses,
+  };
+  print(JSON.stringify(result), () => process.exit(0)); // Nothing that is still open is worth waiting for.
+};
+
+measure();

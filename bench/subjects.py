@@ -1,0 +1,193 @@
+"""What is measured: our functions and the reference's, each started fresh in a process of its own."""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from bench.events import publisher_event, token_event, webhook_events
+from bench.package import Package
+from bench.stack import ROOT
+from local.aws.credentials import LOCAL_CREDENTIALS
+from local.child_process import clean_environment
+from local.template import REGION, Template
+
+_BENCH = Path(__file__).parent
+_SECONDS_FOR_A_RUN = 300
+
+# Names of the reference's own secrets.
+REFERENCE_API_KEY_SECRET = "bench-reference-api-key"  # noqa: S105 - a name
+REFERENCE_SIGNING_SECRET = "bench-reference-signing-secret"  # noqa: S105 - a name
+
+
+Events = Callable[[int], list[dict[str, Any]]]
+"""Makes so many events, or fewer that are to be used again."""
+
+
+class MeasuringError(Exception):
+    """A function did not answer as it should: what it took says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one process took; times in milliseconds, those of `cpu` are processor time."""
+
+    load_ms: float
+    first_ms: float
+    warm_ms: tuple[float, ...]
+    cpu_load_ms: float
+    cpu_first_ms: float
+    cpu_warm_ms: float
+    peak_memory_bytes: int
+    statuses: Mapping[str, int]
+
+    @property
+    def cold_ms(self) -> float:
+        """Load plus first answer."""
+        return self.load_ms + self.first_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A function in one way of running it.
+
+    `answers` says whether a status is the right one; of `cold_only`, warm invocations are not measured.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    events: Events
+    answers: Callable[[str], bool]
+    cold_only: bool = False
+
+    def run(self, warm: int, within: Sequence[str] = ()) -> Run:
+        """Measure a fresh process, with `warm` more invocations after the first.
+
+        `within` begins its command. Raises `MeasuringError`.
+        """
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as events_file:
+            json.dump(self.events(warm + 1), events_file)
+            events_file.flush()
+            process = subprocess.run(
+                [*within, *self.command, events_file.name, str(warm)],
+                env={**clean_environment(), **self.environment},
+                capture_output=True,
+                text=True,
+                timeout=_SECONDS_FOR_A_RUN,
+                check=False,
+            )
+        if process.returncode or not process.stdout:
+            raise MeasuringError(f"{self.name} ended with {process.returncode}: {process.stderr[-2000:]}")
+        measured = json.loads(process.stdout)
+        run = Run(**{**measured, "warm_ms": tuple(measured["warm_ms"])})
+        if wrong := [status for status in run.statuses if not self.answers(status)]:
+            raise MeasuringError(f"{self.name} answered {', '.join(wrong)}")
+        return run
+
+    def with_environment(self, name: str, **variables: str) -> Self:
+        """The same under another name, with more variables in its environment."""
+        return replace(self, name=name, environment={**self.environment, **variables})
+
+
+def our_functions(
+    package: Package,
+    environments: Mapping[str, Mapping[str, str]],
+    facts: Mapping[str, Any],
+    momento: str,
+) -> dict[str, Subject]:
+    """The functions as the template declares them, in the environment of the stack.
+
+    `environments` are the functions' by logical id, `facts` the stack's; `momento` is where Momento is.
+    """
+    declared = Template.load(ROOT / "template.yaml", {"MomentoApiKey": "unused"}).resources(
+        "AWS::Serverless::Function"
+    )
+
+    def subject(
+        name: str,
+        function: str,
+        events: Events,
+        answers: Callable[[str], bool],
+    ) -> Subject:
+        return Subject(
+            name,
+            (package.python, str(_BENCH / "run_function.py"), declared[function]["Handler"]),
+            {
+                **environments[function],
+                **_aws_environment(facts),
+                "MOMENTO_LOCAL": momento,
+                "PYTHONPATH": ":".join(map(str, package.path)),
+                "AWS_LAMBDA_FUNCTION_NAME": function,
+            },
+            events,
+            answers,
+        )
+
+    def signed(count: int) -> list[dict[str, Any]]:
+        return webhook_events(count, facts["signing_secret"], facts["cache"], facts["topic"])
+
+    return {
+        "webhook": subject("webhook", "WebhookFunction", signed, _is_ok),
+        "publisher": subject("publisher", "PublisherFunction", lambda _: [publisher_event()], _is_published),
+        "token vendor": subject(
+            "token vendor",
+            "TokenVendorFunction",
+            lambda count: [token_event(f"user{number}") for number in range(count)],
+            _is_ok,
+        ),
+        "token vendor, same user": subject(
+            "token vendor, same user", "TokenVendorFunction", lambda _: [token_event("taylor")], _is_ok
+        ),
+    }
+
+
+def reference_functions(folder: Path, facts: Mapping[str, Any], momento: str) -> dict[str, Subject]:
+    """The reference's webhook and publisher, bundled, in `folder`; the publisher mints its tokens itself."""
+    endpoint = {"endpoint": momento, "secureConnection": False}
+    overrides = dict.fromkeys(
+        ("cacheEndpoint", "controlEndpoint", "tokenEndpoint", "storageEndpoint"), endpoint
+    )
+    environment = {
+        **_aws_environment(facts),
+        "MOMENTO_API_KEY_SECRET_NAME": REFERENCE_API_KEY_SECRET,
+        "THE_SIGNING_SECRET": REFERENCE_SIGNING_SECRET,
+        "MOMENTO_ENDPOINT_OVERRIDES": json.dumps(overrides),
+    }
+
+    def subject(name: str, events: Events, answers: Callable[[str], bool]) -> Subject:
+        command = ("node", str(_BENCH / "run_reference.js"), str(folder / f"{name}.js"))
+        return Subject(f"reference {name}", command, environment, events, answers)
+
+    def signed(count: int) -> list[dict[str, Any]]:
+        return webhook_events(count, facts["signing_secret"], facts["cache"], facts["topic"])
+
+    return {
+        "webhook": subject("webhook", signed, _is_ok),
+        # With the version of the SDK that it is built with, it mints a token and then answers 500.
+        "publisher": subject("publisher", lambda _: [{}], lambda status: status in {"200", "500"}),
+    }
+
+
+def _aws_environment(facts: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": facts["aws_endpoint_url"],
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": LOCAL_CREDENTIALS.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": LOCAL_CREDENTIALS.secret_access_key,
+        "AWS_SESSION_TOKEN": LOCAL_CREDENTIALS.session_token,
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+    }
+
+
+def _is_ok(status: str) -> bool:
+    return status == "200"
+
+
+def _is_published(status: str) -> bool:
+    return status == "published"
