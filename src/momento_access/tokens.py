@@ -1,7 +1,7 @@
 """Disposable tokens that carry a user's identity and may do what is written in them, nothing else.
 
-The SDK's `AuthClient` cannot mint a token with permissions for a topic and for single cache keys at once,
-so these are minted with Momento's own stub, as the SDK does underneath.
+Momento's SDK cannot mint a token with permissions for a topic and for single cache keys at once, so these are
+minted with the stub that the SDK is made on.
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ from momento_wire_types import token_pb2 as token_messages
 from momento_wire_types import token_pb2_grpc as token_service
 
 from inputs import InvalidInputError
-from momento_access.channels import call_metadata, open_channel
+from momento_access.channels import MomentoError, call_metadata, open_channel
 from momento_access.credentials import api_key_credentials, changed_api_key_credentials
 from momento_access.secrets import READ_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from momento import CredentialProvider
-
+    from momento_access.credentials import Credentials
     from momento_access.settings import MomentoSettings
 
 TOKEN_ID_MAX_LENGTH = 64
@@ -56,12 +55,11 @@ _CHANNEL_OPTIONS = (
 )
 
 
-class MintingError(Exception):
+class MintingError(MomentoError):
     """Momento did not mint a token."""
 
     def __init__(self, code: grpc.StatusCode) -> None:
-        super().__init__(f"Momento did not mint a token: {code.name}")
-        self.code = code
+        super().__init__(code, "Momento did not mint a token:")
 
 
 class MintingLimitError(MintingError):
@@ -134,7 +132,7 @@ def mint_token(
 
 
 def _mint(
-    credentials: CredentialProvider,
+    credentials: Credentials,
     token_id: str,
     scope: Sequence[permissions.PermissionsType],
     lifetime_seconds: int,

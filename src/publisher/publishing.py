@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from grpc import StatusCode
-from momento.errors import MomentoErrorCode
-from momento.responses import TopicPublish
 
+from momento_access.channels import MomentoError
 from momento_access.tokens import MintingError
-from publisher.sessions import OPENING_TIMEOUT_SECONDS, PUBLISH_TIMEOUT_SECONDS, Sessions
+from momento_access.topics import PUBLISH_TIMEOUT_SECONDS, publish
+from publisher.sessions import OPENING_TIMEOUT_SECONDS, Sessions
 
 if TYPE_CHECKING:
     from comment import Comment
@@ -25,12 +25,14 @@ _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 
 _MINT_AGAIN = {StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED}
-_REFUSED_FOR_NOW = {MomentoErrorCode.LIMIT_EXCEEDED_ERROR, MomentoErrorCode.SERVER_UNAVAILABLE}
+_REFUSED_FOR_NOW = {StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE}
 # After these the message may have been published all the same: trying again is for the caller to decide.
 _UNKNOWN = {
-    MomentoErrorCode.TIMEOUT_ERROR,
-    MomentoErrorCode.CANCELLED_ERROR,
-    MomentoErrorCode.INTERNAL_SERVER_ERROR,
+    StatusCode.DEADLINE_EXCEEDED,
+    StatusCode.CANCELLED,
+    StatusCode.INTERNAL,
+    StatusCode.ABORTED,
+    StatusCode.DATA_LOSS,
 }
 
 
@@ -88,22 +90,19 @@ class Publisher:
         except GetParameterError as error:
             reason = "the Momento API key could not be read"
             raise PublishError(reason, retryable=True, refused_for_now=True) from error
-        response = session.client.publish(self._momento.cache_name, self._momento.topic_name, message)
-        if not isinstance(response, TopicPublish.Error):
-            return
-        code = response.error_code
-        refused_for_now = code in _REFUSED_FOR_NOW
-        if code is MomentoErrorCode.SERVER_UNAVAILABLE:
-            self._sessions.reconnect(session)
-        if code is MomentoErrorCode.AUTHENTICATION_ERROR:
-            self._sessions.close(user_id)
-            # Where a token that was good is no longer, a new one may be.
-            refused_for_now = kept_session is not None
-        raise PublishError(
-            f"Momento answered {code.name}",
-            retryable=refused_for_now or code in _UNKNOWN,
-            refused_for_now=refused_for_now,
-        )
+        try:
+            publish(session.credentials, self._momento.cache_name, self._momento.topic_name, message)
+        except MomentoError as error:
+            refused_for_now = error.code in _REFUSED_FOR_NOW
+            if error.code is StatusCode.UNAUTHENTICATED:
+                self._sessions.end(user_id)
+                # Where a token that was good is no longer, a new one may be.
+                refused_for_now = kept_session is not None
+            raise PublishError(
+                str(error),
+                retryable=refused_for_now or error.code in _UNKNOWN,
+                refused_for_now=refused_for_now,
+            ) from error
 
 
 def _checked_message(comment: Comment) -> str:

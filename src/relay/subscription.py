@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING
 import grpc
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-from momento.errors import InvalidArgumentException
 from momento_wire_types import cachepubsub_pb2 as pubsub
 from momento_wire_types import cachepubsub_pb2_grpc as pubsub_service
 
 from momento_access.channels import call_metadata, open_channel
-from momento_access.credentials import api_key_credentials
+from momento_access.credentials import InvalidCredentialsError, api_key_credentials
 from momento_access.secrets import reread_secret
 from relay.backoff import backoff
 from relay.counts import RECONNECTS
@@ -28,8 +27,7 @@ from relay.progress import Gap, Position, Progress, Restart
 if TYPE_CHECKING:
     from threading import Event
 
-    from momento import CredentialProvider
-
+    from momento_access.credentials import Credentials
     from relay.counts import Counts
     from relay.settings import Settings
 
@@ -103,11 +101,11 @@ class Subscription:
             logger.warning("the stream is silent")
             self.interrupt()
 
-    def _credentials(self) -> CredentialProvider | None:
+    def _credentials(self) -> Credentials | None:
         """Credentials of the API key; None where there is no usable one at present."""
         try:
             return api_key_credentials(self._settings.momento)
-        except InvalidArgumentException:
+        except InvalidCredentialsError:
             logger.exception("the secret holds no API key")
             self._reread_api_key()
         except GetParameterError:
@@ -121,7 +119,7 @@ class Subscription:
         except GetParameterError:
             logger.exception("the API key cannot be read")
 
-    def _read_stream(self, credentials: CredentialProvider) -> bool:
+    def _read_stream(self, credentials: Credentials) -> bool:
         """Reads one stream until it ends; returns whether it stood for a while."""
         stood = False
         with open_channel(credentials.cache_endpoint, credentials.port, _CHANNEL_OPTIONS) as channel:

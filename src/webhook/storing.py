@@ -14,8 +14,9 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyPersistenceLayerError,
 )
 
+from momento_access.channels import MomentoError
 from webhook.records import MessageRecords
-from webhook.writing import CacheWriter, WriteError
+from webhook.writing import CacheWriter
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -52,7 +53,7 @@ class MessageStore:
     """Makes each message's write once; DynamoDB remembers which were made."""
 
     def __init__(self, settings: Settings) -> None:
-        self._cache = CacheWriter(settings)
+        self._cache = CacheWriter(settings.momento)
         self._records = MessageRecords(settings.idempotency_table)
         self._idempotency = IdempotencyConfig(
             event_key_jmespath="[cache, topic, id]",
@@ -76,7 +77,7 @@ class MessageStore:
 
         With `look_first`, and where an earlier attempt may have made the write without a record of it, looks
         for it in the cache first. While another copy of the message is being written, waits to see whether
-        that succeeds. Raises `OutOfTimeError`, `WriteError`, Powertools' idempotency errors and
+        that succeeds. Raises `OutOfTimeError`, `MomentoError`, Powertools' idempotency errors and
         `GetParameterError` where nobody knows that the message is stored; it is to be stored later then.
         """
         self._idempotency.register_lambda_context(context)
@@ -100,7 +101,7 @@ class MessageStore:
         look_first = attempt.look_first or self._records.was_attempted
         try:
             made = self._cache.make(attempt.write, look_first=look_first)
-        except WriteError as error:
+        except MomentoError as error:
             if not _has_time(attempt.context, _MILLIS_FOR_TWO) or not self._cache.may_succeed_now(error):
                 raise
             made = self._cache.make(attempt.write, look_first=True)

@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from momento.requests import CollectionTtl
-from momento.responses import CacheListFetch
-
 from comment import Comment, comments_list
 from inputs import parse_json_object
-from webhook.writing import Write, check
+from webhook.writing import Write
 
 if TYPE_CHECKING:
-    from momento import CacheClient
-
+    from momento_access.cache import Cache
     from webhook.message import Message
     from webhook.settings import Settings
 
@@ -28,25 +24,14 @@ def write_comment(message: Message, settings: Settings) -> Write:
         "id": message.id,
         "publishedAt": message.published_at,
     }
-
     comments = comments_list(comment.course_id)
 
-    def push_front(cache: CacheClient) -> None:
-        check(
-            cache.list_push_front(
-                message.cache,
-                comments,
-                json.dumps(entry),
-                ttl=CollectionTtl.of(settings.comment_ttl),
-                truncate_back_to_size=settings.comment_list_length,
-            )
+    def push_front(cache: Cache) -> None:
+        cache.list_push_front(
+            comments, json.dumps(entry), ttl=settings.comment_ttl, max_length=settings.comment_list_length
         )
 
-    def is_in_the_list(cache: CacheClient) -> bool:
-        fetched = cache.list_fetch(message.cache, comments)
-        check(fetched)
-        return isinstance(fetched, CacheListFetch.Hit) and any(
-            json.loads(stored).get("id") == message.id for stored in fetched.value_list_string
-        )
+    def is_in_the_list(cache: Cache) -> bool:
+        return any(json.loads(stored).get("id") == message.id for stored in cache.list_fetch(comments))
 
     return Write(make=push_front, is_made=is_in_the_list)

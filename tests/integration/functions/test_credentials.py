@@ -1,0 +1,108 @@
+"""Which API keys and tokens are taken, and where Momento is called with them: as its SDK does."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import uuid
+from typing import Any
+
+import boto3
+import jwt
+import pytest
+from momento import CredentialProvider
+from momento.errors import InvalidArgumentException
+
+from momento_access.credentials import (
+    Credentials,
+    InvalidCredentialsError,
+    api_key_credentials,
+    token_credentials,
+)
+from momento_access.settings import MomentoSettings
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+ENDPOINT = "cell-1.momento.example.com"
+
+
+def encoded(value: Any) -> str:
+    return base64.b64encode(json.dumps(value).encode()).decode()
+
+
+def signed(claims: dict[str, Any]) -> str:
+    return jwt.encode(claims, "a key that only Momento knows, as it is to be", "HS256")
+
+
+TOKENS = [encoded({"endpoint": ENDPOINT, "api_key": "x" * length}) for length in (1, 2, 3, 500)]
+V2_KEYS = [signed({"t": "g", "id": "x" * length}) for length in range(4)]
+NO_TOKENS = ["", "x", "ä", "===", "a.b.c", signed({"t": "x"}), *V2_KEYS]
+NO_V2_KEYS = ["", "x", "ä", "a.b.c", "..", "a.b", signed({}), signed({"t": "s"}), *TOKENS]
+
+
+def settings(api_key: str = "", endpoint: str = "") -> MomentoSettings:
+    """Settings with the API key in a secret; Secrets Manager takes no empty ones."""
+    name = f"key-{uuid.uuid4()}"
+    if api_key:
+        boto3.client("secretsmanager").create_secret(Name=name, SecretString=api_key)
+    return MomentoSettings("cache", "topic", name, endpoint, local="")
+
+
+def as_by_the_sdk(provider: CredentialProvider) -> Credentials:
+    fields = [field.name for field in dataclasses.fields(Credentials)]
+    return Credentials(**{name: getattr(provider, name) for name in fields})
+
+
+@pytest.mark.parametrize("token", TOKENS)
+def test_a_token_says_where_it_belongs(token: str) -> None:
+    expected = as_by_the_sdk(CredentialProvider.from_disposable_token(token))
+    assert token_credentials(token, settings()) == expected
+
+
+@pytest.mark.parametrize("api_key", TOKENS)
+def test_a_v1_key_is_read_as_a_token_is(api_key: str) -> None:
+    expected = as_by_the_sdk(CredentialProvider.from_disposable_token(api_key))
+    assert api_key_credentials(settings(api_key)) == expected
+
+
+@pytest.mark.parametrize("api_key", V2_KEYS)
+def test_a_v2_key_belongs_to_the_endpoint_given(api_key: str) -> None:
+    expected = as_by_the_sdk(CredentialProvider.from_api_key_v2(api_key, ENDPOINT))
+    assert api_key_credentials(settings(api_key, ENDPOINT)) == expected
+
+
+@pytest.mark.parametrize("token", NO_TOKENS)
+def test_what_is_no_token_is_refused(token: str) -> None:
+    with pytest.raises(InvalidArgumentException):
+        CredentialProvider.from_disposable_token(token)
+    with pytest.raises(InvalidCredentialsError):
+        token_credentials(token, settings())
+
+
+@pytest.mark.parametrize("value", [5, [], {}, {"api_key": "x"}, {"endpoint": "x"}, None])
+def test_what_has_not_the_form_of_a_token_is_refused(value: object) -> None:
+    with pytest.raises(InvalidCredentialsError):
+        token_credentials(encoded(value), settings())
+
+
+@pytest.mark.parametrize("api_key", [key for key in NO_V2_KEYS if key])
+def test_what_is_no_v2_key_is_refused_where_there_is_an_endpoint(api_key: str) -> None:
+    with pytest.raises(InvalidArgumentException):
+        CredentialProvider.from_api_key_v2(api_key, ENDPOINT)
+    with pytest.raises(InvalidCredentialsError):
+        api_key_credentials(settings(api_key, ENDPOINT))
+
+
+def test_a_local_momento_is_called_instead() -> None:
+    local = dataclasses.replace(settings(V2_KEYS[1], ENDPOINT), local="127.0.0.1:8080")
+    assert api_key_credentials(local) == Credentials(V2_KEYS[1], "127.0.0.1", "127.0.0.1", 8080)
+
+
+def test_neither_credentials_nor_errors_show_a_secret() -> None:
+    assert "xxx" not in repr(token_credentials(TOKENS[3], settings()))
+    secret = encoded({"endpoint": ENDPOINT, "key": "xxx"})
+    with pytest.raises(InvalidCredentialsError) as refusal:
+        token_credentials(secret, settings())
+    assert secret not in str(refusal.value)
+    assert refusal.value.__cause__ is None
