@@ -67,8 +67,9 @@ docker: ## Install and start Docker, which sam-local needs (root, Debian or Ubun
 	@.ci/docker
 
 .PHONY: package
-package: setup ## Build the functions for AWS, and show the size of what would be deployed
+package: setup ## Build the functions for AWS, with bytecode, and show the size of what would be deployed
 	@PATH="$(CURDIR)/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 $(BIN)/sam build
+	@$(BIN)/python -m local.package_bytecode
 	@$(BIN)/python -m local.package_size
 
 .PHONY: bench

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.stack import ROOT
+from local.package_bytecode import compile_package, find_python
 from local.package_size import package_sizes
 from local.sam_profile import host_architecture
+from local.template import Template
 
 # What Lambda's runtime brings along: boto3 and what it needs, all of it plain Python.
 _RUNTIME_MODULES = ("boto3", "botocore", "s3transfer", "urllib3", "dateutil", "six.py")
-_LAMBDAS_PYTHON = (3, 13)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def build_package(folder: Path) -> Package:
         capture_output=True,
     )
     [package] = [path for path in (folder / "build").iterdir() if path.is_dir()]
-    python = _lambdas_python()
+    python = find_python(_runtime_version())
     if python:
         runtime = _runtime_modules(folder / "runtime")
         path = (_compiled(python, package, folder / "compiled"), runtime)
@@ -71,29 +72,6 @@ def _compiled(python: str, sources: Path, folder: Path) -> Path:
     return folder
 
 
-def compile_package(python: str, folder: Path) -> None:
-    """Put the bytecode of `python` beside the sources, not to be checked against times that a ZIP changes."""
-    subprocess.run(
-        [python, "-m", "compileall", "-q", "-j0", "--invalidation-mode=unchecked-hash", str(folder)],
-        check=True,
-    )
-
-
-def _lambdas_python() -> str | None:
-    version = ".".join(map(str, _LAMBDAS_PYTHON))
-    if sys.version_info[:2] == _LAMBDAS_PYTHON:
-        return sys.executable
-    found = subprocess.run(
-        [str(Path(sys.executable).with_name("uv")), "python", "find", "--no-project", version],
-        # Without it, pyenv's placeholder of a Python that is not the chosen one fails, which stops uv.
-        env={**os.environ, "PYENV_VERSION": version},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return found.stdout.strip() if found.returncode == 0 else None
-
-
 def _runtime_modules(folder: Path) -> Path:
     """A folder with what Lambda's runtime brings along, as it is installed here."""
     installed = Path(sysconfig.get_path("purelib"))
@@ -106,6 +84,12 @@ def _runtime_modules(folder: Path) -> Path:
         else:
             shutil.copy(source, folder / name)
     return folder
+
+
+def _runtime_version() -> str:
+    template = Template.load(ROOT / "template.yaml", {"MomentoApiKey": "unused"})
+    [runtime] = {one["Runtime"] for one in template.resources("AWS::Serverless::Function").values()}
+    return str(runtime).removeprefix("python")
 
 
 def _version(python: str) -> str:

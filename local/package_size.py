@@ -6,6 +6,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from importlib import metadata
+from importlib.util import source_from_cache
 from pathlib import Path
 
 from rich.console import Console
@@ -23,6 +24,10 @@ def package_sizes(package: Path) -> dict[str, tuple[int, int]]:
         for distribution in metadata.distributions(path=[str(package)])
         for file in distribution.files or []
     }
+    for path in package.rglob("*.pyc"):
+        name, source = (str(one.relative_to(package)) for one in (path, Path(source_from_cache(path))))
+        if source in owners:
+            owners[name] = owners[source]
     unzipped: Counter[str] = Counter()
     zipped: Counter[str] = Counter()
     with zipfile.ZipFile(io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:

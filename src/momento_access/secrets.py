@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import time
 
 from aws_lambda_powertools.utilities.parameters import SecretsProvider
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 from botocore.config import Config
 from botocore.exceptions import ClientError
+
+from aws_session import aws_session
 
 READ_TIMEOUT_SECONDS = 3
 """How long reading a secret takes at most: two attempts, and botocore's pause of up to a second between."""
@@ -20,6 +21,7 @@ SECONDS_BETWEEN_REREADS = 5
 _IN_TIME = Config(
     connect_timeout=0.3, read_timeout=0.7, retries={"mode": "standard", "total_max_attempts": 2}
 )
+_secrets = SecretsProvider(boto_config=_IN_TIME, boto3_session=aws_session)
 _reread_at: dict[str, float] = {}
 
 
@@ -28,7 +30,7 @@ def read_secret(name: str) -> str:
 
     Raises Powertools' `GetParameterError` where it cannot be read.
     """
-    return _text(name, _secrets().get(name))
+    return _text(name, _secrets.get(name))
 
 
 def reread_secret(name: str) -> bool:
@@ -41,7 +43,7 @@ def reread_secret(name: str) -> bool:
     if now - _reread_at.get(name, -SECONDS_BETWEEN_REREADS) < SECONDS_BETWEEN_REREADS:
         return False
     _reread_at[name] = now
-    _secrets().get(name, force_fetch=True)
+    _secrets.get(name, force_fetch=True)
     return True
 
 
@@ -51,17 +53,12 @@ def read_previous_secret(name: str) -> str | None:
     Raises as `read_secret` does.
     """
     try:
-        return _text(name, _secrets().get(name, max_age=0, force_fetch=True, VersionStage="AWSPREVIOUS"))
+        return _text(name, _secrets.get(name, max_age=0, force_fetch=True, VersionStage="AWSPREVIOUS"))
     except GetParameterError as error:
         cause = error.__context__
         if isinstance(cause, ClientError) and cause.response["Error"]["Code"] == "ResourceNotFoundException":
             return None
         raise
-
-
-@functools.cache
-def _secrets() -> SecretsProvider:
-    return SecretsProvider(boto_config=_IN_TIME)
 
 
 def _text(name: str, value: object) -> str:

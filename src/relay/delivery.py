@@ -7,7 +7,6 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-import boto3
 import urllib3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
@@ -15,6 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
+from aws_session import aws_session
 from momento_access.secrets import read_secret, reread_secret
 from relay.backoff import backoff
 from relay.counts import DELIVERED, REFUSED, RETRIES
@@ -50,7 +50,7 @@ class Delivery:
         self._stop = stop
         self._seconds_allowed = seconds_allowed
         self._connections = urllib3.PoolManager()
-        self._dead_letters = boto3.client("sqs", config=_IN_TIME)
+        self._dead_letters = aws_session.client("sqs", config=_IN_TIME)
         self._clock_error = 0.0
         """Seconds to add to this machine's clock, once the webhook was seen to have another time."""
 

@@ -11,11 +11,11 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from aws_lambda_powertools import Logger
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from aws_session import aws_session
 from relay.progress import Position
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Lease:
         self._durations = settings.durations
         self._table = settings.relay_table
         self._id = f"{settings.momento.cache_name}/{settings.momento.topic_name}"
-        self._dynamodb = boto3.client("dynamodb", config=_IN_TIME)
+        self._dynamodb = aws_session.client("dynamodb", config=_IN_TIME)
         self._me = uuid.uuid4().hex
         self._written_at = self._held_until = -math.inf
         self._watched_renewal: str | None = None

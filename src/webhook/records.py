@@ -12,6 +12,8 @@ from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import D
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from aws_session import aws_session
+
 # The caller waits 5 s in all, and has to be told. In legacy mode, botocore's pause is 50 ms at most.
 _IN_TIME = Config(connect_timeout=0.3, read_timeout=0.5, retries={"mode": "legacy", "total_max_attempts": 2})
 
@@ -26,7 +28,7 @@ class MessageRecords(DynamoDBPersistenceLayer):
 
     def __init__(self, table: str) -> None:
         """`table` has the hash key `id`."""
-        super().__init__(table, boto_config=_IN_TIME)
+        super().__init__(table, boto_config=_IN_TIME, boto3_session=aws_session)
         self.was_attempted = False
         """Whether there may have been an attempt before the one whose record was put last."""
 

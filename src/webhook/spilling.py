@@ -7,7 +7,10 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+
+from aws_session import aws_session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 _LONGEST_PAUSE_SECONDS = 900
 """The longest delay that SQS knows."""
+
+_IN_TIME = Config(connect_timeout=0.3, read_timeout=0.5, retries={"total_max_attempts": 1})
 
 
 class SpillQueue:
@@ -51,9 +56,5 @@ class SpillQueue:
 
     @functools.cached_property
     def _sqs(self) -> SQSClient:
-        # Most processes never need it, and making it takes a tenth of a second.
-        import boto3  # noqa: PLC0415
-        from botocore.config import Config  # noqa: PLC0415
-
-        in_time = Config(connect_timeout=0.3, read_timeout=0.5, retries={"total_max_attempts": 1})
-        return boto3.client("sqs", config=in_time)
+        # Most processes never need it.
+        return aws_session.client("sqs", config=_IN_TIME)

@@ -14,11 +14,15 @@ from pathlib import Path
 import pytest
 from samcli.yamlhelper import yaml_parse
 
+from local.package_bytecode import compile_package, find_python
 from local.package_size import package_sizes
 from tests.deploy.conftest import ROOT, SamCli
 
 MACHINES = {"x86_64": 62, "arm64": 183}
 """What an ELF file says of the processor that it is for."""
+
+UNCHECKED_HASH = b"\1\0\0\0"
+"""The flags of bytecode that is taken as it is (PEP 552)."""
 
 LEFTOVERS = {
     ".lock": "uv locks the folder that it installs into",
@@ -100,7 +104,7 @@ def test_compiled_modules_are_for_lambdas_python_and_processor(package: Path, ar
 
 
 def test_compiled_modules_can_be_imported(package: Path, architecture: str) -> None:
-    python = lambdas_python()
+    python = find_python("3.13")
     host = platform.machine().lower().replace("aarch64", "arm64").replace("amd64", "x86_64")
     if sys.platform != "linux" or host != architecture or not python:
         pytest.skip("needs Linux, Python 3.13 and this processor")
@@ -109,6 +113,37 @@ def test_compiled_modules_can_be_imported(package: Path, architecture: str) -> N
         for path in compiled_modules(package)
     ]
     subprocess.run([python, "-SB", "-c", f"import {', '.join(names)}"], cwd=package, check=True)
+
+
+def test_bytecode_can_be_added_that_is_taken_whatever_the_times_of_files(
+    package: Path, files: set[str], tmp_path: Path
+) -> None:
+    python = find_python("3.13")
+    if not python:
+        pytest.skip("needs Python 3.13")
+    folder = tmp_path / "package"
+    shutil.copytree(package, folder)
+    compile_package(python, folder)
+    sources = {path for path in folder.rglob("*.py") if str(path.relative_to(folder)) in files}
+    bytecode = {path.with_name("__pycache__") / f"{path.stem}.cpython-313.pyc" for path in sources}
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == files | {
+        str(path.relative_to(folder)) for path in bytecode
+    }
+    for path in bytecode:
+        assert path.read_bytes()[4:8] == UNCHECKED_HASH, path
+    where = "import webhook.message as m; print(m.__cached__, m.parse_message.__code__.co_filename)"
+    shown = subprocess.run(
+        [python, "-S", "-c", where], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.split() == [
+        str(folder / "webhook/__pycache__/message.cpython-313.pyc"),
+        "/var/task/webhook/message.py",
+    ]
+    assert set(package_sizes(folder)) == {"src"} | {one.name for one in installed(folder)}
+
+
+def test_a_python_that_is_not_there_is_not_found() -> None:
+    assert find_python("3.99") is None
 
 
 def test_its_size_is_measured_and_small(package: Path, files: set[str]) -> None:
@@ -123,11 +158,3 @@ def test_its_size_is_measured_and_small(package: Path, files: set[str]) -> None:
 
 def compiled_modules(package: Path) -> list[Path]:
     return [path for path in package.rglob("*") if path.suffix in {".so", ".pyd", ".dylib"}]
-
-
-def lambdas_python() -> str | None:
-    if sys.version_info[:2] == (3, 13):
-        return sys.executable
-    python = shutil.which("python3.13")
-    # One that is found may be only a placeholder of a version manager.
-    return python if python and subprocess.run([python, "-V"], check=False).returncode == 0 else None

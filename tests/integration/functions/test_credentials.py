@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import importlib
 import json
 import uuid
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import jwt
@@ -14,15 +16,10 @@ import pytest
 from momento import CredentialProvider
 from momento.errors import InvalidArgumentException
 
-from momento_access.credentials import (
-    Credentials,
-    InvalidCredentialsError,
-    api_key_credentials,
-    token_credentials,
-)
 from momento_access.settings import MomentoSettings
 
-pytestmark = pytest.mark.usefixtures("environment")
+if TYPE_CHECKING:
+    from momento_access import credentials as module
 
 ENDPOINT = "cell-1.momento.example.com"
 
@@ -49,60 +46,67 @@ def settings(api_key: str = "", endpoint: str = "") -> MomentoSettings:
     return MomentoSettings("cache", "topic", name, endpoint, local="")
 
 
-def as_by_the_sdk(provider: CredentialProvider) -> Credentials:
-    fields = [field.name for field in dataclasses.fields(Credentials)]
-    return Credentials(**{name: getattr(provider, name) for name in fields})
+@pytest.fixture(scope="module")
+def access(environment: dict[str, str]) -> ModuleType:
+    """The module, which needs a region to be loaded."""
+    return importlib.import_module("momento_access.credentials")
+
+
+def fields(credentials: CredentialProvider | module.Credentials) -> list[object]:
+    """What the functions need, of ours and of the SDK's."""
+    names = ("auth_token", "cache_endpoint", "token_endpoint", "port")
+    return [getattr(credentials, name) for name in names]
 
 
 @pytest.mark.parametrize("token", TOKENS)
-def test_a_token_says_where_it_belongs(token: str) -> None:
-    expected = as_by_the_sdk(CredentialProvider.from_disposable_token(token))
-    assert token_credentials(token, settings()) == expected
+def test_a_token_says_where_it_belongs(access: ModuleType, token: str) -> None:
+    expected = fields(CredentialProvider.from_disposable_token(token))
+    assert fields(access.token_credentials(token, settings())) == expected
 
 
 @pytest.mark.parametrize("api_key", TOKENS)
-def test_a_v1_key_is_read_as_a_token_is(api_key: str) -> None:
-    expected = as_by_the_sdk(CredentialProvider.from_disposable_token(api_key))
-    assert api_key_credentials(settings(api_key)) == expected
+def test_a_v1_key_is_read_as_a_token_is(access: ModuleType, api_key: str) -> None:
+    expected = fields(CredentialProvider.from_disposable_token(api_key))
+    assert fields(access.api_key_credentials(settings(api_key))) == expected
 
 
 @pytest.mark.parametrize("api_key", V2_KEYS)
-def test_a_v2_key_belongs_to_the_endpoint_given(api_key: str) -> None:
-    expected = as_by_the_sdk(CredentialProvider.from_api_key_v2(api_key, ENDPOINT))
-    assert api_key_credentials(settings(api_key, ENDPOINT)) == expected
+def test_a_v2_key_belongs_to_the_endpoint_given(access: ModuleType, api_key: str) -> None:
+    expected = fields(CredentialProvider.from_api_key_v2(api_key, ENDPOINT))
+    assert fields(access.api_key_credentials(settings(api_key, ENDPOINT))) == expected
 
 
 @pytest.mark.parametrize("token", NO_TOKENS)
-def test_what_is_no_token_is_refused(token: str) -> None:
+def test_what_is_no_token_is_refused(access: ModuleType, token: str) -> None:
     with pytest.raises(InvalidArgumentException):
         CredentialProvider.from_disposable_token(token)
-    with pytest.raises(InvalidCredentialsError):
-        token_credentials(token, settings())
+    with pytest.raises(access.InvalidCredentialsError):
+        access.token_credentials(token, settings())
 
 
 @pytest.mark.parametrize("value", [5, [], {}, {"api_key": "x"}, {"endpoint": "x"}, None])
-def test_what_has_not_the_form_of_a_token_is_refused(value: object) -> None:
-    with pytest.raises(InvalidCredentialsError):
-        token_credentials(encoded(value), settings())
+def test_what_has_not_the_form_of_a_token_is_refused(access: ModuleType, value: object) -> None:
+    with pytest.raises(access.InvalidCredentialsError):
+        access.token_credentials(encoded(value), settings())
 
 
 @pytest.mark.parametrize("api_key", [key for key in NO_V2_KEYS if key])
-def test_what_is_no_v2_key_is_refused_where_there_is_an_endpoint(api_key: str) -> None:
+def test_what_is_no_v2_key_is_refused_where_there_is_an_endpoint(access: ModuleType, api_key: str) -> None:
     with pytest.raises(InvalidArgumentException):
         CredentialProvider.from_api_key_v2(api_key, ENDPOINT)
-    with pytest.raises(InvalidCredentialsError):
-        api_key_credentials(settings(api_key, ENDPOINT))
+    with pytest.raises(access.InvalidCredentialsError):
+        access.api_key_credentials(settings(api_key, ENDPOINT))
 
 
-def test_a_local_momento_is_called_instead() -> None:
+def test_a_local_momento_is_called_instead(access: ModuleType) -> None:
     local = dataclasses.replace(settings(V2_KEYS[1], ENDPOINT), local="127.0.0.1:8080")
-    assert api_key_credentials(local) == Credentials(V2_KEYS[1], "127.0.0.1", "127.0.0.1", 8080)
+    assert access.api_key_credentials(local) == access.Credentials(V2_KEYS[1], "127.0.0.1", "127.0.0.1", 8080)
 
 
-def test_neither_credentials_nor_errors_show_a_secret() -> None:
-    assert "xxx" not in repr(token_credentials(TOKENS[3], settings()))
+def test_neither_credentials_nor_errors_show_a_secret(access: ModuleType) -> None:
+    assert "xxx" not in repr(access.token_credentials(TOKENS[3], settings()))
     secret = encoded({"endpoint": ENDPOINT, "key": "xxx"})
-    with pytest.raises(InvalidCredentialsError) as refusal:
-        token_credentials(secret, settings())
+    with pytest.raises(access.InvalidCredentialsError) as refusal:
+        access.token_credentials(secret, settings())
     assert secret not in str(refusal.value)
     assert refusal.value.__cause__ is None
