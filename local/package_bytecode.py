@@ -39,7 +39,7 @@ def compile_package(python: str, package: Path) -> None:
             *("-m", "compileall", "-q", "-j0"),
             # What it was compiled from is not asked for: SAM sets the times of all files to 1980.
             *("--invalidation-mode", "unchecked-hash"),
-            # What tracebacks show.
+            # The same bytecode wherever it is built.
             *("-s", str(package), "-p", _FOLDER_ON_LAMBDA),
             str(package),
         ],
