@@ -24,6 +24,7 @@ class Package:
 
     python: str
     version: str
+    """Of that Python, and how it was built."""
     path: tuple[Path, ...]
     """Where Python finds the functions, and what they import."""
     path_without_bytecode: tuple[Path, ...]
@@ -93,10 +94,10 @@ def _runtime_version() -> str:
 
 
 def _version(python: str) -> str:
-    answer = subprocess.run(
-        [python, "-c", "import platform; print(platform.python_version())"],
-        capture_output=True,
-        text=True,
-        check=True,
+    script = (
+        "import platform, sysconfig\n"
+        "is_optimized = '--enable-optimizations' in (sysconfig.get_config_var('CONFIG_ARGS') or '')\n"
+        "print(platform.python_version(), 'built', 'with' if is_optimized else 'without', 'optimizations')"
     )
+    answer = subprocess.run([python, "-c", script], capture_output=True, text=True, check=True)
     return answer.stdout.strip()

@@ -17,7 +17,6 @@ from momento_wire_types import permissionmessages_pb2 as permissions
 from momento_wire_types import token_pb2 as token_messages
 from momento_wire_types import token_pb2_grpc as token_service
 
-from inputs import InvalidInputError
 from momento_access.channels import MomentoError, call_metadata, open_channel
 from momento_access.credentials import api_key_credentials, changed_api_key_credentials
 from momento_access.secrets import READ_TIMEOUT_SECONDS
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
 
     from momento_access.credentials import Credentials
     from momento_access.settings import MomentoSettings
-
-TOKEN_ID_MAX_LENGTH = 64
-"""Characters of a `token_id` that Momento accepts."""
 
 _CALL_TIMEOUT_SECONDS = 2
 
@@ -77,13 +73,6 @@ class Token:
 
     def __repr__(self) -> str:
         return f"Token(endpoint={self.endpoint!r}, expires_at={self.expires_at})"
-
-
-def parse_token_id(value: object) -> str:
-    """An identity that fits into a token: 1 to 64 printable characters. Else raises `InvalidInputError`."""
-    if isinstance(value, str) and 0 < len(value) <= TOKEN_ID_MAX_LENGTH and value.isprintable():
-        return value
-    raise InvalidInputError(f"an identity must have 1 to {TOKEN_ID_MAX_LENGTH} printable characters")
 
 
 def may_use_topic(cache: str, topic: str, role: permissions.TopicRole) -> permissions.PermissionsType:

@@ -24,6 +24,9 @@ MESSAGE_MAX_BYTES = 4096
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 2.0
 
+# Copies of this process, as SnapStart makes them, are not to pause for the same time.
+_random = random.SystemRandom()
+
 _MINT_AGAIN = {StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED}
 _REFUSED_FOR_NOW = {StatusCode.RESOURCE_EXHAUSTED, StatusCode.UNAVAILABLE}
 # After these the message may have been published all the same: trying again is for the caller to decide.
@@ -68,7 +71,7 @@ class Publisher:
             try:
                 return self._attempt(user_id, message)
             except PublishError as error:
-                pause = random.uniform(0, longest_pause)  # noqa: S311 - spreads load, keeps no secret
+                pause = _random.uniform(0, longest_pause)
                 if not error.refused_for_now:
                     raise
                 if self._latest_start(user_id, deadline) < time.monotonic() + pause:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from comment import Comment
+from identity import parse_token_id
 from inputs import InvalidInputError
-from momento_access.tokens import parse_token_id
 
 _FORM = '{"userId", "courseId", "comment"} or {"messages": [...the same...]}'
 

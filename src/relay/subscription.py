@@ -1,7 +1,7 @@
 """The topic as it arrives on the wire: who published, in which order, and what is missing.
 
-Momento's SDK tells neither the publisher nor what is missing, and does not connect again; so this uses the
-stub that the SDK is built on.
+Momento's SDK tells neither the publisher nor what is missing, and does not connect again; so this, as
+all else here, uses the stub that the SDK is made on.
 """
 
 from __future__ import annotations

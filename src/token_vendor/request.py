@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from comment import comments_list, parse_course_id
+from identity import parse_token_id
 from inputs import InvalidInputError, parse_json_object, raw_body
-from momento_access.tokens import parse_token_id
 
 MAX_COURSES = 10
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _LONGEST_PAUSE_SECONDS = 900
 """The longest delay that SQS knows."""
 
+# Copies of this process, as SnapStart makes them, are not to pause for the same time.
+_random = random.SystemRandom()
 _IN_TIME = Config(connect_timeout=0.3, read_timeout=0.5, retries={"total_max_attempts": 1})
 
 
@@ -51,7 +53,7 @@ class SpillQueue:
             QueueUrl=self._url,
             ReceiptHandle=record["receiptHandle"],
             # Messages that failed together are not to come back together.
-            VisibilityTimeout=round(pause * random.uniform(0.75, 1)),  # noqa: S311 - spreads load, keeps no secret
+            VisibilityTimeout=round(pause * _random.uniform(0.75, 1)),
         )
 
     @functools.cached_property

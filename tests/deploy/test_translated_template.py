@@ -16,9 +16,10 @@ from samcli.lib.translate.sam_template_validator import SamTemplateValidator
 from samcli.yamlhelper import yaml_parse
 from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
 
-from local.template import REGION, Template
+from local.template import REGION, Template, TemplateError
 
 ROOT = Path(__file__).parents[2]
+PUBLISHED = ("TokenVendorFunction", "PublisherFunction", "WebhookFunction")
 ALARM = "AWS::CloudWatch::Alarm"
 
 # Of the parameters that decide conditions, the values that make a difference.
@@ -28,9 +29,10 @@ DECIDING = [
     [{"MessageSource": "relay"}, {"MessageSource": "momento-webhook"}],
     # Together, as each concerns one resource that no other condition does.
     [
-        {"AlarmEmail": ""},
+        {"AlarmEmail": "", "SnapStart": "off"},
         {
             "AlarmEmail": "someone@example.com",
+            "SnapStart": "on",
             "TokenVendorConcurrency": "1",
             "PublisherConcurrency": "2",
             "WebhookConcurrency": "3",
@@ -203,3 +205,54 @@ def test_the_dashboard_shows_every_alarm(stack: Stack) -> None:
     widgets = json.loads(stack.properties("Dashboard")["DashboardBody"])["widgets"]
     [shown] = [widget["properties"]["alarms"] for widget in widgets if widget["type"] == "alarm"]
     assert sorted(shown) == sorted(f"{name}.Arn" for name in stack.names(ALARM))
+
+
+def test_callers_reach_the_published_version(stack: Stack) -> None:
+    """Through its alias: the token API, the function URL, the queue, and who publishes."""
+    uri = stack.properties("TokenApi")["Body"]["paths"]["/token"]["post"]["x-amazon-apigateway-integration"]
+    assert "TokenVendorFunctionAliaslive" in uri["uri"]
+    assert stack.properties("TokenVendorFunctionPostTokenPermission")["FunctionName"] == (
+        "TokenVendorFunctionAliaslive"
+    )
+    assert stack.properties("WebhookFunctionUrl")["TargetFunctionArn"] == "WebhookFunctionAliaslive"
+    assert stack.properties("WebhookFunctionSpilledMessages")["FunctionName"] == "WebhookFunctionAliaslive"
+    assert stack.outputs()["PublisherFunctionName"] == "PublisherFunction:live"
+    for name in stack.names("AWS::Lambda::Alias"):
+        published = stack.properties(name)["FunctionVersion"]
+        assert published.removesuffix(".Version") in stack.names("AWS::Lambda::Version")
+
+
+def test_published_functions_start_from_snapshots_where_asked(stack: Stack) -> None:
+    apply_on = "PublishedVersions" if stack.conditions["WithSnapStart"] else "None"
+    for name in PUBLISHED:
+        assert stack.properties(name)["SnapStart"] == {"ApplyOn": apply_on}
+    if "RelayFunction" in stack.resources:
+        assert "SnapStart" not in stack.properties("RelayFunction")
+
+
+@pytest.mark.parametrize("parameter", Template.load(ROOT / "template.yaml", OTHERS).parameters)
+def test_a_parameter_that_changes_a_function_has_another_version_published(
+    parameter: str, tmp_path: Path
+) -> None:
+    """CloudFormation makes another version where its name or its description changes."""
+    before = Stack(tmp_path, OTHERS)
+    declared = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"][parameter]
+    others = [str(value) for value in declared.get("AllowedValues", ["12", "https://a.example.com"])]
+    for value in others:
+        try:
+            after = Stack(tmp_path, {**OTHERS, parameter: value})
+        except TemplateError:
+            continue  # Not every value is one for every parameter.
+        for function in PUBLISHED:
+            changed = after.properties(function) != before.properties(function)
+            # What is reserved is the function's, not its versions'.
+            if changed and not parameter.endswith("Concurrency"):
+                assert published(after, function) != published(before, function)
+
+
+def published(stack: Stack, function: str) -> tuple[str, str]:
+    """Name and description of the version of a function."""
+    [version] = [
+        name for name in stack.names("AWS::Lambda::Version") if name.startswith(f"{function}Version")
+    ]
+    return version, stack.properties(version)["Description"]

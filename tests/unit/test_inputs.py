@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from comment import Comment, comments_list, parse_course_id
+from identity import parse_token_id
 from inputs import InvalidInputError, parse_json_object, raw_body
-from momento_access.tokens import parse_token_id
 from publisher.request import Message, parse_event
 from token_vendor.request import requested_comment_lists
 from webhook.message import AnonymousError, parse_message

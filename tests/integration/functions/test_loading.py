@@ -1,0 +1,45 @@
+"""What loading a function leaves to its first invocation: all that must not be in a snapshot of SnapStart."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.function_harness import SOURCE
+
+LOAD = """
+import importlib, os, sys, threading
+descriptors = set(os.listdir("/proc/self/fd"))
+importlib.import_module(sys.argv[1])
+print(len(os.listdir("/proc/self/task")), sorted(set(os.listdir("/proc/self/fd")) - descriptors))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+@pytest.mark.parametrize("function", ["token_vendor", "publisher", "webhook"])
+def test_no_connection_thread_or_secret_is_made(function: str, environment: dict[str, str]) -> None:
+    """Neither to AWS, whose answers would be the secrets, nor to Momento."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        loaded = subprocess.run(
+            [sys.executable, "-c", LOAD, f"{function}.handler"],
+            env={
+                **os.environ,
+                **environment,
+                "AWS_ENDPOINT_URL": f"http://{address}",
+                "MOMENTO_LOCAL": address,
+                "PYTHONPATH": str(SOURCE),
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert loaded.stdout.split("\n")[-2] == "1 []"
