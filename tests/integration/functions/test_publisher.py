@@ -153,8 +153,7 @@ def test_goes_on_with_a_new_token_before_the_old_one_expires(
 def test_the_users_token_may_publish_on_the_topic_and_nothing_else(
     publisher: Function, momento: Momento, user: str
 ) -> None:
-    from momento_access.channels import MomentoError
-    from momento_access.topics import publish
+    from publisher.publishing import MomentoError, publish
     from publisher.sessions import Sessions
 
     session = Sessions(publisher.module.settings).open(user)
