@@ -103,9 +103,8 @@ def our_functions(
 
     `environments` are the functions' by logical id, `facts` the stack's; `momento` is where Momento is.
     """
-    declared = Template.load(ROOT / "template.yaml", {"MomentoApiKey": "unused"}).resources(
-        "AWS::Serverless::Function"
-    )
+    template = Template.load(ROOT / "template.yaml", {"MomentoApiKey": "unused"})
+    declared = template.resources("AWS::Serverless::Function")
 
     def subject(
         name: str,
@@ -120,6 +119,8 @@ def our_functions(
                 **environments[function],
                 **_aws_environment(facts),
                 "MOMENTO_LOCAL": momento,
+                # The loop's lists are longer, and of many runs' messages would exceed Momento's limit of 1 MB.
+                "COMMENT_LIST_LENGTH": template.parameters["CommentListLength"],
                 "PYTHONPATH": ":".join(map(str, package.path)),
                 "AWS_LAMBDA_FUNCTION_NAME": function,
             },
