@@ -119,7 +119,7 @@ def our_functions(
                 **environments[function],
                 **_aws_environment(facts),
                 "MOMENTO_LOCAL": momento,
-                # The loop's lists are longer, and of many runs' messages would exceed Momento's limit of 1 MB.
+                # The loop's lists are longer: with many runs' messages, above Momento's limit of 1 MB.
                 "COMMENT_LIST_LENGTH": template.parameters["CommentListLength"],
                 "PYTHONPATH": ":".join(map(str, package.path)),
                 "AWS_LAMBDA_FUNCTION_NAME": function,
