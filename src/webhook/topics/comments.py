@@ -24,14 +24,25 @@ def write_comment(message: Message, settings: Settings) -> Write:
         "id": message.id,
         "publishedAt": message.published_at,
     }
+    # No longer than it was published: a list holds a megabyte, and who could make entries grow could fill it.
+    # What UTF-8 cannot say, half of a surrogate pair, is escaped as JSON does.
+    stored_form = json.dumps(entry, ensure_ascii=False).encode(errors="backslashreplace")
     comments = comments_list(comment.course_id)
 
     def push_front(cache: Cache) -> None:
         cache.list_push_front(
-            comments, json.dumps(entry), ttl=settings.comment_ttl, max_length=settings.comment_list_length
+            comments, stored_form, ttl=settings.comment_ttl, max_length=settings.comment_list_length
         )
 
     def is_in_the_list(cache: Cache) -> bool:
-        return any(json.loads(stored).get("id") == message.id for stored in cache.list_fetch(comments))
+        return any(_id_of(stored) == message.id for stored in cache.list_fetch(comments))
 
     return Write(make=push_front, is_made=is_in_the_list)
+
+
+def _id_of(stored: bytes) -> object:
+    """The id of an entry, None where somebody else has put another thing into the list."""
+    try:
+        return json.loads(stored)["id"]
+    except (ValueError, TypeError, KeyError):
+        return None

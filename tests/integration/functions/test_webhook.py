@@ -273,6 +273,22 @@ def test_stores_any_comment_as_it_is(webhook: Function, momento: Momento, course
         assert momento.entries(course)[0]["comment"] == comment
 
 
+@pytest.mark.parametrize("character", ["\u00e9", "\U0001f389"])
+def test_a_list_of_the_longest_comments_has_room_for_more(
+    character: str, load: Callable[..., Function], momento: Momento, course: str
+) -> None:
+    """Momento takes messages of 4 KB, and a list of a megabyte: one user must not be able to fill it."""
+    webhook = load("webhook", COMMENT_LIST_LENGTH="100")
+    bare = json.dumps({"courseId": course, "comment": ""})
+    escaped = json.dumps(character, ensure_ascii=False)[1:-1]
+    comment = character * ((4096 - len(bare)) // len(escaped.encode()))
+    text = json.dumps({"courseId": course, "comment": comment}, ensure_ascii=False)
+    assert 4090 < len(text.encode()) <= 4096
+    for _ in range(101):
+        assert status(webhook(request(body(course, text=text)))) == (200, "stored")
+    assert len(momento.entries(course)) == 100
+
+
 def test_refuses_messages_of_other_topics_and_caches(webhook: Function, course: str) -> None:
     assert webhook(request(body(course, topic="another")))["statusCode"] == 400
     assert webhook(request(body(course, cache="another")))["statusCode"] == 400
