@@ -76,8 +76,11 @@ class _Relay:
         self._stop = Event()
         self._subscription = Subscription(settings, lease.position, counts, self._stop)
         self._delivery = Delivery(settings, counts, self._stop, lambda: lease.seconds_left)
-        self._in_hand_since: float | None = None
-        """When the message being delivered was received, in epoch seconds."""
+        self._behind_since: float | None = None
+        """When it last had nothing in hand, in monotonic seconds; None while that is so.
+
+        How old the messages are does not tell: when many wait at Momento, each is received late.
+        """
         self._reported_at = -math.inf
 
     def work(self, stop: Event) -> None:
@@ -113,9 +116,9 @@ class _Relay:
 
     @property
     def _lag_seconds(self) -> float:
-        since = self._in_hand_since
-        behind = time.time() - since if since else 0.0
-        return max(behind, self._subscription.seconds_without_contact, 0.0)
+        since = self._behind_since
+        behind = time.monotonic() - since if since else 0.0
+        return max(behind, self._subscription.seconds_without_contact)
 
     def _deliver(self) -> None:
         """Deals with one after the other of what is received, until stopped."""
@@ -124,8 +127,11 @@ class _Relay:
                 received = self._subscription.received.get(timeout=_TICK_SECONDS)
             except Empty:
                 continue
+            self._behind_since = self._behind_since or time.monotonic()
             if self._deal_with(received):
                 self._position = received.position
+                if self._subscription.received.empty():
+                    self._behind_since = None
 
     def _deal_with(self, received: Message | Gap | Restart) -> bool:
         """Returns False where it was stopped before."""
@@ -134,10 +140,7 @@ class _Relay:
                 # Momento's webhooks send no binary either.
                 logger.debug("binary message passed over", position=str(position))
             case Message():
-                self._in_hand_since = received.received_at
-                is_done = self._delivery.deliver(received)
-                self._in_hand_since = None
-                return is_done
+                return self._delivery.deliver(received)
             case Gap(position, missed):
                 logger.error("Momento has dropped messages", position=str(position), missed=missed)
                 self._counts.add(DISCONTINUITIES)

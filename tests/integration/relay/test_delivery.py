@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from .conftest import CACHE, TOPIC, Request, Site, wait_until
+from .conftest import CACHE, TOPIC, Metrics, Request, Site, wait_until
 
 
 def test_a_message_is_posted_as_momento_would_and_says_its_page(site: Site) -> None:
@@ -79,6 +79,31 @@ def test_a_message_is_posted_until_it_is_taken_and_the_next_waits(site: Site, st
     assert len({one["event_timestamp"] for one in tries}) == 1
     assert len({one["publish_timestamp"] for one in tries}) == 3
     assert running.stop() == {"status": "relayed", "delivered": 2, "refused": 0, "discontinuities": 0}
+
+
+def test_a_relay_is_behind_until_it_has_caught_up(site: Site, metrics: Metrics) -> None:
+    """Also where each message was read a moment ago, as more wait at Momento than it has in hand."""
+    go_on = {"0": threading.Event(), "250": threading.Event()}
+    reached = threading.Event()
+
+    def answer(request: Request) -> int:
+        if request.text == "250":
+            reached.set()
+        return 200 if request.text not in go_on or go_on[request.text].wait(20) else 500
+
+    site.webhook.answer = answer
+    texts = [str(number) for number in range(300)]
+    site.momento.publish(*texts)
+    site.start(answer=20, lease=60)
+    wait_until(lambda: max(metrics.values("RelayLagSeconds"), default=0) > 2)
+    go_on["0"].set()
+    assert reached.wait(20)
+    before = len(metrics.values("RelayLagSeconds"))
+    wait_until(lambda: len(metrics.values("RelayLagSeconds")) > before + 1)
+    assert metrics.values("RelayLagSeconds")[before + 1] > 2
+    go_on["250"].set()
+    site.webhook.wait_for_taken(*texts)
+    wait_until(lambda: metrics.values("RelayLagSeconds")[-1] == 0)
 
 
 def test_a_broken_connection_and_no_answer_are_tried_again(site: Site) -> None:
