@@ -127,9 +127,10 @@ class AwsProxy:
     """An AWS service of which some operations fail, or never answer, or do what is asked and say nothing."""
 
     def __init__(self, endpoint_url: str, **troubles: Literal["fail", "hang", "lose"]) -> None:
-        """`troubles` are by operation, as `PutItem`; "lose" closes the connection after the work is done.
+        """`troubles` are by operation, as `PutItem`, or by the version of a secret, as `AWSPREVIOUS`.
 
-        That it does once; the others last until they are taken out of `troubles`.
+        "lose" closes the connection after the work is done. That it does once; the others last until they are
+        taken out of `troubles`.
         """
         self.troubles = troubles
         self.calls: list[tuple[str, dict[str, Any]]] = []
@@ -141,8 +142,9 @@ class AwsProxy:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 operation = self.headers["X-Amz-Target"].rpartition(".")[2]
-                proxy.calls.append((operation, json.loads(body)))
-                trouble = proxy.troubles.get(operation)
+                parameters = json.loads(body)
+                proxy.calls.append((operation, parameters))
+                trouble = proxy.troubles.get(parameters.get("VersionStage", operation))
                 if trouble == "fail":
                     self.send_error(500)
                     return

@@ -27,8 +27,9 @@ class SigningSecret:
         if self._fits(body, signature):
             return
         if reread_secret(self._name):
-            self._current = read_secret(self._name)
+            # The previous one first: where it cannot be read, the change is still to be noted next time.
             self._previous = read_previous_secret(self._name)
+            self._current = read_secret(self._name)
             if self._fits(body, signature):
                 return
         raise UntrustedError("wrong signature")

@@ -657,6 +657,23 @@ def test_knows_the_two_last_secrets_once_the_kept_one_is_replaced(
     assert answers("fourth", "third", "second", "first") == [200, 200, 403, 403]
 
 
+def test_takes_the_previous_secret_though_it_could_not_be_read_at_first(
+    load: Callable[..., Function],
+    aws_endpoint: str,
+    course: str,
+    rotated: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with AwsProxy(aws_endpoint, AWSPREVIOUS="fail") as aws:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", aws.url)
+        webhook = load("webhook", WEBHOOK_SIGNING_SECRET=course)
+        assert webhook(request(body(course), sign_with="first"))["statusCode"] == 200
+        rotated("second")
+        assert webhook(request(body(course), sign_with="second"))["statusCode"] == 503
+        aws.troubles.clear()
+        assert webhook(request(body(course), sign_with="first"))["statusCode"] == 200
+
+
 def test_wrong_signatures_do_not_have_the_secret_read_all_the_time(
     load: Callable[..., Function], aws_endpoint: str, course: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
