@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from threading import Lock
 
@@ -44,3 +45,4 @@ class Counts:
         self._reported = totals
         self._metrics.add_metric(LAG_SECONDS, MetricUnit.Seconds, lag_seconds)
         self._metrics.flush_metrics()
+        sys.stdout.flush()  # Else a pipe would get it minutes later, when the buffer is full.

@@ -56,6 +56,18 @@ def test_a_waiting_relay_stops_as_well(site: Site) -> None:
     assert working.stop()["status"] == "relayed"
 
 
+def test_metrics_are_written_while_it_works(site: Site) -> None:
+    """At once, as who collects them from a pipe would take a relay for dead that is not heard of for long."""
+    process = site.start_process(PYTHONUNBUFFERED="")
+    assert process.stdout is not None
+    too_late = threading.Timer(SECONDS, process.kill)
+    too_late.start()
+    reports = (line for line in iter(process.stdout.readline, "") if "RelayLagSeconds" in line)
+    assert next(reports, None)
+    assert next(reports, None)  # The first one may have been pushed out by the log.
+    too_late.cancel()
+
+
 def test_nothing_secret_or_personal_is_written(site: Site) -> None:
     statuses = iter([503, 200, 400, 403, 200])
     site.webhook.answer = lambda _request: next(statuses, 200)
