@@ -1,9 +1,13 @@
 """Function log lines as a person reads them."""
 
 import json
+import re
 from dataclasses import dataclass
 
 _PLATFORM_LINES = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
+# How the runtime client begins what Python's own logging gives it, and an error.
+_LEVEL = re.compile(r"\[(DEBUG|INFO|WARNING|ERROR|CRITICAL)\]")
+_FAILED = re.compile(r"RequestId: \S+ Error: |\S+ \S+ Task timed out after ")
 # What Powertools' Logger puts into every line.
 _POWERTOOLS_KEYS = {
     "cold_start",
@@ -40,9 +44,15 @@ def read_entry(line: str) -> LogEntry | None:
         fields = None
     if not isinstance(fields, dict):
         # The runtime client writes a traceback as one line, separated by carriage returns.
-        level = "ERROR" if line.startswith("[ERROR]") or " Task timed out after " in line else "INFO"
-        return LogEntry(level, line.replace("\r", "\n"))
+        return LogEntry(_level(line), line.replace("\r", "\n"))
     if "_aws" in fields:  # CloudWatch's embedded metric format
         return None
     extra = [f"{key}={value}" for key, value in fields.items() if key not in _POWERTOOLS_KEYS]
     return LogEntry(str(fields.get("level", "INFO")), "  ".join([str(fields.get("message", "")), *extra]))
+
+
+def _level(line: str) -> str:
+    """Return the severity of a line that is not of Powertools' Logger."""
+    if level := _LEVEL.match(line):
+        return level[1]
+    return "ERROR" if _FAILED.match(line) else "INFO"
