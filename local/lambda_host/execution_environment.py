@@ -84,7 +84,10 @@ class ExecutionEnvironment:
                 exit_code = await self._process.wait()
             except asyncio.CancelledError:
                 await self._process.stop()
-                self._ended(FunctionError("Runtime.ExitError", "The local stack is stopping."))
+                if self._running:  # Not logged: it was asked for.
+                    error = FunctionError("Runtime.ExitError", "The local stack is stopping.")
+                    self.report_error(self._running.invocation.request_id, error.to_json())
+                    self._answer_caller()
                 raise
             finally:
                 self.pid = None

@@ -227,7 +227,7 @@ async def test_both_streams_go_to_the_log_of_the_function_in_order(
 
 
 async def test_stopping_ends_all_processes_and_answers_what_runs(
-    start_host: HostFactory, tmp_path: Path
+    start_host: HostFactory, log_lines: list[tuple[str, str]], tmp_path: Path
 ) -> None:
     (tmp_path / "met").mkdir()
     async with start_host() as host:
@@ -236,6 +236,7 @@ async def test_stopping_ends_all_processes_and_answers_what_runs(
         running = asyncio.create_task(host.invoke("MeetFunction", event))
         busy = await _wait_for_who_came(tmp_path / "met")
     assert _error(await running)[0] == "Runtime.ExitError"
+    assert not any("Error" in line for _, line in log_lines)
     assert not _is_running(idle)
     assert not _is_running(busy)
 
