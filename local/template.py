@@ -48,7 +48,8 @@ class Template:
     def load(cls, path: Path, overrides: Mapping[str, str]) -> Self:
         """Read the template at `path`; `overrides` are values of its parameters.
 
-        Raises TemplateError where a parameter is unknown, or has neither a value nor a default.
+        Raises TemplateError where a parameter is unknown, has neither a value nor a default, or has none of
+        the values that are allowed.
         """
         try:
             document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
@@ -214,6 +215,9 @@ def _parameter_values(
         if name not in overrides and "Default" not in declaration:
             raise TemplateError(f"The template's parameter {name} needs a value: it has no default.")
         text = text_of(overrides.get(name, declaration.get("Default")))
+        allowed = [text_of(value) for value in declaration.get("AllowedValues", [])]
+        if allowed and text not in allowed:
+            raise TemplateError(f"The template's parameter {name} may be {', '.join(allowed)}, not {text!r}.")
         is_list = declaration["Type"] == "CommaDelimitedList" or declaration["Type"].startswith("List<")
         values[name] = [item.strip() for item in text.split(",")] if is_list else text
     return values

@@ -10,7 +10,7 @@ from local.template import Template, TemplateError, text_of
 TEMPLATE = """
 Parameters:
   Name: {Type: String}
-  Size: {Type: Number, Default: 5}
+  Size: {Type: Number, Default: 5, AllowedValues: [5, 6]}
   Empty: {Type: String, Default: ""}
   Origins: {Type: CommaDelimitedList, Default: "http://a, http://b"}
 Conditions:
@@ -155,6 +155,11 @@ def test_says_what_it_cannot_resolve(tmp_path: Path, value: str, complaint: str)
 def test_refuses_an_unknown_parameter(tmp_path: Path) -> None:
     with pytest.raises(TemplateError, match=r"no parameter Nmae. It has: Name, Size"):
         _load(tmp_path, Nmae="typo")
+
+
+def test_refuses_a_value_that_is_not_allowed(tmp_path: Path) -> None:
+    with pytest.raises(TemplateError, match="Size may be 5, 6, not '7'"):
+        _load(tmp_path, Size="7")
 
 
 def test_a_resource_without_a_type_is_none_of_that_type(tmp_path: Path) -> None:
