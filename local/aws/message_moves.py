@@ -54,6 +54,8 @@ def _move(request: dict[str, Any]) -> dict[str, str]:
     if not (origins := sqs.list_dead_letter_source_queues(source.name)):
         raise _RefusedError("InvalidParameterValue", "The source queue is not a dead-letter queue.")
     destination = _queue(request.get("DestinationArn", origins[0].queue_arn))
+    if destination is source:  # It would never be empty.
+        raise _RefusedError("InvalidParameterValue", "The source and the destination are the same queue.")
     while messages := sqs.receive_message(source.name, 10, 0, _SECONDS_TO_MOVE, ["All"]):
         for message in messages:
             sqs.send_message(destination.name, message.body, message_attributes=message.message_attributes)

@@ -139,7 +139,8 @@ class System:
 
     async def set_spill_tries(self, tries: int) -> None:
         """Say after how many tries a message in the spill queue is a dead letter."""
-        policy = {"deadLetterTargetArn": await self._dead_letter_queue_arn(), "maxReceiveCount": tries}
+        dead_letter_queue = await self._arn(self._facts.dead_letter_queue_url)
+        policy = {"deadLetterTargetArn": dead_letter_queue, "maxReceiveCount": tries}
         await asyncio.to_thread(
             self.sqs.set_queue_attributes,
             QueueUrl=self._facts.spill_queue_url,
@@ -149,7 +150,9 @@ class System:
     async def redrive(self) -> None:
         """Move the dead letters back, as the documented command does."""
         await asyncio.to_thread(
-            self.sqs.start_message_move_task, SourceArn=await self._dead_letter_queue_arn()
+            self.sqs.start_message_move_task,
+            SourceArn=await self._arn(self._facts.dead_letter_queue_url),
+            DestinationArn=await self._arn(self._facts.spill_queue_url),
         )
 
     # Functions and the relay
@@ -275,10 +278,8 @@ class System:
             self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return list(messages)
 
-    async def _dead_letter_queue_arn(self) -> str:
+    async def _arn(self, queue_url: str) -> str:
         answer = await asyncio.to_thread(
-            self.sqs.get_queue_attributes,
-            QueueUrl=self._facts.dead_letter_queue_url,
-            AttributeNames=["QueueArn"],
+            self.sqs.get_queue_attributes, QueueUrl=queue_url, AttributeNames=["QueueArn"]
         )
         return str(answer["Attributes"]["QueueArn"])

@@ -116,6 +116,9 @@ async def test_dead_letters_are_moved_back_and_count_as_new(services: AwsService
             sqs.start_message_move_task(SourceArn=attributes["Zombies.Arn"] + "s")
         with pytest.raises(ClientError, match="not a dead-letter queue"):
             sqs.start_message_move_task(SourceArn=attributes["Work.Arn"])
+        zombies = attributes["Zombies.Arn"]
+        with pytest.raises(ClientError, match="the same queue"):
+            sqs.start_message_move_task(SourceArn=zombies, DestinationArn=zombies)
 
     await asyncio.to_thread(check)
 
