@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
 
 from rich.console import Console
@@ -16,10 +17,10 @@ from rich.text import Text
 
 from local.facts import MomentoFacts, StackFacts
 from local.function_log import read_entry
-from local.lambda_host.host import AnsweredRequest
+from local.lambda_host.host import FUNCTION_URL, AnsweredRequest
 from local.momento.webhooks import Delivery
 from local.round_trip import Hop
-from local.stack import StackObserver
+from local.stack import MOMENTO_WEBHOOK, StackObserver
 
 _WIDTH_OF_FILES = 120
 _LEVEL_STYLES = {"DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
@@ -77,6 +78,7 @@ class Display(StackObserver):
 
     def ready(self, facts: StackFacts, state_directory: Path) -> None:
         """Show where everything is, and what to try."""
+        caller = "Momento" if facts.message_source == MOMENTO_WEBHOOK else "the relay, RelayFunction"
         where = Table.grid(padding=(0, 2))
         where.add_column(style="bold")
         where.add_column()
@@ -84,9 +86,10 @@ class Display(StackObserver):
             ("Page", facts.web_url or _no_page(facts.momento)),
             ("Users", ", ".join(f"{user.username} / {user.password}" for user in facts.users)),
             ("Token API", facts.token_url),
-            ("Webhook", facts.webhook_url),
+            ("Webhook", f"{facts.webhook_url} (called by {caller})"),
             ("Lambda", facts.lambda_url),
             ("AWS services", facts.aws_endpoint_url),
+            ("Dead letters", facts.dead_letter_queue_url),
             *_about_momento(facts.momento),
             ("All of it", str(state_directory / "stack.json")),
         ):
@@ -125,11 +128,17 @@ class Display(StackObserver):
 
     def request_answered(self, request: AnsweredRequest) -> None:
         text = f"{request.method} {request.path} → {request.status} ({request.milliseconds:.0f} ms)"
-        self._event(request.server, text, "red" if request.status >= 500 else "cyan")
+        if request.server == FUNCTION_URL and request.status == HTTPStatus.ACCEPTED:
+            self._event(request.server, f"{text}: not stored yet, kept in the spill queue", "yellow")
+        else:
+            self._event(request.server, text, "red" if request.status >= 500 else "cyan")
 
     def webhook_delivered(self, delivery: Delivery) -> None:
         if not delivery.outcome.isdecimal():
             self._event("Momento", f"message for the webhook {delivery.outcome}", "red")
+
+    def dead_letters_came(self, count: int) -> None:
+        self._event("Dead letters", f"{count} in the queue: see Redrive in docs/operations.md", "red")
 
     def _event(self, source: str, text: str, style: str) -> None:
         time = datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]

@@ -11,12 +11,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import aiohttp
+
+from local.aws.credentials import LOCAL_CREDENTIALS
 from local.aws.services import AwsServices, User
+from local.background import running
 from local.container_access import CONTAINER_HOST, container_access, docker_bridge
 from local.facts import MomentoFacts, StackFacts
 from local.given_momento import GivenMomento
 from local.lambda_host.declaration import declared_functions, function_with_url, with_function_url
 from local.lambda_host.host import FUNCTION_URL, AnsweredRequest, LambdaHost, Ports
+from local.lambda_host.queue import Queue, QueueError
 from local.momento.auth import make_api_key
 from local.momento.server import MomentoServer, MomentoServerConfig, PortTakenError
 from local.momento.topics import Message
@@ -24,7 +29,7 @@ from local.momento.webhooks import Delivery, WebhookSubscription
 from local.ports import HOST, port_in
 from local.sam_profile import PROFILE_FILES, profile_files
 from local.state_directory import FACTS_FILE, StateDirectory
-from local.template import Template, TemplateError
+from local.template import REGION, Template, TemplateError
 from local.web_page import is_built, page_configuration, web_page
 
 ROOT = Path(__file__).parents[1]
@@ -43,6 +48,7 @@ _MOMENTO = MomentoServerConfig(HOST, port=8080, web_port=8081, admin_port=9090)
 _LAMBDA_PORTS = Ports(http_api=3000, invoke_api=3001, function_url=3002)
 _PAGE_PORT = 5173
 _LOOPBACK = {HOST, "localhost"}
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 class StackObserver:
@@ -68,6 +74,9 @@ class StackObserver:
 
     def webhook_delivered(self, delivery: Delivery) -> None:
         """Momento has called the webhook for a message, or could not."""
+
+    def dead_letters_came(self, count: int) -> None:
+        """Messages have come into the dead-letter queue, where now so many are."""
 
 
 class LocalStack:
@@ -136,6 +145,7 @@ class LocalStack:
                 )
             if is_built(self._page_folder) and (momento.web_url or not momento.local_address):
                 self.facts = await self._start_page(resources, self.facts)
+            await resources.enter_async_context(running(self._watch_dead_letters()))
             profile = await self._open_to_containers(resources, template, momento)
             state.publish({**profile, FACTS_FILE: self.facts.to_json()})
             self._resources = resources.pop_all()
@@ -296,6 +306,21 @@ class LocalStack:
         environment = _endpoints(f"http://{CONTAINER_HOST}:{aws_port}", momento_address)
         template = with_function_url(template, f"http://{CONTAINER_HOST}:{function_url_port}")
         return profile_files(declared_functions(template, ROOT, environment))
+
+    async def _watch_dead_letters(self) -> None:
+        """Tell of messages that come into the dead-letter queue, for ever."""
+        account, name = self.facts.dead_letter_queue_url.split("/")[-2:]
+        arn = f"arn:aws:sqs:{REGION}:{account}:{name}"
+        known = 0
+        async with aiohttp.ClientSession() as session:
+            queue = Queue(session, self._aws.endpoint_url, arn, LOCAL_CREDENTIALS)
+            while True:
+                with contextlib.suppress(QueueError):
+                    count = int(await queue.attribute("ApproximateNumberOfMessages"))
+                    if count > known:
+                        self._observer.dead_letters_came(count)
+                    known = count
+                await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
 
     def _report(self, name: str, where: str, preferred_port: int, began: float) -> None:
         self._observer.part_started(name, where, time.monotonic() - began)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp import web
 
 from local.aws.credentials import LOCAL_CREDENTIALS
+from local.background import running
 from local.lambda_host.declaration import (
     QueueMapping,
     declared_functions,
@@ -150,10 +151,10 @@ class LambdaHost:
             resources.push_async_callback(self._stop_functions)
             for mapping in declared_queue_mappings(template):
                 poller = await self._poller(mapping, session)
-                await resources.enter_async_context(_running(poller.poll()))
+                await resources.enter_async_context(running(poller.poll()))
             for schedule in declared_schedules(template):
                 function = self._functions[schedule.function]
-                await resources.enter_async_context(_running(run_schedule(schedule, function)))
+                await resources.enter_async_context(running(run_schedule(schedule, function)))
             self._resources = resources.pop_all()
         return self
 
@@ -244,15 +245,3 @@ class LambdaHost:
 
 def _url(sock: socket.socket) -> str:
     return f"http://{HOST}:{port_of(sock)}"
-
-
-@contextlib.asynccontextmanager
-async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Do work inside, and end it."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task

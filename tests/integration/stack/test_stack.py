@@ -58,6 +58,7 @@ class Notes(StackObserver):
         self.taken: dict[str, int] = {}
         self.delivered: list[Delivery] = []
         self.called: list[AnsweredRequest] = []
+        self.dead_letters: asyncio.Queue[int] = asyncio.Queue()
 
     def port_taken(self, name: str, preferred: int, port: int) -> None:
         self.taken[name] = preferred
@@ -68,6 +69,9 @@ class Notes(StackObserver):
 
     def webhook_delivered(self, delivery: Delivery) -> None:
         self.delivered.append(delivery)
+
+    def dead_letters_came(self, count: int) -> None:
+        self.dead_letters.put_nowait(count)
 
 
 async def test_every_port_of_momentos_that_is_taken_is_reported(tmp_path: Path) -> None:
@@ -119,6 +123,19 @@ async def test_a_message_of_somebody_else_is_not_taken_for_the_own(
     assert hops[3].what_happened.startswith(caller)
     assert bool(notes.delivered) == (message_source == "momento-webhook")
     assert (stack.logs / "RelayFunction.log").exists() == (message_source == "relay")
+
+
+async def test_dead_letters_are_reported(tmp_path: Path) -> None:
+    notes = Notes()
+    async with LocalStack(tmp_path, notes) as stack:
+        at = stack.facts.momento
+        assert at.api_key
+        credentials = CredentialProvider(at.api_key, at.host, at.host, at.host, at.port)
+        async with TopicClientAsync(TopicConfigurations.Default.latest(), credentials) as topics:
+            for count in (1, 2):
+                await topics.publish(stack.facts.cache, stack.facts.topic, "nobody says this")
+                async with asyncio.timeout(30):
+                    assert await notes.dead_letters.get() == count
 
 
 async def test_the_relay_goes_on_in_another_process_where_one_is_killed(tmp_path: Path) -> None:
@@ -410,6 +427,24 @@ def test_the_panel_shows_first_where_the_page_is(
 def test_the_panel_shows_the_test_admin(capsys: pytest.CaptureFixture[str]) -> None:
     Display().ready(FACTS, Path(".local"))
     assert "http://admin" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("message_source", "caller"), [("relay", "the relay, RelayFunction"), ("momento-webhook", "Momento")]
+)
+def test_the_panel_says_who_calls_the_webhook(
+    message_source: str, caller: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Display().ready(dataclasses.replace(FACTS, message_source=message_source), Path(".local"))
+    assert f"http://webhook (called by {caller})" in capsys.readouterr().out
+
+
+def test_the_display_says_where_a_message_is_that_was_not_stored(capsys: pytest.CaptureFixture[str]) -> None:
+    Display().request_answered(AnsweredRequest(FUNCTION_URL, "POST", "/", b"", 202, 7))
+    Display().dead_letters_came(2)
+    spilled, dead = capsys.readouterr().out.splitlines()
+    assert "not stored yet, kept in the spill queue" in spilled
+    assert "2 in the queue" in dead
 
 
 @pytest.mark.parametrize("where", ["file", "file/below", "taken"])
