@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
+from momento import CredentialProvider
+from momento.errors import SdkException
+
 from local.facts import MOMENTO_PORT, MomentoFacts
 
 _ENDPOINT = re.compile(r"(?P<host>[A-Za-z0-9.-]+)(:(?P<port>\d{1,5}))?")
@@ -42,6 +45,12 @@ class GivenMomento:
                 f"MOMENTO_ENDPOINT is {endpoint!r}, and not of the form "
                 "cell-4-us-west-2-1.prod.a.momentohq.com or 127.0.0.1:8080."
             )
+        try:
+            CredentialProvider.from_api_key_v2(api_key, parts["host"])
+        except SdkException as error:
+            raise GivenMomentoError(
+                "MOMENTO_API_KEY is not a v2 API key, which is what Momento's console makes."
+            ) from error
         return cls(api_key, parts["host"], int(parts["port"] or MOMENTO_PORT))
 
     @property

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from local.given_momento import GivenMomento, GivenMomentoError
+from local.momento.auth import make_api_key
 
+KEY = make_api_key()
 CELL = "cell-4-us-west-2-1.prod.a.momentohq.com"
 
 
@@ -16,8 +18,8 @@ CELL = "cell-4-us-west-2-1.prod.a.momentohq.com"
 def test_a_momento_is_given_by_a_key_and_an_endpoint(
     endpoint: str, host: str, port: int, local_address: str
 ) -> None:
-    given = GivenMomento.from_environment({"MOMENTO_API_KEY": "key", "MOMENTO_ENDPOINT": endpoint})
-    assert given == GivenMomento("key", host, port)
+    given = GivenMomento.from_environment({"MOMENTO_API_KEY": KEY, "MOMENTO_ENDPOINT": endpoint})
+    assert given == GivenMomento(KEY, host, port)
     assert given.facts.local_address == local_address
 
 
@@ -29,14 +31,13 @@ def test_without_either_none_is_given(environment: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("environment", "complaint"),
     [
-        ({"MOMENTO_API_KEY": "key"}, "MOMENTO_ENDPOINT is not set"),
+        ({"MOMENTO_API_KEY": KEY}, "MOMENTO_ENDPOINT is not set"),
         ({"MOMENTO_ENDPOINT": CELL}, "MOMENTO_API_KEY is not set"),
-        ({"MOMENTO_API_KEY": "key", "MOMENTO_ENDPOINT": f"https://{CELL}"}, "not of the form"),
-        ({"MOMENTO_API_KEY": "key", "MOMENTO_ENDPOINT": f"{CELL}:x"}, "not of the form"),
+        ({"MOMENTO_API_KEY": KEY, "MOMENTO_ENDPOINT": f"https://{CELL}"}, "not of the form"),
+        ({"MOMENTO_API_KEY": KEY, "MOMENTO_ENDPOINT": f"{CELL}:x"}, "not of the form"),
+        ({"MOMENTO_API_KEY": "key", "MOMENTO_ENDPOINT": CELL}, "MOMENTO_API_KEY is not a v2 API key"),
     ],
 )
-def test_half_of_it_or_an_endpoint_that_is_none_is_said_so(
-    environment: dict[str, str], complaint: str
-) -> None:
+def test_half_of_it_or_what_is_malformed_is_said_so(environment: dict[str, str], complaint: str) -> None:
     with pytest.raises(GivenMomentoError, match=complaint):
         GivenMomento.from_environment(environment)
