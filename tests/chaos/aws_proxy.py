@@ -75,7 +75,7 @@ class AwsProxy:
     """Passes calls on, but for those of a service that is in trouble."""
 
     def __init__(self) -> None:
-        self._troubles: list[tuple[str, float, Trouble]] = []
+        self._troubles: list[tuple[str, float, Trouble, list[str]]] = []
 
     @asynccontextmanager
     async def serve(self, endpoint_url: str) -> AsyncIterator[str]:
@@ -100,12 +100,13 @@ class AwsProxy:
                 await runner.cleanup()
 
     @contextmanager
-    def trouble(self, service: str, trouble: Trouble, share: float = 1.0) -> Iterator[None]:
-        """Inside, that share of a service's calls, taken at random, is in trouble."""
-        entry = (service, share, trouble)
+    def trouble(self, service: str, trouble: Trouble, share: float = 1.0) -> Iterator[list[str]]:
+        """Inside, that share of a service's calls, taken at random, is in trouble: yields their names."""
+        struck: list[str] = []
+        entry = (service, share, trouble, struck)
         self._troubles.append(entry)
         try:
-            yield
+            yield struck
         finally:
             self._troubles.remove(entry)
 
@@ -127,7 +128,8 @@ class AwsProxy:
         scope = re.search(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/", request.headers.get("Authorization", ""))
         operation = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
         call = Call(request, scope[1] if scope else "", operation, body, forward)
-        for service, share, trouble in self._troubles:
+        for service, share, trouble, struck in self._troubles:
             if service == call.service and random.random() < share:  # noqa: S311 - not for cryptography
+                struck.append(call.operation)
                 return await trouble(call)
         return await forward()

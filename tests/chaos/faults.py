@@ -70,8 +70,9 @@ def aws(service: str, trouble: Trouble, share: float = 1.0) -> Callable[[System,
     """Return what brings trouble to a share of the calls of a service."""
 
     async def inflict(system: System, seconds: float) -> None:
-        with system.aws.trouble(service, trouble, share):
+        with system.aws.trouble(service, trouble, share) as struck:
             await asyncio.sleep(seconds)
+        _see_that_it_struck(service, struck)
 
     return inflict
 
@@ -80,10 +81,17 @@ def with_momento_failing(trouble: Trouble) -> Callable[[System, float], Awaitabl
     """Return what brings trouble to SQS while writes fail, so that messages go there."""
 
     async def inflict(system: System, seconds: float) -> None:
-        with system.aws.trouble("sqs", trouble):
+        with system.aws.trouble("sqs", trouble) as struck:
             await momento_answers("/fail", "list-push-front", error="unavailable")(system, seconds)
+        _see_that_it_struck("sqs", struck)
 
     return inflict
+
+
+def _see_that_it_struck(service: str, struck: list[str]) -> None:
+    """A fault that nobody came across proves nothing."""
+    if not struck:
+        raise AssertionError(f"no call of {service} was in trouble")
 
 
 # The functions' processes
@@ -126,9 +134,10 @@ async def _now_and_then(system: System, seconds: float, kill: Trouble) -> None:
 
 
 async def kill_webhook_without_secrets(system: System, seconds: float) -> None:
-    with system.aws.trouble("secretsmanager", fails()):
+    with system.aws.trouble("secretsmanager", fails()) as struck:
         await system.kill(WEBHOOK)
         await asyncio.sleep(seconds)
+    _see_that_it_struck("secretsmanager", struck)
 
 
 async def kill_relay(system: System, seconds: float) -> None:
