@@ -36,6 +36,7 @@ from momento_wire_types import cachepubsub_pb2_grpc as pubsub_service
 from moto.server import ThreadedMotoServer
 
 from local.momento.server import MomentoServer, MomentoServerConfig, Timings
+from tests.function_harness import AwsProxy
 
 SOURCE = Path(__file__).parents[3] / "src"
 CACHE = "course-comments"
@@ -206,50 +207,6 @@ class Webhook:
             self._changed.notify_all()
 
 
-class AwsDoor:
-    """The way to the AWS services, which can be shut: then DynamoDB and SQS answer 500."""
-
-    def __init__(self, endpoint_url: str) -> None:
-        self.is_open = threading.Event()
-        self.is_open.set()
-        self.calls: list[str] = []
-        """The operations that were asked for."""
-        door = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                door.calls.append(self.headers["X-Amz-Target"])
-                if not door.is_open.is_set():
-                    self.send_error(500)
-                    return
-                request = urllib.request.Request(endpoint_url, body, dict(self.headers))  # noqa: S310
-                try:
-                    response = urllib.request.urlopen(request)  # noqa: S310
-                except urllib.request.HTTPError as error:
-                    response = error
-                with response:
-                    self.send_response(response.status)
-                    for name in ("Content-Type", "x-amzn-RequestId"):
-                        if response.headers[name]:
-                            self.send_header(name, response.headers[name])
-                    self.end_headers()
-                    self.wfile.write(response.read())
-
-            def log_message(self, *_: object) -> None:
-                """Requests are not logged."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
 class Running:
     """A relay on a thread."""
 
@@ -288,10 +245,10 @@ class Site:
     """One relay's surroundings, which nothing else uses."""
 
     def __init__(
-        self, momento: Momento, webhook: Webhook, door: AwsDoor, environment: dict[str, str]
+        self, momento: Momento, webhook: Webhook, aws_proxy: AwsProxy, environment: dict[str, str]
     ) -> None:
         self.momento = momento
-        self.door = door
+        self.aws = aws_proxy
         self.webhook = webhook
         self.environment = environment
         self._settings = importlib.import_module("relay.settings")
@@ -329,6 +286,13 @@ class Site:
             monkeypatch.setenv(name, value)
         monkeypatch.delitem(sys.modules, "relay.handler", raising=False)
         return importlib.import_module("relay.handler")
+
+    def shut_aws(self) -> None:
+        """Has DynamoDB and SQS answer 500 to all that the relay asks, until `open_aws`."""
+        self.aws.troubles.update(UpdateItem="fail", SendMessage="fail")
+
+    def open_aws(self) -> None:
+        self.aws.troubles.clear()
 
     def put_secret(self, name: str, value: str) -> None:
         boto3.client("secretsmanager").put_secret_value(SecretId=self.environment[name], SecretString=value)
@@ -398,19 +362,18 @@ def aws_endpoint() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def door(aws_endpoint: str) -> Iterator[AwsDoor]:
-    door = AwsDoor(aws_endpoint)
-    yield door
-    door.stop()
+def aws_proxy(aws_endpoint: str) -> Iterator[AwsProxy]:
+    with AwsProxy(aws_endpoint) as proxy:
+        yield proxy
 
 
 @pytest.fixture(scope="module")
-def aws(aws_endpoint: str, door: AwsDoor) -> Iterator[dict[str, str]]:
+def aws(aws_endpoint: str, aws_proxy: AwsProxy) -> Iterator[dict[str, str]]:
     """The environment that leads to the AWS services, with the relay loaded as in a fresh process."""
     values = {
         "AWS_ENDPOINT_URL": aws_endpoint,
-        "AWS_ENDPOINT_URL_DYNAMODB": door.url,
-        "AWS_ENDPOINT_URL_SQS": door.url,
+        "AWS_ENDPOINT_URL_DYNAMODB": aws_proxy.url,
+        "AWS_ENDPOINT_URL_SQS": aws_proxy.url,
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",
@@ -452,8 +415,8 @@ def webhook() -> Iterator[Webhook]:
 
 
 @pytest.fixture
-def site(momento: Momento, webhook: Webhook, aws: dict[str, str], door: AwsDoor) -> Iterator[Site]:
-    door.calls.clear()
+def site(momento: Momento, webhook: Webhook, aws: dict[str, str], aws_proxy: AwsProxy) -> Iterator[Site]:
+    aws_proxy.calls.clear()
     name = uuid4().hex
     queue = boto3.client("sqs").create_queue(QueueName=name)
     boto3.client("dynamodb").create_table(
@@ -468,7 +431,7 @@ def site(momento: Momento, webhook: Webhook, aws: dict[str, str], door: AwsDoor)
     site = Site(
         momento,
         webhook,
-        door,
+        aws_proxy,
         {
             **aws,
             "CACHE_NAME": CACHE,
@@ -483,5 +446,5 @@ def site(momento: Momento, webhook: Webhook, aws: dict[str, str], door: AwsDoor)
         },
     )
     yield site
-    door.is_open.set()
+    aws_proxy.troubles.clear()
     site.clean_up()

@@ -115,10 +115,10 @@ def test_dynamodb_may_be_away_for_less_than_the_lease(site: Site) -> None:
     site.momento.publish("one")
     site.webhook.wait_for_taken("one")
     site.wait_for_saved(1)
-    site.door.is_open.clear()
+    site.shut_aws()
     site.momento.publish("two")
     site.webhook.wait_for_taken("one", "two")
-    site.door.is_open.set()
+    site.open_aws()
     site.wait_for_saved(2)
     assert running.stop()["delivered"] == 2
 
@@ -128,11 +128,11 @@ def test_after_a_longer_time_it_delivers_no_more_until_it_has_the_lease_again(si
     site.momento.publish("one")
     site.webhook.wait_for_taken("one")
     site.wait_for_saved(1)
-    site.door.is_open.clear()
+    site.shut_aws()
     wait_until(lambda: site.momento.subscribers() == 0)
     site.momento.publish("two")
     assert site.webhook.taken == ["one"]
-    site.door.is_open.set()
+    site.open_aws()
     site.webhook.wait_for_taken("one", "two")
     assert running.stop()["delivered"] == 2
 
