@@ -89,7 +89,7 @@ def test_a_dead_holder_is_replaced(site: Site) -> None:
 
 def test_of_many_one_relays(site: Site) -> None:
     texts = [str(number) for number in range(50)]
-    all_of_them = [site.start() for _ in range(4)]
+    all_of_them = [site.start(lease=20) for _ in range(4)]
     site.momento.publish(*texts)
     site.webhook.wait_for_taken(*texts)
     outcomes = [one.stop() for one in all_of_them]
