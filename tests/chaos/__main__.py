@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from local.interruption import InterruptedBySignalError, until_interrupted
+from local.state_directory import StackRunningError
 from tests.chaos.faults import SINGLE, Fault, together
 from tests.chaos.report import Result, document, messages, table
 from tests.chaos.system import System
@@ -169,6 +170,9 @@ def main() -> int:
         return asyncio.run(until_interrupted(try_faults(arguments)))
     except InterruptedBySignalError as interruption:
         return interruption.exit_code
+    except StackRunningError as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
