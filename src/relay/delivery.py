@@ -76,11 +76,12 @@ class Delivery:
 
     def _post(self, message: Message) -> int:
         """Calls the webhook; returns its status, `_NO_ANSWER` where there is none."""
-        seconds = min(self._settings.durations.answer, self._seconds_allowed())
-        if seconds <= 0:
-            return _NO_ANSWER
         body = self._body(message)
         try:
+            signature = sign(body, read_secret(self._settings.signing_secret))
+            seconds = min(self._settings.durations.answer, self._seconds_allowed())
+            if seconds <= 0:
+                return _NO_ANSWER
             answer = self._connections.request(
                 "POST",
                 self._settings.webhook_url,
@@ -88,7 +89,7 @@ class Delivery:
                 headers={
                     "Content-Type": "application/json",
                     "User-Agent": _USER_AGENT,
-                    SIGNATURE_HEADER: sign(body, read_secret(self._settings.signing_secret)),
+                    SIGNATURE_HEADER: signature,
                 },
                 timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, total=seconds),
                 retries=False,  # Redirects are not followed either.

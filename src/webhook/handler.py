@@ -17,11 +17,14 @@ from webhook.settings import Settings
 from webhook.signature import SIGNATURE_HEADER, UntrustedError, verify_recent
 from webhook.signing_secret import SigningSecret
 from webhook.spilling import SpillQueue
-from webhook.storing import MessageStore
+from webhook.storing import MessageStore, NotStoredError
 from webhook.topics import write_for
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from webhook.message import Message
+    from webhook.writing import Write
 
 logger = Logger()
 metrics = Metrics()
@@ -68,13 +71,7 @@ def _respond(event: dict[str, Any], context: LambdaContext) -> tuple[int, dict[s
     except Exception:
         logger.exception("not verified")
         return 503, {"message": "Service Unavailable"}
-    try:
-        outcome = store.store(message, write, context)
-    except Exception:
-        logger.exception("not stored", message_id=message.id)
-        return _keep(fields)
-    logger.info(outcome["status"], message_id=message.id)
-    return 200, outcome
+    return _store_or_keep(fields, message, write, context)
 
 
 def _verified_fields(event: dict[str, Any]) -> dict[str, Any]:
@@ -94,6 +91,21 @@ def _signature(event: dict[str, Any]) -> str | None:
     return signature if isinstance(signature, str) else None
 
 
+def _store_or_keep(
+    fields: dict[str, Any], message: Message, write: Write, context: LambdaContext
+) -> tuple[int, dict[str, str]]:
+    try:
+        outcome = store.store(message, write, context)
+    except NotStoredError as error:
+        logger.warning("not stored", message_id=message.id, reason=str(error))
+    except Exception:
+        logger.exception("not stored", message_id=message.id)
+    else:
+        logger.info(outcome["status"], message_id=message.id)
+        return 200, outcome
+    return _keep(fields)
+
+
 def _keep(fields: dict[str, Any]) -> tuple[int, dict[str, str]]:
     try:
         spill_queue.keep(fields)
@@ -108,14 +120,21 @@ def _store_spilled(record: dict[str, Any], context: LambdaContext) -> bool:
     try:
         message = parse_message(parse_json_object(record["body"]))
         outcome = store.store(message, write_for(message, settings), context, look_first=True)
+    except NotStoredError as error:
+        logger.warning("still not stored", reason=str(error), tries=_tries(record))
     except Exception:
-        logger.exception("still not stored", tries=record["attributes"]["ApproximateReceiveCount"])
-        metrics.add_metric("SpilledMessagesFailed", MetricUnit.Count, 1)
-        _postpone(record)
-        return False
-    logger.info(outcome["status"], message_id=message.id)
-    metrics.add_metric(f"SpilledMessages{outcome['status'].capitalize()}", MetricUnit.Count, 1)
-    return True
+        logger.exception("still not stored", tries=_tries(record))
+    else:
+        logger.info(outcome["status"], message_id=message.id)
+        metrics.add_metric(f"SpilledMessages{outcome['status'].capitalize()}", MetricUnit.Count, 1)
+        return True
+    metrics.add_metric("SpilledMessagesFailed", MetricUnit.Count, 1)
+    _postpone(record)
+    return False
+
+
+def _tries(record: dict[str, Any]) -> int:
+    return int(record["attributes"]["ApproximateReceiveCount"])
 
 
 def _postpone(record: dict[str, Any]) -> None:

@@ -29,11 +29,12 @@ class MessageRecords(DynamoDBPersistenceLayer):
     def __init__(self, table: str) -> None:
         """`table` has the hash key `id`."""
         super().__init__(table, boto_config=_IN_TIME, boto3_session=aws_session)
+        self._attempt: dict[str, str] = {}
         self.was_attempted = False
         """Whether there may have been an attempt before the one whose record was put last."""
 
     def _put_record(self, data_record: DataRecord) -> None:
-        attempt = {"S": secrets.token_hex(8)}
+        self._attempt = attempt = {"S": secrets.token_hex(8)}
         now = time.time()
         try:
             put = self.client.put_item(
@@ -74,7 +75,9 @@ class MessageRecords(DynamoDBPersistenceLayer):
             TableName=self.table_name,
             Key={"id": {"S": data_record.idempotency_key}},
             UpdateExpression="SET in_progress_expiration = :long_ago",
-            ExpressionAttributeValues={":long_ago": {"N": "0"}},
+            # A late retry is not to free what another attempt has taken meanwhile.
+            ConditionExpression="attempt = :attempt",
+            ExpressionAttributeValues={":long_ago": {"N": "0"}, ":attempt": self._attempt},
         )
 
 

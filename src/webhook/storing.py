@@ -13,6 +13,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyAlreadyInProgressError,
     IdempotencyPersistenceLayerError,
 )
+from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
 from momento_access.channels import MomentoError
 from webhook.records import MessageRecords
@@ -37,8 +38,8 @@ logger = Logger(child=True)
 metrics = Metrics()
 
 
-class OutOfTimeError(Exception):
-    """Too little time is left to begin an attempt."""
+class NotStoredError(Exception):
+    """Nobody knows that the message is stored: it is to be stored later. The message says why."""
 
 
 @dataclass(slots=True)
@@ -77,8 +78,7 @@ class MessageStore:
 
         With `look_first`, and where an earlier attempt may have made the write without a record of it, looks
         for it in the cache first. While another copy of the message is being written, waits to see whether
-        that succeeds. Raises `OutOfTimeError`, `MomentoError`, Powertools' idempotency errors and
-        `GetParameterError` where nobody knows that the message is stored; it is to be stored later then.
+        that succeeds. Raises `NotStoredError`.
         """
         self._idempotency.register_lambda_context(context)
         attempt = _Attempt(write, look_first, context)
@@ -87,15 +87,17 @@ class MessageStore:
                 outcome: dict[str, str] = self._write_once(message=message, attempt=attempt)
             except IdempotencyAlreadyInProgressError:
                 time.sleep(_PAUSE_SECONDS)
-            except IdempotencyPersistenceLayerError:
+            except (MomentoError, GetParameterError) as error:
+                raise NotStoredError(str(error)) from error
+            except IdempotencyPersistenceLayerError as error:
                 if not attempt.succeeded:
-                    raise
+                    raise NotStoredError(str(error)) from error
                 # To say that it failed would have it written again.
                 logger.warning("stored without a record of it", message_id=message.id, exc_info=True)
                 return STORED
             else:
                 return outcome
-        raise OutOfTimeError("no time was left to store it")
+        raise NotStoredError("no time was left to try")
 
     def _write(self, message: Message, attempt: _Attempt) -> dict[str, str]:
         look_first = attempt.look_first or self._records.was_attempted
