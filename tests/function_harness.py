@@ -285,12 +285,20 @@ def load(environment: dict[str, str]) -> Callable[..., Function]:
         with pytest.MonkeyPatch.context() as patch:
             for variable, value in (environment | changes).items():
                 patch.setenv(variable, value)
-            for module, loaded in list(sys.modules.items()):
-                if str(getattr(loaded, "__file__", None) or "").startswith(str(SOURCE)):
-                    patch.delitem(sys.modules, module)
+            for module in loaded_from_source():
+                patch.delitem(sys.modules, module)
             return Function(importlib.import_module(f"{name}.handler"), TIMEOUTS[name])
 
     return load
+
+
+def loaded_from_source() -> list[str]:
+    """The functions' modules that this process has loaded."""
+    return [
+        name
+        for name, module in sys.modules.items()
+        if str(getattr(module, "__file__", None) or "").startswith(str(SOURCE))
+    ]
 
 
 def sample_event(path: str) -> dict[str, Any]:

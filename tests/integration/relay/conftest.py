@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlencode
@@ -33,12 +32,10 @@ from momento.responses import GenerateDisposableToken
 from momento.utilities import ExpiresIn
 from momento_wire_types import cachepubsub_pb2 as pubsub
 from momento_wire_types import cachepubsub_pb2_grpc as pubsub_service
-from moto.server import ThreadedMotoServer
 
 from local.momento.server import MomentoServer, MomentoServerConfig, Timings
-from tests.function_harness import AwsProxy
+from tests.function_harness import SOURCE, AwsProxy, loaded_from_source
 
-SOURCE = Path(__file__).parents[3] / "src"
 CACHE = "course-comments"
 TOPIC = "comment"
 SECONDS = 20
@@ -352,15 +349,6 @@ def wait_until(is_so: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-@pytest.fixture(scope="session")
-def aws_endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture(scope="module")
 def aws_proxy(aws_endpoint: str) -> Iterator[AwsProxy]:
     with AwsProxy(aws_endpoint) as proxy:
@@ -385,14 +373,12 @@ def aws(aws_endpoint: str, aws_proxy: AwsProxy) -> Iterator[dict[str, str]]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in values.items():
             patch.setenv(name, value)
-        for module, loaded in list(sys.modules.items()):
-            if str(getattr(loaded, "__file__", None) or "").startswith(str(SOURCE)):
-                patch.delitem(sys.modules, module)
+        for module in loaded_from_source():
+            patch.delitem(sys.modules, module)
         importlib.import_module("relay.relaying")
         yield values
-        for module, loaded in list(sys.modules.items()):
-            if str(getattr(loaded, "__file__", None) or "").startswith(str(SOURCE)):
-                del sys.modules[module]
+        for module in loaded_from_source():
+            del sys.modules[module]
 
 
 @pytest.fixture

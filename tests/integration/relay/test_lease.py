@@ -9,9 +9,9 @@ import time
 import boto3
 import pytest
 
-from tests.function_harness import Context
+from tests.function_harness import SOURCE, Context
 
-from .conftest import SOURCE, Site, wait_until
+from .conftest import Site, wait_until
 
 BUSY = {"status": "busy"}
 EVENT = json.loads((SOURCE.parent / "events" / "relay" / "busy.json").read_text())
