@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import json
 import sys
@@ -287,7 +288,11 @@ def load(environment: dict[str, str]) -> Callable[..., Function]:
                 patch.setenv(variable, value)
             for module in loaded_from_source():
                 patch.delitem(sys.modules, module)
-            return Function(importlib.import_module(f"{name}.handler"), TIMEOUTS[name])
+            try:
+                return Function(importlib.import_module(f"{name}.handler"), TIMEOUTS[name])
+            finally:  # Here, what was loaded does not stay.
+                gc.unfreeze()
+                gc.enable()
 
     return load
 

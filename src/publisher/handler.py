@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import loading
+
 import os
 import time
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,7 @@ logger = Logger()
 metrics = Metrics()
 settings = Settings.from_environ(os.environ)
 publisher = Publisher(settings)
+loading.done()
 
 _SECONDS_TO_ANSWER = 1.0
 

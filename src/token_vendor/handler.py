@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import loading
+
 import json
 import os
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,7 @@ logger = Logger()
 metrics = Metrics()
 settings = Settings.from_environ(os.environ)
 vendor = TokenVendor(settings)
+loading.done()
 
 
 @logger.inject_lambda_context(correlation_id_path=API_GATEWAY_HTTP)

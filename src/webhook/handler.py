@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import loading
+
 import json
 import os
 import time
@@ -32,6 +34,7 @@ settings = Settings.from_environ(os.environ)
 signing_secret = SigningSecret(settings.signing_secret)
 store = MessageStore(settings)
 spill_queue = SpillQueue(settings)
+loading.done()
 
 
 @logger.inject_lambda_context(correlation_id_path=LAMBDA_FUNCTION_URL)
