@@ -73,8 +73,8 @@ package: setup ## Build the functions for AWS, with bytecode, and show the size 
 	@$(BIN)/python -m local.package_size
 
 .PHONY: bench
-bench: setup ## Measure speed, memory and cost; REFERENCE=DIR beside the reference's handlers, QUICK=1 in a minute
-	@exec $(BIN)/python -m bench $(if $(REFERENCE),--reference "$(REFERENCE)") $(if $(QUICK),--quick)
+bench: setup ## Measure speed and cost (QUICK=1; REFERENCE=DIR, beside other handlers; RUNTIME=PYTHON, to run on)
+	@exec $(BIN)/python -m bench $(if $(REFERENCE),--reference "$(REFERENCE)") $(if $(RUNTIME),--runtime "$(RUNTIME)") $(if $(QUICK),--quick)
 
 .PHONY: lint
 lint: setup ## Check style, format, types and the SAM template

@@ -15,9 +15,10 @@ from rich.progress import Progress
 
 from bench import plots, report
 from bench.cost import MEMORY_SIZES
-from bench.loop import LoadGenerator, Outcome, grow
+from bench.load_parts import load_parts
+from bench.loop import LoadGenerator, Outcome, grow, grow_publishers
 from bench.measuring import Step, measure, measure_by_memory
-from bench.package import Package, build_package
+from bench.package import Package, RuntimeVersionError, build_package
 from bench.results import Results
 from bench.stack import ROOT, RunningStack, StackError, local_momento, local_stack
 from bench.subjects import (
@@ -30,6 +31,7 @@ from bench.subjects import (
 )
 from local.aws.credentials import LOCAL_CREDENTIALS
 from local.sam_profile import host_architecture
+from local.stack import MOMENTO_WEBHOOK
 from local.template import REGION
 
 _STATE = ROOT / ".local/bench"
@@ -44,8 +46,8 @@ def main() -> int:
     arguments = _parser().parse_args()
     console = Console(width=None if sys.stdout.isatty() else 160)
     try:
-        results = _measure(arguments.reference, console, quick=arguments.quick)
-    except (MeasuringError, StackError) as error:
+        results = _measure(arguments.reference, arguments.runtime, console, quick=arguments.quick)
+    except (MeasuringError, RuntimeVersionError, StackError) as error:
         console.print(str(error), style="red", markup=False)
         return 1
     except KeyboardInterrupt:
@@ -60,14 +62,14 @@ def main() -> int:
     return 0
 
 
-def _measure(reference: Path | None, console: Console, *, quick: bool) -> Results:
+def _measure(reference: Path | None, runtime: str | None, console: Console, *, quick: bool) -> Results:
     with Progress(console=console) as progress:
         task = progress.add_task("The package is built", total=None)
 
         def step(what: str) -> None:
             progress.update(task, description=what, advance=1)
 
-        package = build_package(_STATE)
+        package = build_package(_STATE, runtime)
         with (
             local_stack(_STATE / "stack", _FUNCTIONS_OF_A_LOOP) as stack,
             local_momento(
@@ -83,16 +85,24 @@ def _measure(reference: Path | None, console: Console, *, quick: bool) -> Result
             subjects = _subjects(package, ours, theirs)
             by_memory = [ours["webhook"], *([theirs["webhook"]] if theirs else [])]
             sizes = MEMORY_SIZES[2:3] if quick else MEMORY_SIZES
-            progress.update(task, total=(runs + 1) * len(subjects) + len(sizes) * len(by_memory) + 18)
-            return Results(
-                python=package.version,
-                architecture=host_architecture(),
-                package_bytes=package.unzipped,
-                package_zipped_bytes=package.zipped,
-                functions=measure(subjects, runs, warm, step),
-                by_memory=measure_by_memory(by_memory, sizes, 50 if quick else 200, step),
-                loop=asyncio.run(_loop(stack, step, quick=quick)),
-            )
+            progress.update(task, total=(runs + 1) * len(subjects) + len(sizes) * len(by_memory) + 27)
+            functions = measure(subjects, runs, warm, step)
+            step("what is loaded")
+            parts = load_parts([ours[name] for name in ("webhook", "publisher", "token vendor")])
+            measured_by_memory = measure_by_memory(by_memory, sizes, 50 if quick else 200, step)
+            loop = asyncio.run(_loop(stack, step, quick=quick))
+        with local_stack(_STATE / "stack", {"MessageSource": MOMENTO_WEBHOOK}) as stack:
+            loop["publishers, without the relay"] = asyncio.run(_loop_of_publishers(stack, step, quick=quick))
+        return Results(
+            python=package.version,
+            architecture=host_architecture(),
+            package_bytes=package.unzipped,
+            package_zipped_bytes=package.zipped,
+            functions=functions,
+            load_parts=parts,
+            by_memory=measured_by_memory,
+            loop=loop,
+        )
 
 
 def _subjects(package: Package, ours: dict[str, Subject], theirs: dict[str, Subject]) -> list[Subject]:
@@ -116,9 +126,17 @@ def _subjects(package: Package, ours: dict[str, Subject], theirs: dict[str, Subj
 
 
 async def _loop(stack: RunningStack, step: Step, *, quick: bool) -> dict[str, list[Outcome]]:
-    generator = LoadGenerator(stack.facts, stack.state_directory, psutil.Process(stack.process_id))
-    async with generator.connected():
+    async with _load_generator(stack).connected() as generator:
         return await grow(generator, quick=quick, step=step)
+
+
+async def _loop_of_publishers(stack: RunningStack, step: Step, *, quick: bool) -> list[Outcome]:
+    async with _load_generator(stack).connected() as generator:
+        return await grow_publishers(generator, quick=quick, step=step)
+
+
+def _load_generator(stack: RunningStack) -> LoadGenerator:
+    return LoadGenerator(stack.facts, stack.state_directory, psutil.Process(stack.process_id))
 
 
 def _create_secrets(stack: RunningStack) -> None:
@@ -151,6 +169,9 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="DIR",
         help="folder with the reference's webhook.js and publisher.js",
+    )
+    parser.add_argument(
+        "--runtime", metavar="PYTHON", help="the Python that the functions run on, else one that is found"
     )
     parser.add_argument("--quick", action="store_true", help="few runs: whether it works, not how fast it is")
     return parser

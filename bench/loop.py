@@ -7,6 +7,7 @@ webhook's log says when it had stored which message, and the lists say which mes
 import asyncio
 import json
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -28,6 +29,7 @@ from momento_wire_types import token_pb2_grpc as token_service
 
 from bench.figures import quantile
 from bench.measuring import Step
+from local.stack import MOMENTO_WEBHOOK
 
 MESSAGES_OF_A_PUBLISHER = 5
 """Messages a second that one publisher publishes."""
@@ -36,8 +38,9 @@ _COURSES = 10
 _SECONDS_TO_STORE_ALL = 15
 _SATURATED_SHARE = 0.9
 _SATURATED_P99_MS = 2000
-_BUSY_SHARE = 0.9
+_BUSY_SHARE = 0.8
 _MILLISECONDS_OF_A_DAY = 86_400_000
+_REPORTED_MILLIS = re.compile(rb"^REPORT .*Duration: ([0-9.]+) ms", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,10 @@ class Outcome:
     processors: Mapping[str, float]
     machine: float
     """How many processors were busy in all, with other things than these too."""
+    webhooks: float
+    """How many invocations of the webhook were under way, on average."""
+    by_relay: bool
+    """Whether the relay called the webhook, or Momento itself."""
 
     @property
     def saturated(self) -> bool:
@@ -107,16 +114,19 @@ class LoadGenerator:
         stored = await self._stored(prefix, position, len(published))
         used, elapsed = _processor_seconds(self._stack), time.time() - began
         ended = max(stored.values(), default=time.time())
+        until_stored = max(seconds, ended - began)
         latencies = [(stored[number] - at) * 1000 for number, at in published.items() if number in stored]
         return Outcome(
             load=load,
             published=len(published),
             stored=len(stored),
-            stored_per_second=len(stored) / max(seconds, ended - began),
+            stored_per_second=len(stored) / until_stored,
             p50_ms=quantile(latencies, 0.5) if latencies else 0.0,
             p99_ms=quantile(latencies, 0.99) if latencies else 0.0,
             processors={part: round((used[part] - before.get(part, 0.0)) / elapsed, 2) for part in used},
             machine=round((_busy_seconds() - busy_before) / elapsed, 2),
+            by_relay=self._facts["message_source"] != MOMENTO_WEBHOOK,
+            webhooks=round(_invoked_seconds(self._log, position) / until_stored, 2),
         )
 
     async def _publish(
@@ -201,18 +211,10 @@ class LoadGenerator:
 async def grow(generator: LoadGenerator, *, quick: bool, step: Step) -> dict[str, list[Outcome]]:
     """Grow one measure of the load at a time: publishers until something saturates, then users, then lists.
 
-    Returns the outcomes by what grew; a first load, which starts the functions, does not count.
+    Returns the outcomes by what grew.
     """
-    seconds = 2.0 if quick else 8.0
-    step("functions start")
-    await generator.apply(Load(publishers=4, users=1, list_length=0), 2.0)
-    by_publishers: list[Outcome] = []
-    for doubling in range(3 if quick else 9):
-        load = Load(publishers=2**doubling, users=10, list_length=0)
-        step(f"{load.rate} messages a second")
-        by_publishers.append(await generator.apply(load, seconds))
-        if by_publishers[-1].saturated:
-            break
+    seconds = _seconds(quick)
+    by_publishers = await grow_publishers(generator, quick=quick, step=step)
     sustained = [outcome.load.publishers for outcome in by_publishers if not outcome.saturated]
     half = max(1, max(sustained, default=1) // 2)
     by_users, by_list_length = [], []
@@ -225,17 +227,43 @@ async def grow(generator: LoadGenerator, *, quick: bool, step: Step) -> dict[str
     return {"publishers": by_publishers, "users": by_users, "list length": by_list_length}
 
 
-def saturated_part(outcome: Outcome) -> str:
-    """What used up its processors in this outcome, in words."""
+async def grow_publishers(generator: LoadGenerator, *, quick: bool, step: Step) -> list[Outcome]:
+    """Double the publishers until something saturates.
+
+    A first load, which starts the functions, does not count.
+    """
+    step("functions start")
+    await generator.apply(Load(publishers=4, users=1, list_length=0), 2.0)
+    outcomes: list[Outcome] = []
+    for doubling in range(3 if quick else 9):
+        load = Load(publishers=2**doubling, users=10, list_length=0)
+        step(f"{load.rate} messages a second")
+        outcomes.append(await generator.apply(load, _seconds(quick)))
+        if outcomes[-1].saturated:
+            break
+    return outcomes
+
+
+def _seconds(quick: bool) -> float:
+    return 2.0 if quick else 8.0
+
+
+def bottleneck(outcome: Outcome) -> str:
+    """What kept the system from keeping up, in words."""
     processors = os.cpu_count() or 1
     part, used = max(outcome.processors.items(), key=lambda item: item[1])
-    if outcome.machine < _BUSY_SHARE * processors:
-        return f"{part}, which used {used:.1f} of a processor"
-    others = max(0.0, outcome.machine - sum(outcome.processors.values()))
-    return (
-        f"the machine: of its {processors} processors, {part} used most ({used:.1f}), "
-        f"and {others:.1f} went to what does not belong to this"
-    )
+    if outcome.machine >= _BUSY_SHARE * processors:
+        others = max(0.0, outcome.machine - sum(outcome.processors.values()))
+        return (
+            f"the machine was used up: of its {processors} processors, {part} used most ({used:.1f}), "
+            f"and {others:.1f} went to what does not belong to this"
+        )
+    if outcome.by_relay and outcome.webhooks >= _BUSY_SHARE:
+        return (
+            "the relay's pace was reached, which delivers one message after the other: "
+            f"the webhook was at work {outcome.webhooks:.0%} of the time"
+        )
+    return f"no processor was used up; {part} used most ({used:.1f})"
 
 
 def _times_stored(log: Path, position: int) -> dict[str, float]:
@@ -250,6 +278,13 @@ def _times_stored(log: Path, position: int) -> dict[str, float]:
                 entry["timestamp"], "%Y-%m-%d %H:%M:%S,%f%z"
             ).timestamp()
     return times
+
+
+def _invoked_seconds(log: Path, position: int) -> float:
+    """How long the invocations took that a function's log reports after a position, all together."""
+    with log.open("rb") as file:
+        file.seek(position)
+        return sum(float(millis) for millis in _REPORTED_MILLIS.findall(file.read())) / 1000
 
 
 def _processor_seconds(stack: psutil.Process) -> dict[str, float]:

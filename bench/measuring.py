@@ -22,6 +22,8 @@ class Measured:
     first: Figure
     cold: Figure
     """Load plus first answer."""
+    process: Figure
+    """The same, and the start of Python or Node before it."""
     p50: Figure | None
     p99: Figure | None
     billed: float | None
@@ -43,6 +45,7 @@ class Measured:
             load=Figure.of([run.load_ms for run in runs]),
             first=Figure.of([run.first_ms for run in runs]),
             cold=Figure.of([run.cold_ms for run in runs]),
+            process=Figure.of([run.process_ms for run in runs]),
             p50=Figure.of([quantile(run.warm_ms, 0.5) for run in runs]) if warm else None,
             p99=Figure.of([quantile(run.warm_ms, 0.99) for run in runs]) if warm else None,
             billed=statistics.mean(math.ceil(one) for run in runs for one in run.warm_ms) if warm else None,

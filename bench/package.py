@@ -24,7 +24,7 @@ class Package:
 
     python: str
     version: str
-    """Of that Python, and how it was built."""
+    """Of that Python, and the compiler that built it."""
     path: tuple[Path, ...]
     """Where Python finds the functions, and what they import."""
     path_without_bytecode: tuple[Path, ...]
@@ -33,8 +33,21 @@ class Package:
     zipped: int
 
 
-def build_package(folder: Path) -> Package:
-    """Build it in `folder`, with bytecode, for Lambda's Python; where that is not installed, for this one."""
+class RuntimeVersionError(Exception):
+    """The functions cannot run on the Python that was given. The message says on which they can."""
+
+
+def build_package(folder: Path, python: str | None) -> Package:
+    """Build it in `folder`, with bytecode, for `python`.
+
+    Without one, for an installed Python of the version that the functions have on Lambda; where there is
+    none, for the Python that this runs on. Raises `RuntimeVersionError`.
+    """
+    version = _runtime_version()
+    if python and not shutil.which(python):
+        raise RuntimeVersionError(f"There is no {python}.")
+    if python and not _version(python).startswith(f"{version}."):
+        raise RuntimeVersionError(f"The functions run on Python {version}: {python} is {_version(python)}.")
     binaries = Path(sys.executable).parent
     subprocess.run(
         [
@@ -49,8 +62,7 @@ def build_package(folder: Path) -> Package:
         capture_output=True,
     )
     [package] = [path for path in (folder / "build").iterdir() if path.is_dir()]
-    python = find_python(_runtime_version())
-    if python:
+    if python := python or find_python(version):
         runtime = _runtime_modules(folder / "runtime")
         path = (_compiled(python, package, folder / "compiled"), runtime)
         path_without_bytecode = (package, runtime)
@@ -94,10 +106,6 @@ def _runtime_version() -> str:
 
 
 def _version(python: str) -> str:
-    script = (
-        "import platform, sysconfig\n"
-        "is_optimized = '--enable-optimizations' in (sysconfig.get_config_var('CONFIG_ARGS') or '')\n"
-        "print(platform.python_version(), 'built', 'with' if is_optimized else 'without', 'optimizations')"
-    )
+    script = "import platform; print(f'{platform.python_version()} ({platform.python_compiler()})')"
     answer = subprocess.run([python, "-c", script], capture_output=True, text=True, check=True)
     return answer.stdout.strip()

@@ -24,22 +24,24 @@ _STYLE: dict[Any, object] = {
 
 @mpl.rc_context(_STYLE)
 def plot_cold_starts(measured: Mapping[str, Measured], file: Path) -> None:
-    """Bars of load and first answer, one for each subject."""
+    """Bars of the start of the process, load and first answer, one for each subject."""
     figure, axes = _figure(8, 0.45 * len(measured) + 1)
     names = [name for name in measured if name != "token vendor, same user"][::-1]  # A cold one is the same.
     loads = [measured[name].load.median for name in names]
     firsts = [measured[name].first.median for name in names]
+    wholes = [measured[name].process for name in names]
+    starts = [whole.median - load - first for whole, load, first in zip(wholes, loads, firsts, strict=True)]
     spreads = [
-        [max(0.0, measured[name].cold.median - measured[name].cold.low) for name in names],
-        [max(0.0, measured[name].cold.high - measured[name].cold.median) for name in names],
+        [max(0.0, whole.median - whole.low) for whole in wholes],
+        [max(0.0, whole.high - whole.median) for whole in wholes],
     ]
     colors = [_color(name) for name in names]
-    axes.barh(names, loads, color=colors)
-    axes.barh(names, firsts, left=loads, color=colors, alpha=0.5)
-    axes.errorbar(
-        [measured[name].cold.median for name in names], names, xerr=spreads, fmt="none", color=_SPREAD
-    )
-    axes.set_xlabel("ms in a fresh process: load (dark), then first answer (light)")
+    axes.barh(names, starts, color=colors, alpha=0.25)
+    axes.barh(names, loads, left=starts, color=colors)
+    loaded = [start + load for start, load in zip(starts, loads, strict=True)]
+    axes.barh(names, firsts, left=loaded, color=colors, alpha=0.5)
+    axes.errorbar([whole.median for whole in wholes], names, xerr=spreads, fmt="none", color=_SPREAD)
+    axes.set_xlabel("ms in a fresh process: its start (pale), load (dark), first answer (light)")
     _save(figure, file)
 
 
@@ -72,12 +74,14 @@ def plot_loop(outcomes: Mapping[str, Sequence[Outcome]], file: Path) -> None:
     """Throughput as publishers grow, and latency as publishers, users and lists do."""
     figure = Figure(figsize=(10, 6), layout="constrained")
     throughput, *latencies = figure.subplots(2, 2).flat
-    grown = outcomes["publishers"]
-    rates = [outcome.load.rate for outcome in grown]
-    throughput.plot(rates, rates, "--", color=_REFERENCE, label="published")
-    throughput.plot(
-        rates, [outcome.stored_per_second for outcome in grown], "o-", color=_OURS, label="stored"
-    )
+    for grown, style, label in (
+        ("publishers", "o-", "stored"),
+        ("publishers, without the relay", "o--", "stored, without the relay"),
+    ):
+        rates = [outcome.load.rate for outcome in outcomes[grown]]
+        stored = [outcome.stored_per_second for outcome in outcomes[grown]]
+        throughput.plot(rates, stored, style, color=_OURS, label=label)
+    throughput.plot(rates, rates, ":", color=_REFERENCE, label="published")
     throughput.set(
         xscale="log", yscale="log", xlabel="messages published a second", ylabel="messages a second"
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench.loop import Outcome, saturated_part
+from bench.loop import Outcome, bottleneck
 from bench.results import Results
 
 Rows = Sequence[Sequence[str]]
@@ -18,6 +18,7 @@ def tables(results: Results) -> dict[str, Rows]:
     return {
         "targets": list(_targets(results)),
         "functions": list(_functions(results)),
+        "load parts": list(_load_parts(results)),
         "cost": list(_cost(results)),
         **{f"loop by {grown}": list(_loop(outcomes)) for grown, outcomes in results.loop.items()},
     }
@@ -32,7 +33,8 @@ def show(results: Results, console: Console) -> None:
         for row in rows:
             table.add_row(*row)
         console.print(table)
-    console.print(_saturation(results))
+    for grown in results.loop:
+        console.print(f"By {grown}: {_saturation(results.loop[grown])}")
 
 
 def write(results: Results, document: Path) -> None:
@@ -40,7 +42,8 @@ def write(results: Results, document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     parts = {name: _markdown(rows) for name, rows in tables(results).items()}
     parts["circumstances"] = _circumstances(results)
-    parts["saturation"] = _saturation(results)
+    for grown, outcomes in results.loop.items():
+        parts[f"saturation by {grown}"] = _saturation(outcomes)
     for name, content in parts.items():
         text = _with_content(text, name, content)
     document.write_text(text, encoding="utf-8")
@@ -68,18 +71,35 @@ def _targets(results: Results) -> Iterator[Sequence[str]]:
 
 
 def _functions(results: Results) -> Iterator[Sequence[str]]:
-    yield "", "load, ms", "first, ms", "load + first, ms", "p50, ms", "p99, ms", "peak memory, MB", "answers"
+    yield (
+        "",
+        "load, ms",
+        "first, ms",
+        "load + first, ms",
+        "from process start, ms",
+        "p50, ms",
+        "p99, ms",
+        "peak memory, MB",
+        "answers",
+    )
     for name, one in results.functions.items():
         yield (
             name,
             str(one.load),
             str(one.first),
             str(one.cold),
+            str(one.process),
             str(one.p50 or ""),
             str(one.p99 or ""),
             f"{one.peak_megabytes.median:.0f}",
             ", ".join(one.statuses),
         )
+
+
+def _load_parts(results: Results) -> Iterator[Sequence[str]]:
+    yield "", *(f"{name}, ms" for name in results.load_parts)
+    for part in next(iter(results.load_parts.values())):
+        yield part, *(f"{parts[part]:.0f}" for parts in results.load_parts.values())
 
 
 def _cost(results: Results) -> Iterator[Sequence[str]]:
@@ -120,12 +140,12 @@ def _loop(outcomes: Sequence[Outcome]) -> Iterator[Sequence[str]]:
         )
 
 
-def _saturation(results: Results) -> str:
-    saturated = [outcome for outcome in results.loop.get("publishers", []) if outcome.saturated]
+def _saturation(outcomes: Sequence[Outcome]) -> str:
+    saturated = [outcome for outcome in outcomes if outcome.saturated]
     if not saturated:
-        return "Nothing saturated at the loads that were tried."
+        return "The system kept up."
     first = saturated[0]
-    return f"At {first.load.rate} messages a second, what saturates is {saturated_part(first)}."
+    return f"At {first.load.rate} messages a second it did not keep up: {bottleneck(first)}."
 
 
 def _circumstances(results: Results) -> str:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,8 @@ class Run:
 
     load_ms: float
     first_ms: float
+    process_ms: float
+    """From the start of the process to the first answer."""
     warm_ms: tuple[float, ...]
     cpu_load_ms: float
     cpu_first_ms: float
@@ -74,7 +77,11 @@ class Subject:
             events_file.flush()
             process = subprocess.run(
                 [*within, *self.command, events_file.name, str(warm)],
-                env={**clean_environment(), **self.environment},
+                env={
+                    **clean_environment(),
+                    **self.environment,
+                    "BENCH_STARTED": str(time.time() * 1000),
+                },
                 capture_output=True,
                 text=True,
                 timeout=_SECONDS_FOR_A_RUN,

@@ -21,23 +21,32 @@ DOCUMENT = Path(__file__).parents[2] / "docs/performance.md"
 
 
 def run(load: float = 100, first: float = 50, warm: float = 2) -> Run:
-    return Run(load, first, (warm,) * 10, load, first, warm, 80_000_000, {"200": 11})
+    return Run(load, first, load + first + 20, (warm,) * 10, load, first, warm, 80_000_000, {"200": 11})
 
 
 def measured(load: float = 100, first: float = 50, warm: float = 2) -> Measured:
     return Measured.of([run(load, first, warm)] * 3)
 
 
-def outcome(publishers: int, stored_per_second: float, users: int = 10, list_length: int = 0) -> Outcome:
+def outcome(
+    publishers: int,
+    stored_per_second: float,
+    *,
+    users: int = 10,
+    list_length: int = 0,
+    by_relay: bool = True,
+) -> Outcome:
     load = Load(publishers, users, list_length)
-    return Outcome(load, 100, 100, stored_per_second, 20.0, 40.0, {"functions": 0.7, "Momento": 0.2}, 1.0)
+    return Outcome(
+        load, 100, 100, stored_per_second, 20.0, 40.0, {"functions": 0.7, "Momento": 0.2}, 0.0, 0.9, by_relay
+    )
 
 
 @pytest.fixture
 def results() -> Results:
     """Ours are as fast as the reference where nothing else is said, which is too slow for some goals."""
     return Results(
-        python="3.13.0 built with optimizations",
+        python="3.13.0 (GCC 14)",
         architecture="x86_64",
         package_bytes=30_000_000,
         package_zipped_bytes=10_000_000,
@@ -50,6 +59,10 @@ def results() -> Results:
             "token vendor": measured(first=126),
             "token vendor, same user": measured(warm=0.1),
         },
+        load_parts={
+            "webhook": {"gRPC": 30.0, "Powertools": 15.0},
+            "publisher": {"gRPC": 31.0, "Powertools": 14.0},
+        },
         by_memory={
             "webhook": {128: measured(warm=600), 256: measured(warm=100), 512: measured(warm=90)},
             "reference webhook": {128: measured(), 256: measured(), 512: measured()},
@@ -58,6 +71,7 @@ def results() -> Results:
             "publishers": [outcome(1, 5), outcome(2, 10), outcome(4, 15)],
             "users": [outcome(1, 5, users=1), outcome(1, 5, users=100)],
             "list length": [outcome(1, 5), outcome(1, 5, list_length=100)],
+            "publishers, without the relay": [outcome(1, 5, by_relay=False), outcome(2, 5, by_relay=False)],
         },
     )
 
@@ -80,10 +94,13 @@ def test_a_cost_is_of_the_requests_and_of_memory_by_time() -> None:
 def test_each_goal_is_met_or_not(results: Results) -> None:
     assert {target.what: target.met for target in results.targets()} == {
         "webhook: cold start": True,
+        "webhook: cold start, from the start of the process": True,
         "webhook: restored": True,
         "publisher: cold start": False,
+        "publisher: cold start, from the start of the process": False,
         "publisher: restored": True,
         "token vendor: cold start": True,
+        "token vendor: cold start, from the start of the process": True,
         "token vendor: restored": False,
         "webhook without idempotency: p50": True,
         "publisher: p50": False,
@@ -114,7 +131,8 @@ def test_the_document_gets_all_tables_and_keeps_its_text(results: Results, tmp_p
         assert f"<!-- {name} -->" in once
         for row in rows:
             assert f"| {' | '.join(row)} |" in once
-    assert "At 20 messages a second, what saturates is" in once
+    assert "At 20 messages a second it did not keep up: the relay's pace was reached" in once
+    assert "At 10 messages a second it did not keep up: no processor was used up; functions" in once
     assert "cheapest, and early enough, with 256 MB" in once
 
 
