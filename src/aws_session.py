@@ -13,40 +13,20 @@ if TYPE_CHECKING:
 
 
 class _Loader(Loader):
-    """Knows which services are used here, and no other's endpoints.
+    """Knows only the services used here, and not where all of AWS's services are in each region.
 
-    Else botocore looks through the folders of all services, and reads where each of them is in each region:
-    it takes longer than to load what is needed.
+    botocore would look for the ones and read the other, which takes longer than to load what is needed.
     """
 
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002 - as in botocore
         return ["dynamodb", "secretsmanager", "sqs"]
 
-    def load_data_with_path(self, name: str) -> tuple[dict[str, Any], str]:
-        """Of the endpoints, the partitions of AWS: each service's own rules say where it is in them."""
-        if name != "endpoints":
-            loaded: tuple[dict[str, Any], str] = super().load_data_with_path(name)
-            return loaded
-        data, path = super().load_data_with_path("partitions")
-        return {"version": 3, "partitions": [_endpoints(partition) for partition in data["partitions"]]}, path
-
-
-def _endpoints(partition: dict[str, Any]) -> dict[str, Any]:
-    hostname = "{service}.{region}.{dnsSuffix}"
-    variants = (["fips"], ["dualstack"], ["dualstack", "fips"])
-    return {
-        "partition": partition["id"],
-        "dnsSuffix": partition["outputs"]["dnsSuffix"],
-        "regionRegex": partition["regionRegex"],
-        "regions": partition["regions"],
-        "defaults": {
-            "hostname": hostname,
-            "protocols": ["https"],
-            "signatureVersions": ["v4"],
-            "variants": [{"tags": tags, "hostname": hostname} for tags in variants],
-        },
-        "services": {},
-    }
+    def load_data_with_path(self, name: str) -> tuple[Any, str]:
+        """Of the endpoints nothing: where a service is say its own rules, which botocore asks in any case."""
+        if name == "endpoints":
+            return {"partitions": []}, self.BUILTIN_DATA_PATH
+        loaded: tuple[Any, str] = super().load_data_with_path(name)
+        return loaded
 
 
 def _new_session() -> boto3.Session:

@@ -181,7 +181,7 @@ def test_what_is_published_while_the_device_is_offline_is_seen_later(
 def test_who_stays_for_hours_stays_signed_in(course: str, visit: Visit) -> None:
     taylor = visit(clock=True)
     taylor.join("taylor", course)
-    # From here on a new stream has a position to begin after, however the leap ends the ones before it.
+    # Now the next stream has a position to begin after. Without one, what comes before it opens is missed.
     taylor.publish("Good evening")
     shows(taylor.live, "taylor", "Good evening")
     with taylor.page.expect_response(lambda one: "REFRESH_TOKEN" in (one.request.post_data or "")) as renewal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -25,6 +26,12 @@ def collections(): return sum(generation["collections"] for generation in gc.get
 before = collections()
 importlib.import_module(sys.argv[1])
 print(collections() - before < 10, len(gc.get_objects()) < 100 < gc.get_freeze_count(), gc.isenabled())
+"""
+
+OPENED = """
+import importlib, sys
+sys.addaudithook(lambda event, arguments: print(arguments[0]) if event == "open" else None)
+importlib.import_module(sys.argv[1])
 """
 
 
@@ -63,3 +70,17 @@ def test_what_is_loaded_is_not_searched_for_garbage(function: str, environment: 
         check=True,
     )
     assert loaded.stdout.split("\n")[-2] == "True True True"
+
+
+@pytest.mark.parametrize("function", ["token_vendor", "publisher", "webhook"])
+def test_of_aws_only_the_services_used_are_read(function: str, environment: dict[str, str]) -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", OPENED, f"{function}.handler"],
+        env={**os.environ, **environment, "PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    read = set(re.findall(r"botocore/data/([\w-]+)", loaded.stdout))
+    assert "secretsmanager" in read
+    assert read <= {"dynamodb", "secretsmanager", "partitions", "_retry", "sdk-default-configuration"}
