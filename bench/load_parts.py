@@ -3,43 +3,60 @@
 import re
 import statistics
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 
 from bench.subjects import MeasuringError, Subject
 from local.child_process import clean_environment
 
-_PARTS: Mapping[str, Sequence[str]] = {
-    "boto3 and what it needs": ("boto3", "botocore", "s3transfer", "urllib3", "dateutil", "six", "jmespath"),
-    "gRPC": ("grpc",),
-    "protobuf, Momento's stubs": ("google", "momento_wire_types"),
-    "Powertools": ("aws_lambda_powertools", "typing_extensions"),
-    "standard library": tuple(sys.stdlib_module_names),
+_PACKAGES: Mapping[str, str] = {
+    **dict.fromkeys(("boto3", "botocore", "s3transfer", "urllib3", "dateutil", "six", "jmespath"), "boto3"),
+    "grpc": "gRPC",
+    **dict.fromkeys(("google", "momento_wire_types"), "protobuf and Momento's stubs"),
+    **dict.fromkeys(("aws_lambda_powertools", "typing_extensions"), "Powertools"),
 }
-_THE_REST = "this project, and making the clients"
-_RUNS = 5
+_STANDARD_LIBRARY = "standard library"
+_THE_REST = "this project, making its clients, and others"
+_BOTO3_ALONE = "importing boto3 in a process of its own"
+_RUNS = 9
 
-# As `python -X importtime` prints it: of the module itself, with all it imports, and its name.
-_LINE = re.compile(r"^import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)$", re.MULTILINE)
+# Microseconds of the module itself and with all that it imports first, and its name: as Python prints it.
+_LINE = re.compile(r"^import time:\s+(\d+) \|\s+(\d+) \|\s+(\S+)$", re.MULTILINE)
 _LAST_OF_PYTHON_ITSELF = "site"
 
 
 def load_parts(subjects: Sequence[Subject]) -> dict[str, dict[str, float]]:
     """Milliseconds by part, by the name of the subject; being timed takes some time itself.
 
-    Raises `MeasuringError`.
+    The last part is no part of the sum: what boto3 takes with all that it imports. Raises `MeasuringError`.
     """
-    return {subject.name: _medians([_parts(subject) for _ in range(_RUNS)]) for subject in subjects}
-
-
-def _medians(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {part: statistics.median(run[part] for run in runs) for part in runs[0]}
+    runs = [{subject.name: _parts(subject) for subject in subjects} for _ in range(_RUNS)]
+    return {
+        name: {part: statistics.median(run[name][part] for run in runs) for part in parts}
+        for name, parts in runs[0].items()
+    }
 
 
 def _parts(subject: Subject) -> dict[str, float]:
-    python, handler = subject.command[0], subject.command[-1]
+    module = subject.command[-1].rpartition(".")[0]
+    standard_library = _run(subject, "import sys; print(*sys.stdlib_module_names)").stdout.split()
+    part_of = {**dict.fromkeys(standard_library, _STANDARD_LIBRARY), **_PACKAGES}
+    parts = dict.fromkeys([*_PACKAGES.values(), _STANDARD_LIBRARY, _THE_REST], 0.0)
+    for name, alone, _ in _imports(subject, module):
+        parts[part_of.get(name.partition(".")[0], _THE_REST)] += alone
+    [parts[_BOTO3_ALONE]] = [with_all for name, _, with_all in _imports(subject, "boto3") if name == "boto3"]
+    return parts
+
+
+def _imports(subject: Subject, module: str) -> list[tuple[str, float, float]]:
+    """Each module that importing this one imports: name, milliseconds alone, and with all it imports."""
+    lines = _LINE.findall(_run(subject, f"import {module}").stderr)
+    imports = [(name, int(alone) / 1000, int(with_all) / 1000) for alone, with_all, name in lines]
+    return imports[[name for name, *_ in imports].index(_LAST_OF_PYTHON_ITSELF) + 1 :]
+
+
+def _run(subject: Subject, code: str) -> subprocess.CompletedProcess[str]:
     process = subprocess.run(
-        [python, "-X", "importtime", "-c", f"import {handler.rpartition('.')[0]}"],
+        [subject.command[0], "-X", "importtime", "-c", code],
         env={**clean_environment(), **subject.environment},
         capture_output=True,
         text=True,
@@ -47,13 +64,4 @@ def _parts(subject: Subject) -> dict[str, float]:
     )
     if process.returncode:
         raise MeasuringError(f"{subject.name} did not load: {process.stderr[-2000:]}")
-    modules = [(name, int(micros)) for micros, name in _LINE.findall(process.stderr)]
-    of_python = [name for name, _ in modules].index(_LAST_OF_PYTHON_ITSELF) + 1
-    parts = dict.fromkeys([*_PARTS, _THE_REST], 0.0)
-    for name, micros in modules[of_python:]:
-        parts[_part(name.partition(".")[0])] += micros / 1000
-    return parts
-
-
-def _part(package: str) -> str:
-    return next((part for part, packages in _PARTS.items() if package in packages), _THE_REST)
+    return process

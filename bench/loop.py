@@ -40,7 +40,7 @@ _SATURATED_SHARE = 0.9
 _SATURATED_P99_MS = 2000
 _BUSY_SHARE = 0.8
 _MILLISECONDS_OF_A_DAY = 86_400_000
-_REPORTED_MILLIS = re.compile(rb"^REPORT .*Duration: ([0-9.]+) ms", re.MULTILINE)
+_REPORTED_MILLIS = re.compile(rb"^REPORT .*?\tDuration: ([0-9.]+) ms", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,15 +255,15 @@ def bottleneck(outcome: Outcome) -> str:
     if outcome.machine >= _BUSY_SHARE * processors:
         others = max(0.0, outcome.machine - sum(outcome.processors.values()))
         return (
-            f"the machine was used up: of its {processors} processors, {part} used most ({used:.1f}), "
-            f"and {others:.1f} went to what does not belong to this"
+            f"the machine was at its limit, with {outcome.machine:.1f} of its {processors} processors busy; "
+            f"{part} used most ({used:.1f}), and {others:.1f} went to what does not belong to this"
         )
     if outcome.by_relay and outcome.webhooks >= _BUSY_SHARE:
         return (
-            "the relay's pace was reached, which delivers one message after the other: "
-            f"the webhook was at work {outcome.webhooks:.0%} of the time"
+            "the relay was at its limit, as it delivers one message after the other, "
+            f"and the webhook was at work {outcome.webhooks:.0%} of the time"
         )
-    return f"no processor was used up; {part} used most ({used:.1f})"
+    return f"neither the machine nor the relay was at its limit; {part} used most of a processor ({used:.1f})"
 
 
 def _times_stored(log: Path, position: int) -> dict[str, float]:

@@ -44,10 +44,8 @@ def build_package(folder: Path, python: str | None) -> Package:
     none, for the Python that this runs on. Raises `RuntimeVersionError`.
     """
     version = _runtime_version()
-    if python and not shutil.which(python):
-        raise RuntimeVersionError(f"There is no {python}.")
-    if python and not _version(python).startswith(f"{version}."):
-        raise RuntimeVersionError(f"The functions run on Python {version}: {python} is {_version(python)}.")
+    if python:
+        _check_version(python, version)
     binaries = Path(sys.executable).parent
     subprocess.run(
         [
@@ -103,6 +101,15 @@ def _runtime_version() -> str:
     template = Template.load(ROOT / "template.yaml", {"MomentoApiKey": "unused"})
     [runtime] = {one["Runtime"] for one in template.resources("AWS::Serverless::Function").values()}
     return str(runtime).removeprefix("python")
+
+
+def _check_version(python: str, wanted: str) -> None:
+    try:
+        version = _version(python)
+    except (OSError, subprocess.CalledProcessError):
+        raise RuntimeVersionError(f"{python} is no Python that runs here.") from None
+    if not version.startswith(f"{wanted}."):
+        raise RuntimeVersionError(f"The functions run on Python {wanted}, and {python} is {version}.")
 
 
 def _version(python: str) -> str:

@@ -74,13 +74,16 @@ def plot_loop(outcomes: Mapping[str, Sequence[Outcome]], file: Path) -> None:
     """Throughput as publishers grow, and latency as publishers, users and lists do."""
     figure = Figure(figsize=(10, 6), layout="constrained")
     throughput, *latencies = figure.subplots(2, 2).flat
+    by_relay, by_momento = outcomes["publishers"], outcomes["publishers, without the relay"]
     for grown, style, label in (
-        ("publishers", "o-", "stored"),
-        ("publishers, without the relay", "o--", "stored, without the relay"),
+        (by_relay, "o-", "stored"),
+        (by_momento, "o--", "stored, without the relay"),
     ):
-        rates = [outcome.load.rate for outcome in outcomes[grown]]
-        stored = [outcome.stored_per_second for outcome in outcomes[grown]]
-        throughput.plot(rates, stored, style, color=_OURS, label=label)
+        rates = [outcome.load.rate for outcome in grown]
+        throughput.plot(
+            rates, [outcome.stored_per_second for outcome in grown], style, color=_OURS, label=label
+        )
+    rates = sorted({outcome.load.rate for outcome in (*by_relay, *by_momento)})
     throughput.plot(rates, rates, ":", color=_REFERENCE, label="published")
     throughput.set(
         xscale="log", yscale="log", xlabel="messages published a second", ylabel="messages a second"
@@ -90,7 +93,7 @@ def plot_loop(outcomes: Mapping[str, Sequence[Outcome]], file: Path) -> None:
     for axes, (label, values) in zip(
         latencies,
         {
-            "messages published a second": [(one.load.rate, one) for one in outcomes["publishers"]],
+            "messages published a second": [(one.load.rate, one) for one in by_relay],
             "users": [(one.load.users, one) for one in outcomes["users"]],
             "entries in each list": [(one.load.list_length, one) for one in outcomes["list length"]],
         }.items(),
