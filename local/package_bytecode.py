@@ -10,9 +10,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local.template import Template, TemplateError
+from local.built_packages import built_packages
+from local.template import TemplateError
 
-_BUILT_TEMPLATE = Path(__file__).parents[1] / ".aws-sam/build/template.yaml"
 _FOLDER_ON_LAMBDA = "/var/task"
 
 
@@ -51,13 +51,11 @@ def main() -> int:
     """Compile each function's package; return the exit code."""
     console = Console()
     try:
-        template = Template.load(_BUILT_TEMPLATE, {"MomentoApiKey": "unused"})
+        packages = built_packages()
     except TemplateError as error:
-        console.print(f"{error}\nRun sam build first.", style="red", markup=False)
+        console.print(str(error), style="red", markup=False)
         return 1
-    functions = template.resources("AWS::Serverless::Function").values()
-    for code, runtime in sorted({(function["CodeUri"], function["Runtime"]) for function in functions}):
-        version = runtime.removeprefix("python")
+    for package, version in packages:
         python = find_python(version)
         if python is None:
             console.print(
@@ -67,7 +65,7 @@ def main() -> int:
                 markup=False,
             )
         else:
-            compile_package(python, _BUILT_TEMPLATE.parent / code)
+            compile_package(python, package)
             console.print(f"The package has the bytecode of Python {version}.")
     return 0
 

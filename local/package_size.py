@@ -12,9 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from local.template import Template, TemplateError
-
-_BUILT_TEMPLATE = Path(__file__).parents[1] / ".aws-sam/build/template.yaml"
+from local.built_packages import built_packages
+from local.template import TemplateError
 
 
 def package_sizes(package: Path) -> dict[str, tuple[int, int]]:
@@ -55,13 +54,12 @@ def main() -> int:
     """Show it; return the exit code."""
     console = Console()
     try:
-        template = Template.load(_BUILT_TEMPLATE, {"MomentoApiKey": "unused"})
+        packages = built_packages()
     except TemplateError as error:
-        console.print(f"{error}\nRun sam build first.", style="red", markup=False)
+        console.print(str(error), style="red", markup=False)
         return 1
-    functions = template.resources("AWS::Serverless::Function").values()
-    for code in sorted({function["CodeUri"] for function in functions}):
-        console.print(_table(package_sizes(_BUILT_TEMPLATE.parent / code)))
+    for package, _ in packages:
+        console.print(_table(package_sizes(package)))
     return 0
 
 

@@ -42,45 +42,32 @@ def test_no_connection_thread_or_secret_is_made(function: str, environment: dict
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        loaded = subprocess.run(
-            [sys.executable, "-c", LOAD, f"{function}.handler"],
-            env={
-                **os.environ,
-                **environment,
-                "AWS_ENDPOINT_URL": f"http://{address}",
-                "MOMENTO_LOCAL": address,
-                "PYTHONPATH": str(SOURCE),
-            },
-            capture_output=True,
-            text=True,
-            check=True,
+        printed = load(
+            LOAD, function, {**environment, "AWS_ENDPOINT_URL": f"http://{address}", "MOMENTO_LOCAL": address}
         )
         with pytest.raises(BlockingIOError):
             server.accept()
-    assert loaded.stdout.split("\n")[-2] == "1 []"
+    assert printed.split("\n")[-2] == "1 []"
 
 
 @pytest.mark.parametrize("function", ["token_vendor", "publisher", "webhook"])
 def test_what_is_loaded_is_not_searched_for_garbage(function: str, environment: dict[str, str]) -> None:
-    loaded = subprocess.run(
-        [sys.executable, "-c", COLLECTIONS, f"{function}.handler"],
-        env={**os.environ, **environment, "PYTHONPATH": str(SOURCE)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert loaded.stdout.split("\n")[-2] == "True True True"
+    assert load(COLLECTIONS, function, environment).split("\n")[-2] == "True True True"
 
 
 @pytest.mark.parametrize("function", ["token_vendor", "publisher", "webhook"])
 def test_of_aws_only_the_services_used_are_read(function: str, environment: dict[str, str]) -> None:
-    loaded = subprocess.run(
-        [sys.executable, "-c", OPENED, f"{function}.handler"],
+    read = set(re.findall(r"botocore/data/([\w-]+)", load(OPENED, function, environment)))
+    assert "secretsmanager" in read
+    assert read <= {"dynamodb", "secretsmanager", "partitions", "_retry", "sdk-default-configuration"}
+
+
+def load(script: str, function: str, environment: dict[str, str]) -> str:
+    """What a script prints that loads a function in a fresh process."""
+    return subprocess.run(
+        [sys.executable, "-c", script, f"{function}.handler"],
         env={**os.environ, **environment, "PYTHONPATH": str(SOURCE)},
         capture_output=True,
         text=True,
         check=True,
-    )
-    read = set(re.findall(r"botocore/data/([\w-]+)", loaded.stdout))
-    assert "secretsmanager" in read
-    assert read <= {"dynamodb", "secretsmanager", "partitions", "_retry", "sdk-default-configuration"}
+    ).stdout
