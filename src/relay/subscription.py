@@ -6,7 +6,9 @@ all else here, uses the stub that the SDK is made on.
 
 from __future__ import annotations
 
+import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Full, Queue
 from typing import TYPE_CHECKING
@@ -154,13 +156,15 @@ class Subscription:
         is_first = not self._is_open
         if is_first:
             self._tell_open()
-        self._last_contact = self._silent_since = time.monotonic()
+        self._last_contact = time.monotonic()
+        self._silent_since = math.inf  # While this waits for room in the queue, the silence is ours.
         match received.WhichOneof("kind"):
             case "item":
                 self._take_message(received.item)
             case "discontinuity":
                 gap = received.discontinuity
                 self._put(self._progress.skip_to(Position(gap.new_sequence_page, gap.new_topic_sequence)))
+        self._silent_since = time.monotonic()
         if not is_first:
             self._progress.stand()
         return not is_first
@@ -173,12 +177,8 @@ class Subscription:
 
     def _put(self, found: Message | Restart | Gap | None) -> None:
         while found is not None and not self._stop.is_set():
-            try:
+            with suppress(Full):
                 self.received.put(found, timeout=0.5)
-            except Full:
-                # The silence is ours.
-                self._silent_since = time.monotonic()
-            else:
                 return
 
     def _tell_open(self) -> None:
