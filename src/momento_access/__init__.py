@@ -1,1 +1,1 @@
-"""Access to Momento: where it is, the credentials for it, and tokens that carry a user's identity."""
+"""Access to Momento: the only place that imports gRPC or Momento's wire types."""

@@ -1,4 +1,4 @@
-"""Credentials for Momento: of the account's API key, or of a disposable token."""
+"""Credentials for Momento: the account's API key, or a disposable token."""
 
 from __future__ import annotations
 
@@ -7,14 +7,22 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from momento_access.secrets import read_secret, reread_secret
+from aws_access.secrets import SecretError, read_secret, reread_secret
 
 if TYPE_CHECKING:
     from momento_access.settings import MomentoSettings
 
 
 class InvalidCredentialsError(ValueError):
-    """This is no API key, or no token, of the kind asked for."""
+    """A text is no API key or token of the kind that is needed. The message shows nothing of it."""
+
+
+class ApiKeyError(Exception):
+    """The API key cannot be read. The message names its secret."""
+
+
+class InvalidApiKeyError(ApiKeyError):
+    """The secret holds no API key, which somebody has to mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,44 +36,72 @@ class Credentials:
 
 
 def api_key_credentials(settings: MomentoSettings) -> Credentials:
-    """Credentials of the API key in Secrets Manager, a v2 key (with its endpoint) or a v1 key.
+    """Return credentials of the API key in Secrets Manager: a v2 key (with its endpoint) or a v1 key.
 
-    Raises `GetParameterError` where the key cannot be read, `InvalidCredentialsError` where it is no key.
+    Where the secret that is kept holds no usable key, read it again, so that a mended one is taken within
+    seconds. Raise `ApiKeyError`.
     """
-    api_key = read_secret(settings.api_key_secret)
-    if not settings.endpoint:
-        return token_credentials(api_key, settings)  # A v1 key has the form of a disposable token.
-    if not _is_v2_api_key(api_key):
-        raise InvalidCredentialsError("this is no v2 API key, which is what belongs to a Momento endpoint")
-    return _credentials(api_key, settings.endpoint, settings)
+    try:
+        try:
+            return _read_credentials(settings)
+        except InvalidCredentialsError:
+            if not reread_secret(settings.api_key_secret):
+                raise
+        return _read_credentials(settings)
+    except SecretError as error:
+        raise ApiKeyError(str(error)) from error
+    except InvalidCredentialsError as error:
+        # Without the cause, whose traceback could show some of the key.
+        raise InvalidApiKeyError(
+            f"the secret {settings.api_key_secret} holds no Momento API key: {error}"
+        ) from None
 
 
 def changed_api_key_credentials(refused: Credentials, settings: MomentoSettings) -> Credentials | None:
-    """Credentials of the API key as it is now, after Momento has refused those that were kept.
+    """Return credentials of the API key as it is now, after Momento has refused those that were kept.
 
-    None where they are the same, as far as is known. Raises as `api_key_credentials` does.
+    Return None if they are the same, or were read again only seconds ago. Raise `ApiKeyError`.
     """
-    reread_secret(settings.api_key_secret)
+    try:
+        reread_secret(settings.api_key_secret)
+    except SecretError as error:
+        raise ApiKeyError(str(error)) from error
     credentials = api_key_credentials(settings)
     return credentials if credentials != refused else None
 
 
 def token_credentials(auth_token: str, settings: MomentoSettings) -> Credentials:
-    """Credentials of a disposable token, as `tokens.mint_token` returns it.
+    """Return credentials of a disposable token, as `tokens.mint_token` returns it, or of a v1 API key.
 
-    Raises `InvalidCredentialsError` where it is none.
+    Raise `InvalidCredentialsError` if it is neither.
     """
     try:
         fields = json.loads(base64.b64decode(auth_token, validate=True))
-        return _credentials(fields["api_key"], fields["endpoint"], settings)
+        api_key, endpoint = fields["api_key"], fields["endpoint"]
     except (ValueError, TypeError, KeyError):
         # Without the cause, which would show some of it.
         raise InvalidCredentialsError(
             "this is no v1 API key and no token; a v2 API key needs its Momento endpoint"
         ) from None
+    if not (isinstance(api_key, str) and isinstance(endpoint, str)):
+        raise InvalidCredentialsError("its API key or its endpoint is not a text")
+    return _credentials(api_key, endpoint, settings)
+
+
+def _read_credentials(settings: MomentoSettings) -> Credentials:
+    api_key = read_secret(settings.api_key_secret)
+    if not settings.endpoint:
+        return token_credentials(api_key, settings)  # A v1 key has the form of a disposable token.
+    if not _is_v2_api_key(api_key):
+        raise InvalidCredentialsError("a Momento endpoint is set, and this is no v2 API key")
+    return _credentials(api_key, settings.endpoint, settings)
 
 
 def _credentials(auth_token: str, endpoint: str, settings: MomentoSettings) -> Credentials:
+    if not auth_token or not all("!" <= character <= "~" for character in auth_token):
+        raise InvalidCredentialsError(
+            "it has blanks, line breaks or other characters inside that cannot be sent in a header"
+        )
     if settings.local:
         host, _, port = settings.local.rpartition(":")
         return Credentials(auth_token, cache_endpoint=host, token_endpoint=host, port=int(port))
@@ -73,7 +109,7 @@ def _credentials(auth_token: str, endpoint: str, settings: MomentoSettings) -> C
 
 
 def _is_v2_api_key(value: str) -> bool:
-    """Whether it is a JWT that says so."""
+    """Return whether it is a JWT that says so."""
     try:
         _, claims, _ = value.split(".")
         padding = "=" * (-len(claims) % 4)

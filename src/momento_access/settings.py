@@ -11,10 +11,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MomentoSettings:
-    """Where Momento is, and the cache and topic that this system uses there."""
+    """Where Momento is, and the cache that this system uses there."""
 
     cache_name: str
-    topic_name: str
     api_key_secret: str
     """Name or ARN of the secret that holds the API key."""
     endpoint: str
@@ -24,10 +23,9 @@ class MomentoSettings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> MomentoSettings:
-        """Reads the settings; a missing variable raises `KeyError` with its name."""
+        """Read the settings. Raise `KeyError` with the name of a missing variable."""
         return cls(
             cache_name=environ["CACHE_NAME"],
-            topic_name=environ["TOPIC_NAME"],
             api_key_secret=environ["MOMENTO_API_KEY_SECRET"],
             endpoint=environ["MOMENTO_ENDPOINT"],
             local=environ["MOMENTO_LOCAL"],

@@ -1,7 +1,7 @@
-"""Disposable tokens that carry a user's identity and may do what is written in them, nothing else.
+"""Disposable tokens that carry a user's identity and a set of permissions.
 
-Momento's SDK cannot mint a token with permissions for a topic and for single cache keys at once, so these are
-minted with the stub that the SDK is made on.
+Momento's SDK cannot mint a token that permits topics and single cache keys together (`DisposableTokenScope`
+is one or the other), so these are minted with the generated stub.
 """
 
 from __future__ import annotations
@@ -12,54 +12,37 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import grpc
-from momento_wire_types import permissionmessages_pb2 as permissions
+from momento_wire_types import permissionmessages_pb2 as messages
 from momento_wire_types import token_pb2 as token_messages
 from momento_wire_types import token_pb2_grpc as token_service
 
-from momento_access.channels import MomentoError, call_metadata, open_channel
+from aws_access.secrets import READ_TIMEOUT_SECONDS
+from momento_access.connection import StubConnection, call_metadata
 from momento_access.credentials import api_key_credentials, changed_api_key_credentials
-from momento_access.secrets import READ_TIMEOUT_SECONDS
+from momento_access.errors import MomentoError, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from momento_access.credentials import Credentials
+    from momento_access.permissions import Permissions
     from momento_access.settings import MomentoSettings
 
 _CALL_TIMEOUT_SECONDS = 2
 
 MINT_TIMEOUT_SECONDS = 2 * (READ_TIMEOUT_SECONDS + _CALL_TIMEOUT_SECONDS)
-"""How long minting a token takes at most: twice, with the API key read anew between."""
-
-_RETRY_BROKEN_CONNECTIONS = {
-    "name": [{"service": "token.Token"}],
-    "retryPolicy": {
-        "maxAttempts": 3,
-        "initialBackoff": "0.05s",
-        "maxBackoff": "0.5s",
-        "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE"],
-    },
-}
-
-_CHANNEL_OPTIONS = (
-    # By default, gRPC waits up to two minutes before it connects again.
-    ("grpc.max_reconnect_backoff_ms", 1000),
-    # A connection that was cut while Lambda kept the function frozen shows only when it is used.
-    ("grpc.service_config", json.dumps({"methodConfig": [_RETRY_BROKEN_CONNECTIONS]})),
-)
+"""How long minting a token takes at most: two attempts, and reading the API key before each."""
 
 
 class MintingError(MomentoError):
     """Momento did not mint a token."""
 
-    def __init__(self, code: grpc.StatusCode) -> None:
-        super().__init__(code, "Momento did not mint a token:")
+    def __init__(self, status: Status) -> None:
+        super().__init__(status, "Momento did not mint a token:")
 
 
 class MintingLimitError(MintingError):
-    """The account's limit (5 tokens a second) is reached; another try a second later may succeed."""
+    """The account's limit (5 tokens a second) is reached. Another attempt a second later may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,75 +58,47 @@ class Token:
         return f"Token(endpoint={self.endpoint!r}, expires_at={self.expires_at})"
 
 
-def may_use_topic(cache: str, topic: str, role: permissions.TopicRole) -> permissions.PermissionsType:
-    """Permission to use one topic in the given role."""
-    return permissions.PermissionsType(
-        topic_permissions=permissions.PermissionsType.TopicPermissions(
-            role=role,
-            cache_selector=permissions.PermissionsType.CacheSelector(cache_name=cache),
-            topic_selector=permissions.PermissionsType.TopicSelector(topic_name=topic),
-        )
-    )
-
-
-def may_read_key(cache: str, key: str) -> permissions.PermissionsType:
-    """Permission to read one key of a cache."""
-    return permissions.PermissionsType(
-        cache_permissions=permissions.PermissionsType.CachePermissions(
-            role=permissions.CacheReadOnly,
-            cache_selector=permissions.PermissionsType.CacheSelector(cache_name=cache),
-            item_selector=permissions.PermissionsType.CacheItemSelector(key=key.encode()),
-        )
-    )
-
-
 def mint_token(
-    settings: MomentoSettings,
-    token_id: str,
-    scope: Sequence[permissions.PermissionsType],
-    lifetime_seconds: int,
+    settings: MomentoSettings, token_id: str, permissions: Permissions, lifetime_seconds: int
 ) -> Token:
-    """Mints a token that carries `token_id` and may do what `scope` says, at most 20 statements.
+    """Mint a token that carries `token_id`, with at most `STATEMENTS_MAX` permission statements.
 
-    Raises `MintingLimitError` where Momento's limit is reached, `MintingError` where Momento fails, and
-    `GetParameterError` where the API key cannot be read.
+    Raise `MintingLimitError` at Momento's limit, `MintingError` if Momento fails, and `ApiKeyError`.
     """
     credentials = api_key_credentials(settings)
     try:
-        return _mint(credentials, token_id, scope, lifetime_seconds)
+        return _mint(credentials, settings.cache_name, token_id, permissions, lifetime_seconds)
     except MintingError as error:
-        if error.code is not grpc.StatusCode.UNAUTHENTICATED:
-            raise
-        changed = changed_api_key_credentials(credentials, settings)
-        if changed is None:
-            raise
-    return _mint(changed, token_id, scope, lifetime_seconds)
+        match error.status:
+            case Status.UNAUTHENTICATED:
+                changed = changed_api_key_credentials(credentials, settings)
+                if changed is None:
+                    raise
+                credentials = changed
+            case Status.UNAVAILABLE:
+                pass  # A connection that broke while Lambda kept the function frozen; the next one may work.
+            case _:
+                raise
+    return _mint(credentials, settings.cache_name, token_id, permissions, lifetime_seconds)
 
 
 def _mint(
-    credentials: Credentials,
-    token_id: str,
-    scope: Sequence[permissions.PermissionsType],
-    lifetime_seconds: int,
+    credentials: Credentials, cache: str, token_id: str, permissions: Permissions, lifetime_seconds: int
 ) -> Token:
+    explicit = messages.ExplicitPermissions(permissions=_statements(cache, permissions))
     request = token_messages._GenerateDisposableTokenRequest(
         expires=token_messages._GenerateDisposableTokenRequest.Expires(valid_for_seconds=lifetime_seconds),
         auth_token=credentials.auth_token,
-        permissions=permissions.Permissions(explicit=permissions.ExplicitPermissions(permissions=scope)),
+        permissions=messages.Permissions(explicit=explicit),
         token_id=token_id,
     )
-    stub = _stub(credentials.token_endpoint, credentials.port)
+    connection = _connection(credentials.token_endpoint, credentials.port)
+    metadata = call_metadata(credentials, "auth")
     try:
-        minted = stub.GenerateDisposableToken(
-            request,
-            timeout=_CALL_TIMEOUT_SECONDS,
-            wait_for_ready=True,
-            metadata=call_metadata(credentials, "auth"),
-        )
-    except grpc.RpcError as error:
-        if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
-            raise MintingLimitError(error.code()) from error
-        raise MintingError(error.code()) from error
+        minted = connection.call("GenerateDisposableToken", request, _CALL_TIMEOUT_SECONDS, metadata)
+    except MomentoError as error:
+        limit_reached = error.status is Status.RESOURCE_EXHAUSTED
+        raise (MintingLimitError if limit_reached else MintingError)(error.status) from error
     packed = json.dumps({"endpoint": minted.endpoint, "api_key": minted.api_key})
     return Token(
         auth_token=base64.b64encode(packed.encode()).decode(),
@@ -153,5 +108,50 @@ def _mint(
 
 
 @functools.lru_cache(maxsize=1)
-def _stub(endpoint: str, port: int) -> token_service.TokenStub:
-    return token_service.TokenStub(open_channel(endpoint, port, _CHANNEL_OPTIONS))
+def _connection(endpoint: str, port: int) -> StubConnection:
+    return StubConnection(token_service.TokenStub, endpoint, port)
+
+
+def _statements(cache: str, permissions: Permissions) -> Iterator[messages.PermissionsType]:
+    """Yield the permission statements of Momento's protocol."""
+    topic = messages.PermissionsType.TopicSelector
+    item = messages.PermissionsType.CacheItemSelector
+    both = permissions.publish & permissions.subscribe
+    roles = (
+        (messages.TopicReadWrite, both),
+        (messages.TopicWriteOnly, permissions.publish - both),
+        (messages.TopicReadOnly, permissions.subscribe - both),
+    )
+    for role, names in roles:
+        for name in sorted(names):
+            yield _topic_statement(cache, role, topic(topic_name=name))
+    for prefix in sorted(permissions.subscribe_below):
+        yield _topic_statement(cache, messages.TopicReadOnly, topic(topic_name_prefix=prefix))
+    for key in sorted(permissions.read):
+        yield _read_statement(cache, item(key=key.encode()))
+    for prefix in sorted(permissions.read_below):
+        yield _read_statement(cache, item(key_prefix=prefix.encode()))
+
+
+def _topic_statement(
+    cache: str, role: messages.TopicRole, topics: messages.PermissionsType.TopicSelector
+) -> messages.PermissionsType:
+    return messages.PermissionsType(
+        topic_permissions=messages.PermissionsType.TopicPermissions(
+            role=role,
+            cache_selector=messages.PermissionsType.CacheSelector(cache_name=cache),
+            topic_selector=topics,
+        )
+    )
+
+
+def _read_statement(
+    cache: str, items: messages.PermissionsType.CacheItemSelector
+) -> messages.PermissionsType:
+    return messages.PermissionsType(
+        cache_permissions=messages.PermissionsType.CachePermissions(
+            role=messages.CacheReadOnly,
+            cache_selector=messages.PermissionsType.CacheSelector(cache_name=cache),
+            item_selector=items,
+        )
+    )

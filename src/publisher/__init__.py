@@ -1,1 +1,1 @@
-"""Publisher: services publish comments as a user."""
+"""Publisher: services publish messages as a user."""

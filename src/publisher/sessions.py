@@ -1,4 +1,4 @@
-"""A session for each user: a token that carries their id, until it runs out."""
+"""A session for each user: a token that carries their identity, kept until shortly before it expires."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cachetools import TLRUCache
-from momento_wire_types import permissionmessages_pb2 as permissions
 
 from momento_access.credentials import token_credentials
-from momento_access.tokens import MINT_TIMEOUT_SECONDS, may_use_topic, mint_token
+from momento_access.permissions import Permissions
+from momento_access.tokens import MINT_TIMEOUT_SECONDS, mint_token
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from momento_access.credentials import Credentials
     from publisher.settings import Settings
 
@@ -29,34 +31,33 @@ class Session:
 
     credentials: Credentials
     ends_at: float
-    """Epoch seconds, somewhat before its token expires."""
+    """Epoch seconds, some time before its token expires."""
 
 
 class Sessions:
-    """The sessions of the users who published last."""
+    """The sessions of the users who published most recently."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, topics: Iterable[str]) -> None:
         self._settings = settings
+        self._permissions = Permissions(publish=frozenset(topics))
         self._by_user: TLRUCache[str, Session] = TLRUCache(
             _MAX_SESSIONS, ttu=lambda _user_id, session, _now: session.ends_at, timer=time.time
         )
 
     def get(self, user_id: str) -> Session | None:
-        """The user's session, where there is one."""
+        """Return the user's session, if there is one."""
         return self._by_user.get(user_id)
 
     def open(self, user_id: str) -> Session:
-        """A new session for the user, with a token of its own; raises `MintingError`."""
-        momento = self._settings.momento
+        """Open a session for the user, with a new token. Raise `MintingError` or `ApiKeyError`."""
         lifetime = self._settings.token_lifetime_seconds
-        may_publish = may_use_topic(momento.cache_name, momento.topic_name, permissions.TopicWriteOnly)
-        token = mint_token(momento, user_id, [may_publish], lifetime)
+        token = mint_token(self._settings.momento, user_id, self._permissions, lifetime)
         session = self._by_user[user_id] = Session(
-            token_credentials(token.auth_token, momento),
+            token_credentials(token.auth_token, self._settings.momento),
             ends_at=token.expires_at - lifetime * _UNUSED_SHARE_OF_LIFETIME,
         )
         return session
 
     def end(self, user_id: str) -> None:
-        """Ends the user's session."""
+        """End the user's session."""
         self._by_user.pop(user_id, None)

@@ -20,7 +20,7 @@ class Settings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
-        """Reads the settings; a missing variable raises `KeyError` with its name."""
+        """Read the settings. Raise `KeyError` with the name of a missing variable."""
         return cls(
             momento=MomentoSettings.from_environ(environ),
             token_lifetime_seconds=int(environ["TOKEN_LIFETIME_MINUTES"]) * 60,

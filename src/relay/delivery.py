@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import urllib3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+from aws_session import aws_session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from urllib3.exceptions import HTTPError
-
-from aws_session import aws_session
 from momento_access.secrets import read_secret, reread_secret
+from urllib3.exceptions import HTTPError
+from webhook.signature import SIGNATURE_HEADER, sign
+
 from relay.backoff import backoff
 from relay.counts import DELIVERED, REFUSED, RETRIES
-from webhook.signature import SIGNATURE_HEADER, sign
 
 if TYPE_CHECKING:
     from collections.abc import Callable

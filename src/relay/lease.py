@@ -12,10 +12,10 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
+from aws_session import aws_session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from aws_session import aws_session
 from relay.progress import Position
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from momento_access.secrets import SECONDS_BETWEEN_REREADS
+
 from momento_access.settings import MomentoSettings
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Settings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
-        """Reads the settings; a missing variable raises `KeyError` with its name."""
+        """Read the settings. Raise `KeyError` with the name of a missing variable."""
         return cls(
             momento=MomentoSettings.from_environ(environ),
             webhook_url=environ["WEBHOOK_URL"],

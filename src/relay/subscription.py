@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import grpc
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
+from momento_access.channels import call_metadata, open_channel
+from momento_access.secrets import reread_secret
 from momento_wire_types import cachepubsub_pb2 as pubsub
 from momento_wire_types import cachepubsub_pb2_grpc as pubsub_service
 
-from momento_access.channels import call_metadata, open_channel
 from momento_access.credentials import InvalidCredentialsError, api_key_credentials
-from momento_access.secrets import reread_secret
 from relay.backoff import backoff
 from relay.counts import RECONNECTS
 from relay.progress import Gap, Position, Progress, Restart

@@ -1,1 +1,1 @@
-"""Token vendor: gives a signed-in user a short-lived Momento token that carries who they are."""
+"""Token vendor: give a signed-in user a short-lived Momento token that carries their identity."""

@@ -22,7 +22,7 @@ class Settings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
-        """Reads the settings; a missing variable raises `KeyError` with its name."""
+        """Read the settings. Raise `KeyError` with the name of a missing variable."""
         return cls(
             momento=MomentoSettings.from_environ(environ),
             token_id_claim=environ["TOKEN_ID_CLAIM"],

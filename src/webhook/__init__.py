@@ -1,1 +1,1 @@
-"""Webhook: takes every message of the topic, signed, and stores it under its publisher's true identity."""
+"""Webhook: verify each message and act on it under its publisher's true identity."""

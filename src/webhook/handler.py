@@ -1,8 +1,8 @@
-"""The webhook: verifies, parses and stores one message, and answers only what is so."""
+"""The webhook: verify one message, act on it once, and answer 200 only when that is done."""
 
 from __future__ import annotations
 
-import loading
+from common.cold_start import finish_cold_start
 
 import json
 import os
@@ -13,40 +13,38 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.logging.correlation_paths import LAMBDA_FUNCTION_URL
 from aws_lambda_powertools.metrics import MetricUnit
 
-from inputs import InvalidInputError, parse_json_object, raw_body
-from webhook.message import AnonymousError, parse_message, publish_timestamp
+from aws_access.queues import QueueError
+from common.inputs import InvalidInputError, parse_json_object
+from topics import enabled_topics
+from webhook.message_actions import MessageActions, NotDoneError
+from webhook.request import AnonymousError, UntrustedError, parse_message, verified_fields
 from webhook.settings import Settings
-from webhook.signature import SIGNATURE_HEADER, UntrustedError, verify_recent
 from webhook.signing_secret import SigningSecret
-from webhook.spilling import SpillQueue
-from webhook.storing import MessageStore, NotStoredError
-from webhook.topics import write_for
+from webhook.spill_queue import SpillQueue, tries_of
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from webhook.message import Message
-    from webhook.writing import Write
-
 logger = Logger()
 metrics = Metrics()
 settings = Settings.from_environ(os.environ)
+topics = enabled_topics(os.environ)
 signing_secret = SigningSecret(settings.signing_secret)
-store = MessageStore(settings)
-spill_queue = SpillQueue(settings)
-loading.done()
+actions = MessageActions(settings)
+spill_queue = SpillQueue(settings.spill_queue_url, settings.spill_retry_seconds)
+finish_cold_start()
 
 
-@logger.inject_lambda_context(correlation_id_path=LAMBDA_FUNCTION_URL)
+@logger.inject_lambda_context(correlation_id_path=LAMBDA_FUNCTION_URL, clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Stores the message of a request to the function URL, or those that were kept in the spill queue.
+    """Act on the message of a request to the function URL, or on messages from the spill queue.
 
-    Answers a request with 200 `{"status": "stored" | "duplicate"}`, 202 `{"status": "queued"}`, or
-    `{"message"}` and 400, 403, 422 or 503; a batch with those of its messages that are still not stored.
+    Answer a request with 200 `{"status": "stored" | "duplicate"}`, 202 `{"status": "queued"}`, or
+    `{"message"}` and 400, 403, 422 or 503. Answer a batch with the messages that must be tried again.
     """
     if "Records" in event:
-        failed = [record for record in event["Records"] if not _store_spilled(record, context)]
+        failed = [record for record in event["Records"] if not _retry(record, context)]
         return {"batchItemFailures": [{"itemIdentifier": record["messageId"]} for record in failed]}
     status, answer = _respond(event, context)
     metrics.add_metric(f"WebhookStatus{status}", MetricUnit.Count, 1)
@@ -59,89 +57,65 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
 
 def _respond(event: dict[str, Any], context: LambdaContext) -> tuple[int, dict[str, str]]:
     try:
-        fields = _verified_fields(event)
-        message = parse_message(fields)
-        write = write_for(message, settings)
+        fields = verified_fields(event, signing_secret, time.time(), settings.replay_window)
     except UntrustedError as error:
         logger.warning("refused", reason=str(error))
         return 403, {"message": "Forbidden"}
     except InvalidInputError as error:
-        logger.warning("refused", reason=str(error))
-        return 400, {"message": f"Bad request: {error}"}
-    except AnonymousError:
-        logger.warning("refused", reason="the publisher has no identity")
-        return 422, {"message": "The message was published without an identity"}
+        return _bad_request(error)
     except Exception:
         logger.exception("not verified")
         return 503, {"message": "Service Unavailable"}
-    return _store_or_keep(fields, message, write, context)
-
-
-def _verified_fields(event: dict[str, Any]) -> dict[str, Any]:
     try:
-        body = raw_body(event)
+        return 200, _act_once(fields, context)
     except InvalidInputError as error:
-        raise UntrustedError(str(error)) from None
-    signing_secret.verify(body, _signature(event))
-    fields = parse_json_object(body)
-    verify_recent(publish_timestamp(fields), time.time(), settings.replay_window)
-    return fields
-
-
-def _signature(event: dict[str, Any]) -> str | None:
-    headers = event.get("headers")
-    signature = headers.get(SIGNATURE_HEADER) if isinstance(headers, dict) else None
-    return signature if isinstance(signature, str) else None
-
-
-def _store_or_keep(
-    fields: dict[str, Any], message: Message, write: Write, context: LambdaContext
-) -> tuple[int, dict[str, str]]:
-    try:
-        outcome = store.store(message, write, context)
-    except NotStoredError as error:
-        logger.warning("not stored", message_id=message.id, reason=str(error))
+        return _bad_request(error)
+    except AnonymousError:
+        logger.warning("refused", reason="the publisher has no identity")
+        return 422, {"message": "The message was published without an identity"}
+    except NotDoneError as error:
+        logger.warning("not stored", reason=str(error))
     except Exception:
-        logger.exception("not stored", message_id=message.id)
-    else:
-        logger.info(outcome["status"], message_id=message.id)
-        return 200, outcome
+        logger.exception("not stored")
     return _keep(fields)
+
+
+def _act_once(fields: dict[str, Any], context: LambdaContext, *, is_retry: bool = False) -> dict[str, str]:
+    message = parse_message(fields, topics, settings.momento.cache_name)
+    logger.append_keys(topic=message.topic.name, message_id=message.position)
+    outcome = actions.act_once(message, context, is_retry=is_retry)
+    logger.info(outcome["status"])
+    return outcome
+
+
+def _bad_request(error: InvalidInputError) -> tuple[int, dict[str, str]]:
+    logger.warning("refused", reason=str(error))
+    return 400, {"message": f"Bad request: {error}"}
 
 
 def _keep(fields: dict[str, Any]) -> tuple[int, dict[str, str]]:
     try:
         spill_queue.keep(fields)
-    except Exception:
+    except QueueError:
         logger.exception("not kept")
         return 503, {"message": "Service Unavailable"}
     return 202, {"status": "queued"}
 
 
-def _store_spilled(record: dict[str, Any], context: LambdaContext) -> bool:
-    """Whether a message from the spill queue is stored now; where not, it will be back after a while."""
+def _retry(record: dict[str, Any], context: LambdaContext) -> bool:
+    """Return whether a message from the spill queue is done now. If not, it comes back after a pause."""
     try:
-        message = parse_message(parse_json_object(record["body"]))
-        outcome = store.store(message, write_for(message, settings), context, look_first=True)
-    except NotStoredError as error:
-        logger.warning("still not stored", reason=str(error), tries=_tries(record))
+        outcome = _act_once(parse_json_object(record["body"]), context, is_retry=True)
+    except (NotDoneError, InvalidInputError, AnonymousError) as error:
+        logger.warning("still not stored", reason=str(error), tries=tries_of(record))
     except Exception:
-        logger.exception("still not stored", tries=_tries(record))
+        logger.exception("still not stored", tries=tries_of(record))
     else:
-        logger.info(outcome["status"], message_id=message.id)
         metrics.add_metric(f"SpilledMessages{outcome['status'].capitalize()}", MetricUnit.Count, 1)
         return True
     metrics.add_metric("SpilledMessagesFailed", MetricUnit.Count, 1)
-    _postpone(record)
-    return False
-
-
-def _tries(record: dict[str, Any]) -> int:
-    return int(record["attributes"]["ApproximateReceiveCount"])
-
-
-def _postpone(record: dict[str, Any]) -> None:
     try:
         spill_queue.postpone(record)
-    except Exception:
-        logger.exception("not postponed; it will be back when the queue's visibility timeout is over")
+    except QueueError as error:
+        logger.warning("not postponed; it is back after the queue's visibility timeout", reason=str(error))
+    return False

@@ -24,13 +24,11 @@ class Settings:
     idempotency_ttl: timedelta
     spill_queue_url: str
     spill_retry_seconds: int
-    """Seconds before a message that could not be stored is tried again; doubled after each further try."""
-    comment_ttl: timedelta
-    comment_list_length: int
+    """Seconds before a message that could not be acted on is tried again; doubled after each further try."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
-        """Reads the settings; a missing variable raises `KeyError` with its name."""
+        """Read the settings. Raise `KeyError` with the name of a missing variable."""
         return cls(
             momento=MomentoSettings.from_environ(environ),
             signing_secret=environ["WEBHOOK_SIGNING_SECRET"],
@@ -39,6 +37,4 @@ class Settings:
             idempotency_ttl=timedelta(seconds=int(environ["IDEMPOTENCY_TTL_SECONDS"])),
             spill_queue_url=environ["SPILL_QUEUE_URL"],
             spill_retry_seconds=int(environ["SPILL_RETRY_SECONDS"]),
-            comment_ttl=timedelta(seconds=int(environ["COMMENT_TTL_SECONDS"])),
-            comment_list_length=int(environ["COMMENT_LIST_LENGTH"]),
         )

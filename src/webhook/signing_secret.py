@@ -1,9 +1,9 @@
-"""The signing secret, also while it is rotated: requests are then signed with either version of it."""
+"""The signing secret, also while it is rotated: requests are then signed with either version."""
 
 from __future__ import annotations
 
-from momento_access.secrets import read_previous_secret, read_secret, reread_secret
-from webhook.signature import UntrustedError, is_signed
+from aws_access.secrets import read_previous_secret, read_secret, reread_secret
+from common.webhook_signature import is_signed
 
 
 class SigningSecret:
@@ -15,24 +15,21 @@ class SigningSecret:
         self._current: str | None = None
         self._previous: str | None = None
 
-    def verify(self, body: bytes, signature: str | None) -> None:
-        """Raises `UntrustedError` unless the body is signed with one of the secret's two versions.
+    def has_signed(self, body: bytes, signature: str) -> bool:
+        """Return whether the signature is the body's, made with one of the secret's two versions.
 
-        Where those that are known do not fit, looks whether the secret has been rotated, every few seconds at
-        most. Raises `GetParameterError` where the secret cannot be read.
+        If the known versions do not fit, check whether the secret was rotated, every few seconds at most.
+        Raise `SecretError`.
         """
-        if signature is None:
-            raise UntrustedError("no signature")
         self._note_current()
         if self._fits(body, signature):
-            return
-        if reread_secret(self._name):
-            # The previous one first: where it cannot be read, the change is still to be noted next time.
-            self._previous = read_previous_secret(self._name)
-            self._current = read_secret(self._name)
-            if self._fits(body, signature):
-                return
-        raise UntrustedError("wrong signature")
+            return True
+        if not reread_secret(self._name):
+            return False
+        # The previous version first: if it cannot be read, the next request must still notice the change.
+        self._previous = read_previous_secret(self._name)
+        self._current = read_secret(self._name)
+        return self._fits(body, signature)
 
     def _note_current(self) -> None:
         current = read_secret(self._name)

@@ -1,4 +1,4 @@
-"""Input from outside: one error for what is wrong with it, raw bodies, and JSON read strictly."""
+"""Input from outside: the error for bad input, raw bodies, and strict JSON."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 class InvalidInputError(ValueError):
-    """Input is not of the form asked for; the message says what is wrong and may be shown to the sender."""
+    """Input has the wrong form. The message says what is wrong and may be shown to the sender."""
 
 
 def raw_body(event: Mapping[str, Any]) -> bytes:
-    """The bytes of the body in an event of payload format 2.0; raises `InvalidInputError`."""
+    """Return the bytes of the body in an event of payload format 2.0. Raise `InvalidInputError`."""
     body = event.get("body") or ""
     try:
         return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
@@ -24,10 +24,10 @@ def raw_body(event: Mapping[str, Any]) -> bytes:
 
 
 def parse_json_object(document: bytes | str) -> dict[str, Any]:
-    """The JSON object in `document` (UTF-8 where it is bytes).
+    """Return the JSON object in `document` (bytes must be UTF-8).
 
-    Raises `InvalidInputError` for anything else: other encodings, other JSON values, `NaN` and `Infinity`,
-    and nesting deeper than the interpreter allows.
+    Raise `InvalidInputError` for other encodings, other JSON values, `NaN`, `Infinity`, and nesting that is
+    deeper than the interpreter allows.
     """
     try:
         text = document if isinstance(document, str) else document.decode("utf-8")

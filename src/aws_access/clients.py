@@ -1,0 +1,20 @@
+"""boto3's clients of the AWS services that topics use."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from botocore.config import Config
+
+from aws_access.session import aws_session
+
+# The webhook has 5 s in all for a message.
+_CONFIG = Config(connect_timeout=0.5, read_timeout=1, retries={"mode": "legacy", "total_max_attempts": 2})
+
+
+@functools.cache
+def aws_client(service: str) -> Any:
+    """Return the client of a service, such as `events`. Its calls fail after two attempts of a second."""
+    client: Any = aws_session.client(service, config=_CONFIG)  # type: ignore[call-overload]
+    return client

@@ -1,0 +1,1 @@
+"""Small modules that several functions use: input, identities, the webhook's signature, pauses."""

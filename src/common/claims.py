@@ -1,0 +1,29 @@
+"""Verified claims of a JWT, in the forms in which API Gateway passes them to a function."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def claim_values(claims: Mapping[str, object], name: str) -> frozenset[str]:
+    """Return the values of a claim that is a list; none if there is no such claim.
+
+    API Gateway turns the array `["a", "b"]` into the string `[a b]`, so values with blanks cannot be told
+    apart. A string may also list its values as JSON, or separated by commas or blanks.
+    """
+    value = claims.get(name)
+    if isinstance(value, str):
+        value = _listed(value)
+    return frozenset(str(item) for item in value) if isinstance(value, list) else frozenset()
+
+
+def _listed(text: str) -> object:
+    try:
+        return json.loads(text) if text.startswith("[") else re.split(r"[\s,]+", text)
+    except ValueError:
+        return text.strip("[]").split()

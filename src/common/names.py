@@ -1,0 +1,98 @@
+"""Names that people choose, such as identities and course ids: any script, but nothing invisible."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from common.inputs import InvalidInputError
+
+_JOINERS = {"\N{ZERO WIDTH JOINER}", "\N{ZERO WIDTH NON-JOINER}"}
+_VIRAMA_COMBINING_CLASS = 9
+
+# Letters and symbols by category that show nothing all the same.
+_BLANK = {
+    "\N{HANGUL CHOSEONG FILLER}",
+    "\N{HANGUL JUNGSEONG FILLER}",
+    "\N{HANGUL FILLER}",
+    "\N{HALFWIDTH HANGUL FILLER}",
+    "\N{BRAILLE PATTERN BLANK}",
+    "\N{MUSICAL SYMBOL NULL NOTEHEAD}",
+}
+# Marks that show nothing.
+_BLANK_MARKS = {
+    "\N{COMBINING GRAPHEME JOINER}",
+    "\N{KHMER VOWEL INHERENT AQ}",
+    "\N{KHMER VOWEL INHERENT AA}",
+}
+# Format characters that are shown, such as the Arabic number sign.
+_SHOWN_FORMATS = set("\u0600\u0601\u0602\u0603\u0604\u0605\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd")
+# Flags such as Scotland's: a black flag, letters that only exist for flags, and an end mark.
+_SUBDIVISION_FLAG = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f")
+
+
+def parse_name(value: object, max_length: int) -> str:
+    """Return `value` if it is a name of 1 to `max_length` characters. Raise `InvalidInputError` otherwise.
+
+    A name consists of visible characters, with spaces and joiners only between them. Control characters,
+    characters that change the direction of text, and characters that show nothing are refused, because two
+    names that look the same must be the same.
+    """
+    if isinstance(value, str) and 0 < len(value) <= max_length and _is_visible(value):
+        return value
+    raise InvalidInputError(
+        f"must be a string of 1 to {max_length} visible characters, with spaces and joiners only between them"
+    )
+
+
+def _is_visible(name: str) -> bool:
+    """Return whether every character shows something or stands where it changes what is shown."""
+    name = _SUBDIVISION_FLAG.sub("\U0001f3f4", name)
+    before = ""
+    for index, character in enumerate(name):
+        after = name[index + 1 : index + 2]
+        if character in _JOINERS:
+            # Malayalam and other scripts also end words with a joiner after a virama.
+            is_placed_well = _follows_virama(before) or (_is_shown(before) and _is_shown(after))
+        elif unicodedata.category(character) == "Zs":
+            is_placed_well = before != "" and after != ""
+        elif "VARIATION SELECTOR" in unicodedata.name(character, ""):
+            is_placed_well = _has_variations(before) or after == "\N{COMBINING ENCLOSING KEYCAP}"
+        elif unicodedata.category(character).startswith("M"):
+            is_placed_well = character not in _BLANK_MARKS and before != "" and before not in _JOINERS
+        else:
+            is_placed_well = _is_shown(character)
+        if not is_placed_well:
+            return False
+        before = character
+    return True
+
+
+def _is_shown(character: str) -> bool:
+    if character in _BLANK | _BLANK_MARKS:
+        return False
+    return character in _SHOWN_FORMATS or unicodedata.category(character or "\0")[0] in "LMNPS"
+
+
+def _has_variations(character: str) -> bool:
+    """Return whether it can be a symbol or an ideograph, whose look a variation selector chooses."""
+    return character != "" and unicodedata.category(character) in {"So", "Sm", "Po", "Lo"}
+
+
+def _follows_virama(before: str) -> bool:
+    return before != "" and unicodedata.combining(before) == _VIRAMA_COMBINING_CLASS
+
+
+def parse_id(value: object, max_length: int = 64) -> str:
+    """Return an id for use inside a cache key: a whole number or a name, without a colon.
+
+    Raise `InvalidInputError`.
+    """
+    name = parse_name(str(value) if _is_integer(value) else value, max_length)
+    if ":" in name:
+        raise InvalidInputError("must not contain a colon")
+    return name
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
