@@ -206,8 +206,11 @@ class Function:
     timeout: float
     """Seconds, as the template has it."""
 
-    def __call__(self, event: Any, timeout: float | None = None) -> dict[str, Any]:
-        answer: dict[str, Any] = self.module.lambda_handler(event, Context(timeout or self.timeout))
+    def __call__(
+        self, event: Any, timeout: float | None = None, request_id: str = "request"
+    ) -> dict[str, Any]:
+        context = Context(timeout or self.timeout, aws_request_id=request_id)
+        answer: dict[str, Any] = self.module.lambda_handler(event, context)
         return answer
 
 
@@ -242,7 +245,7 @@ def environment(momento: Momento, aws_endpoint: str) -> Iterator[dict[str, str]]
         "POWERTOOLS_METRICS_NAMESPACE": "test",
         "POWERTOOLS_PARAMETERS_MAX_AGE": "300",
         "CACHE_NAME": CACHE,
-        "TOPIC_NAME": TOPIC,
+        "TOPICS": TOPIC,
         "MOMENTO_API_KEY_SECRET": "api-key",
         "MOMENTO_ENDPOINT": "momento.example.com",
         "MOMENTO_LOCAL": f"{momento.server.host}:{momento.server.port}",
@@ -254,6 +257,7 @@ def environment(momento: Momento, aws_endpoint: str) -> Iterator[dict[str, str]]
         "SPILL_RETRY_SECONDS": "1",
         "COMMENT_TTL_SECONDS": "600",
         "COMMENT_LIST_LENGTH": "3",
+        "COURSE_IDS_CLAIM": "",
         "TOKEN_ID_CLAIM": "sub",
         "TOKEN_LIFETIME_MINUTES": "30",
     }

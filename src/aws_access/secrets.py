@@ -25,13 +25,17 @@ _reread_at: dict[str, float] = {}
 
 
 class SecretError(Exception):
-    """A secret cannot be read, or holds no text. The message names it and shows nothing of its value."""
+    """A secret cannot be read. The message names it."""
+
+
+class NoTextError(SecretError):
+    """A secret is empty or holds bytes. Somebody has to mend it."""
 
 
 def read_secret(name: str) -> str:
     """Return the value of the secret with this name or ARN, without blanks or a byte-order mark around it.
 
-    It is kept for `POWERTOOLS_PARAMETERS_MAX_AGE` seconds. Raise `SecretError`.
+    It is kept for `POWERTOOLS_PARAMETERS_MAX_AGE` seconds. Raise `SecretError`, or `NoTextError`.
     """
     try:
         value = _secrets.get(name)
@@ -75,5 +79,5 @@ def read_previous_secret(name: str) -> str | None:
 def _text(name: str, value: object) -> str:
     text = value.strip(_BLANK) if isinstance(value, str) else ""
     if not text:
-        raise SecretError(f"the secret {name} holds no text; store it as a string, not as binary")
+        raise NoTextError(f"the secret {name} holds no text; store it as a string, not as binary")
     return text

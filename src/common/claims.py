@@ -17,13 +17,14 @@ def claim_values(claims: Mapping[str, object], name: str) -> frozenset[str]:
     apart. A string may also list its values as JSON, or separated by commas or blanks.
     """
     value = claims.get(name)
-    if isinstance(value, str):
-        value = _listed(value)
-    return frozenset(str(item) for item in value) if isinstance(value, list) else frozenset()
+    values = _listed(value) if isinstance(value, str) else value
+    return frozenset(str(item) for item in values) if isinstance(values, list) else frozenset()
 
 
 def _listed(text: str) -> object:
+    if not text.startswith("["):
+        return re.findall(r"[^\s,]+", text)
     try:
-        return json.loads(text) if text.startswith("[") else re.split(r"[\s,]+", text)
+        return json.loads(text)
     except ValueError:
         return text.strip("[]").split()

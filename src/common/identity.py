@@ -14,4 +14,4 @@ def parse_identity(value: object) -> str:
     try:
         return parse_name(value, TOKEN_ID_MAX_LENGTH)
     except InvalidInputError as error:
-        raise InvalidInputError(f"an identity {error}") from None
+        raise InvalidInputError(f"an identity must be {error}") from None

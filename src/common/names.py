@@ -36,12 +36,13 @@ def parse_name(value: object, max_length: int) -> str:
 
     A name consists of visible characters, with spaces and joiners only between them. Control characters,
     characters that change the direction of text, and characters that show nothing are refused, because two
-    names that look the same must be the same.
+    names that look the same must be the same. The error's message says what a name is, such as "a string of
+    1 to 64 visible characters".
     """
     if isinstance(value, str) and 0 < len(value) <= max_length and _is_visible(value):
         return value
     raise InvalidInputError(
-        f"must be a string of 1 to {max_length} visible characters, with spaces and joiners only between them"
+        f"a string of 1 to {max_length} visible characters, with spaces and joiners only between them"
     )
 
 
@@ -90,7 +91,7 @@ def parse_id(value: object, max_length: int = 64) -> str:
     """
     name = parse_name(str(value) if _is_integer(value) else value, max_length)
     if ":" in name:
-        raise InvalidInputError("must not contain a colon")
+        raise InvalidInputError("a name without a colon")
     return name
 
 

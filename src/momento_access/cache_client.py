@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ CALL_TIMEOUT_SECONDS = 1
 """How long each call takes at most."""
 
 _DEFAULT_TTL = timedelta(days=1)
+
+# The SDK also logs, as text over many lines, each error that is raised here.
+logging.getLogger("momentosdk").setLevel(logging.ERROR)
 
 # With the keepalive of the SDK's other presets, because the one for Lambda has none and cannot tell that a
 # connection hangs. Without retries, because a write that has timed out may have been made.

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from aws_access.secrets import SecretError, read_secret, reread_secret
+from aws_access.secrets import NoTextError, SecretError, read_secret, reread_secret
 
 if TYPE_CHECKING:
     from momento_access.settings import MomentoSettings
@@ -44,10 +44,12 @@ def api_key_credentials(settings: MomentoSettings) -> Credentials:
     try:
         try:
             return _read_credentials(settings)
-        except InvalidCredentialsError:
+        except (InvalidCredentialsError, NoTextError):
             if not reread_secret(settings.api_key_secret):
                 raise
         return _read_credentials(settings)
+    except NoTextError as error:
+        raise InvalidApiKeyError(str(error)) from None
     except SecretError as error:
         raise ApiKeyError(str(error)) from error
     except InvalidCredentialsError as error:

@@ -45,6 +45,16 @@ class PublishError(Exception):
         """Whether another attempt a moment later may succeed, and does no harm."""
 
 
+def _check_size(text: str) -> None:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise PublishError("the message holds characters that cannot be encoded", retryable=False) from None
+    if size > MESSAGE_MAX_BYTES:
+        reason = f"the message has {size} bytes with its id; Momento takes {MESSAGE_MAX_BYTES} at most"
+        raise PublishError(reason, retryable=False)
+
+
 class MessagePublisher:
     """Publishes messages on their topics, each as its user."""
 
@@ -58,10 +68,7 @@ class MessagePublisher:
 
         Start no attempt that may not end by `deadline`, in seconds of `time.monotonic`. Raise `PublishError`.
         """
-        size = len(message.text.encode())
-        if size > MESSAGE_MAX_BYTES:
-            reason = f"the message has {size} bytes; Momento takes {MESSAGE_MAX_BYTES} at most"
-            raise PublishError(reason, retryable=False)
+        _check_size(message.text)
         if self._latest_start(message.user_id, deadline) < time.monotonic():
             raise PublishError("no time was left to try", retryable=True)
         for pause in pauses(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS):

@@ -83,10 +83,6 @@ def _topic_and_fields(event: Mapping[str, Any]) -> tuple[object, dict[str, Any]]
 
 def _to_json(fields: Mapping[str, Any]) -> str:
     try:
-        text = json.dumps(fields, ensure_ascii=False, allow_nan=False)
-        text.encode()
-    except UnicodeEncodeError:
-        raise InvalidInputError("the message holds characters that cannot be encoded") from None
+        return json.dumps(fields, ensure_ascii=False, allow_nan=False)
     except ValueError:
         raise InvalidInputError("the message holds a number that JSON does not have") from None
-    return text

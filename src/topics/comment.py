@@ -92,7 +92,7 @@ def _parse_course_id(value: object) -> str:
     try:
         course_id = parse_name(str(value) if is_number else value, _COURSE_ID_MAX_LENGTH)
     except InvalidInputError as error:
-        raise InvalidInputError(f"courseId must be a whole number, or {error}") from None
+        raise InvalidInputError(f"courseId must be a whole number or {error}") from None
     if (topic := course_id.partition(":")[0]) != course_id and topic in registered_topics():
         raise InvalidInputError(f"courseId must not begin with {topic}:, as the keys of that topic do")
     return course_id

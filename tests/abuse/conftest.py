@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.conftest import Stack, running_stack
-from webhook.signature import sign
+from common.webhook_signature import sign
 
 UNTHROTTLED = ("--parameter", "TokenRateLimit=10000", "--parameter", "TokenBurstLimit=5000")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from webhook.signature import SIGNATURE_HEADER, sign
+from common.webhook_signature import SIGNATURE_HEADER, sign
 
 Event = dict[str, Any]
 

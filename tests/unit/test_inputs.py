@@ -10,12 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from comment import Comment, comments_list, parse_course_id
-from identity import parse_token_id
-from inputs import InvalidInputError, parse_json_object, raw_body
+from common.identity import parse_identity
+from common.inputs import InvalidInputError, parse_json_object, raw_body
 from publisher.request import Message, parse_event
-from token_vendor.request import requested_comment_lists
-from webhook.message import AnonymousError, parse_message
+from token_vendor.request import requested_reads
+from topics import enabled_topics
+from topics.comment import Comment, Comments
+from webhook.request import AnonymousError, parse_message
+
+ENVIRONMENT = {
+    "TOPICS": "comment",
+    "COMMENT_TTL_SECONDS": "60",
+    "COMMENT_LIST_LENGTH": "10",
+    "COURSE_IDS_CLAIM": "",
+}
+TOPICS = enabled_topics(ENVIRONMENT)
+COMMENTS = Comments(ENVIRONMENT)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -23,10 +33,11 @@ json_values = st.recursive(
     max_leaves=8,
 )
 json_objects = st.dictionaries(st.text(), json_values, max_size=5)
-course_ids = st.integers(-(10**40), 10**40) | st.text(
-    st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=128
+visible = st.characters(
+    categories=["L", "N", "P", "S"], exclude_characters="\u115f\u1160\u2800\u3164\uffa0\U0001d159"
 )
-identities = st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=64)
+course_ids = st.integers(-(10**40), 10**40) | st.text(visible, min_size=1, max_size=128)
+identities = st.text(visible, min_size=1, max_size=64)
 
 
 @given(json_objects)
@@ -64,30 +75,40 @@ def test_every_body_is_bytes_or_refused(event: dict[str, Any]) -> None:
 
 
 @given(course_ids, st.text())
-def test_a_comment_survives_its_message(course_id: int | str, text: str) -> None:
-    comment = Comment(course_id, text)
-    assert Comment.from_fields(parse_json_object(comment.to_message())) == comment
+def test_reads_a_comment(course_id: int | str, text: str) -> None:
+    assert COMMENTS.parse({"courseId": course_id, "comment": text}) == Comment(str(course_id), text)
 
 
 @given(json_values)
 def test_every_course_id_names_a_list_or_is_refused(value: Any) -> None:
     try:
-        name = comments_list(parse_course_id(value))
-    except InvalidInputError:
-        assert isinstance(value, bool) or not isinstance(value, int) or len(str(value)) > 128
+        comment = COMMENTS.parse({"courseId": value, "comment": ""})
+    except InvalidInputError as error:
+        assert "courseId" in str(error)
     else:
-        assert 0 < len(name.encode()) <= 4 * 128
+        assert 0 < len(comment.course_id.encode()) <= 4 * 128
+
+
+@pytest.mark.parametrize("course_id", ["comment:1", "comment:", "comment:x:y"])
+def test_a_course_cannot_have_the_keys_of_a_topic(course_id: str) -> None:
+    with pytest.raises(InvalidInputError, match="must not begin with comment:"):
+        COMMENTS.parse({"courseId": course_id, "comment": ""})
+
+
+def test_a_course_may_have_other_names_with_a_colon() -> None:
+    for course_id in ("math:1", ":", "comment", "comments:1"):
+        assert COMMENTS.parse({"courseId": course_id, "comment": ""}).course_id == course_id
 
 
 @given(identities)
 def test_an_identity_fits_into_a_token_as_it_is(identity: str) -> None:
-    assert parse_token_id(identity) == identity
+    assert parse_identity(identity) == identity
 
 
 @pytest.mark.parametrize("identity", [None, 1, "", "x" * 65, "a\u0000b", "a\nb", "\udc00", ["a"]])
 def test_refuses_identities_that_fit_no_token(identity: Any) -> None:
     with pytest.raises(InvalidInputError):
-        parse_token_id(identity)
+        parse_identity(identity)
 
 
 @given(
@@ -104,36 +125,50 @@ def test_refuses_identities_that_fit_no_token(identity: Any) -> None:
 def test_every_publisher_event_is_understood_or_refused(value: Any, fields: dict[str, Any]) -> None:
     for event in (value, fields, {"messages": value}, {"messages": [fields, value]}):
         try:
-            messages = parse_event(event)
+            messages = parse_event(event, TOPICS, "request")
         except InvalidInputError as error:
             assert str(error)
             continue
         for message in messages:
-            assert isinstance(message, InvalidInputError) or message.comment.text == fields["comment"]
+            assert (
+                isinstance(message, InvalidInputError)
+                or json.loads(message.text)["comment"] == fields["comment"]
+            )
 
 
 @given(st.lists(st.tuples(identities, course_ids, st.text())))
 def test_reads_every_message_of_a_batch(batch: list[tuple[str, int | str, str]]) -> None:
     messages = [{"userId": user, "courseId": course, "comment": text} for user, course, text in batch]
-    assert parse_event({"messages": messages}) == [
-        Message(user, Comment(course, text)) for user, course, text in batch
+    parsed = parse_event({"messages": messages}, TOPICS, "request")
+    assert [
+        (message.user_id, message.topic, json.loads(message.text))
+        for message in parsed
+        if isinstance(message, Message)
+    ] == [
+        (user, "comment", {"courseId": course, "comment": text, "id": f"request-{index}"})
+        for index, (user, course, text) in enumerate(batch)
     ]
 
 
-@given(json_objects | st.fixed_dictionaries({"courseIds": json_values}))
+@given(
+    json_objects
+    | st.fixed_dictionaries({"courseIds": json_values})
+    | st.fixed_dictionaries({"reads": json_values | st.dictionaries(st.just("comment"), json_values)})
+)
 def test_every_token_request_is_understood_or_refused(content: dict[str, Any]) -> None:
     try:
-        lists = requested_comment_lists({"body": json.dumps(content)})
+        reads = requested_reads({"body": json.dumps(content)}, TOPICS)
     except InvalidInputError as error:
         assert str(error)
     else:
-        assert len(lists) <= 10
+        assert sum(map(len, reads.values())) <= 10
 
 
 @given(st.lists(course_ids, max_size=10))
 def test_a_token_may_read_just_the_courses_asked_for(ids: list[int | str]) -> None:
     body = json.dumps({"courseIds": ids})
-    assert requested_comment_lists({"body": body}) == {str(course_id) for course_id in ids}
+    requested = requested_reads({"body": body}, TOPICS)["comment"]
+    assert COMMENTS.permissions({}, requested).read == {str(course_id) for course_id in ids}
 
 
 WEBHOOK_FIELDS = {
@@ -143,7 +178,7 @@ WEBHOOK_FIELDS = {
     "topic_sequence_number": 2,
     "topic_sequence_page": 3,
     "token_id": "taylor",
-    "text": "{}",
+    "text": '{"courseId": 1, "comment": "x"}',
 }
 
 
@@ -157,14 +192,14 @@ def test_every_webhook_body_is_a_message_or_refused(changed: str, value: Any, mi
         changed: value
     }
     try:
-        message = parse_message(content)
+        message = parse_message(content, TOPICS, "course-comments")
     except AnonymousError:
         assert content["token_id"] == ""
     except InvalidInputError as error:
-        assert str(error).split()[0] in WEBHOOK_FIELDS
+        assert str(error)
     else:
         assert set(content) >= set(WEBHOOK_FIELDS) - {"topic_sequence_page"}
-        assert (message.publisher, message.text) == (content["token_id"], content["text"])
+        assert (message.publisher, message.topic.name) == (content["token_id"], content["topic"])
 
 
 @given(
@@ -175,12 +210,13 @@ def test_messages_have_the_same_id_only_if_they_are_the_same(
     one: tuple[int, int, int | None], other: tuple[int, int, int | None]
 ) -> None:
     def message(published: int, number: int, page: int | None) -> dict[str, Any]:
-        content = {"cache": "c", "topic": "t", "token_id": "u", "text": ""}
+        content = WEBHOOK_FIELDS | {"text": '{"courseId": 1, "comment": "x"}'}
+        del content["topic_sequence_page"]
         sequence = {"event_timestamp": published, "topic_sequence_number": number}
         return content | sequence | ({} if page is None else {"topic_sequence_page": page})
 
     def key(published: int, number: int, page: int | None) -> tuple[Any, ...]:
         return ("time", published, number) if page is None else ("page", page, number)
 
-    same = parse_message(message(*one)).id == parse_message(message(*other)).id
-    assert same == (key(*one) == key(*other))
+    [first, second] = [parse_message(message(*fields), TOPICS, "course-comments") for fields in (one, other)]
+    assert (first.key == second.key) == (first.id == second.id) == (key(*one) == key(*other))

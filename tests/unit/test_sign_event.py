@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from webhook.signature import sign
+from common.webhook_signature import sign
 
 ROOT = Path(__file__).parents[2]
 

@@ -43,7 +43,7 @@ def settings(api_key: str = "", endpoint: str = "") -> MomentoSettings:
     name = f"key-{uuid.uuid4()}"
     if api_key:
         boto3.client("secretsmanager").create_secret(Name=name, SecretString=api_key)
-    return MomentoSettings("cache", "topic", name, endpoint, local="")
+    return MomentoSettings("cache", name, endpoint, local="")
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +94,46 @@ def test_what_has_not_the_form_of_a_token_is_refused(access: ModuleType, value: 
 def test_what_is_no_v2_key_is_refused_where_there_is_an_endpoint(access: ModuleType, api_key: str) -> None:
     with pytest.raises(InvalidArgumentException):
         CredentialProvider.from_api_key_v2(api_key, ENDPOINT)
-    with pytest.raises(access.InvalidCredentialsError):
-        access.api_key_credentials(settings(api_key, ENDPOINT))
+    given = settings(api_key, ENDPOINT)
+    with pytest.raises(access.InvalidApiKeyError, match=given.api_key_secret):
+        access.api_key_credentials(given)
+
+
+@pytest.mark.parametrize("before", ["", "\ufeff", " ", "\n"])
+@pytest.mark.parametrize("after", ["\n", "\r\n", " \t", "\u00a0"])
+def test_blanks_and_a_byte_order_mark_around_an_api_key_are_ignored(
+    access: ModuleType, before: str, after: str
+) -> None:
+    credentials = access.api_key_credentials(settings(f"{before}{V2_KEYS[1]}{after}", ENDPOINT))
+    assert credentials.auth_token == V2_KEYS[1]
+
+
+@pytest.mark.parametrize(
+    "api_key", ["x\ny", "x y", "sch\u00f6n", "x\u200by", "", "x\x00y"], ids=lambda key: repr(key)
+)
+def test_an_api_key_that_no_header_can_carry_is_refused_with_the_secrets_name(
+    access: ModuleType, api_key: str
+) -> None:
+    given = settings(encoded({"endpoint": ENDPOINT, "api_key": api_key}))
+    with pytest.raises(access.InvalidApiKeyError, match=given.api_key_secret) as refusal:
+        access.api_key_credentials(given)
+    assert not api_key or api_key not in str(refusal.value)
+
+
+def test_a_binary_secret_is_refused_with_its_name(access: ModuleType) -> None:
+    given = settings()
+    boto3.client("secretsmanager").create_secret(Name=given.api_key_secret, SecretBinary=b"key")
+    with pytest.raises(access.ApiKeyError, match=given.api_key_secret):
+        access.api_key_credentials(given)
+
+
+def test_a_mended_secret_is_taken_at_once(access: ModuleType) -> None:
+    given = settings("no key", ENDPOINT)
+    boto3.client("secretsmanager").put_secret_value(SecretId=given.api_key_secret, SecretString="no key yet")
+    secrets = importlib.import_module("aws_access.secrets")
+    assert secrets.read_secret(given.api_key_secret) == "no key yet"
+    boto3.client("secretsmanager").put_secret_value(SecretId=given.api_key_secret, SecretString=V2_KEYS[1])
+    assert access.api_key_credentials(given).auth_token == V2_KEYS[1]
 
 
 def test_a_local_momento_is_called_instead(access: ModuleType) -> None:

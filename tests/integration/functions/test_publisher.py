@@ -42,7 +42,7 @@ def test_publishes_as_the_user(publisher: Function, momento: Momento, user: str)
         assert publisher(message(user, "Schön! 🎉", "c-1")) == PUBLISHED
         publisher_id, text = subscription.next()
     assert publisher_id == user
-    assert json.loads(text) == {"courseId": "c-1", "comment": "Schön! 🎉"}
+    assert json.loads(text) == {"courseId": "c-1", "comment": "Schön! 🎉", "id": "request-0"}
 
 
 def test_publishes_each_message_of_a_batch_as_its_user_in_order(
@@ -54,8 +54,54 @@ def test_publishes_each_message_of_a_batch_as_its_user_in_order(
         assert publisher({"messages": batch}) == {"published": 9, "failed": []}
         received = [subscription.next() for _ in batch]
     assert [(who, json.loads(text)) for who, text in received] == [
-        (sent["userId"], {"courseId": sent["courseId"], "comment": sent["comment"]}) for sent in batch
+        (
+            sent["userId"],
+            {"courseId": sent["courseId"], "comment": sent["comment"], "id": f"request-{index}"},
+        )
+        for index, sent in enumerate(batch)
     ]
+
+
+def test_publishes_with_the_callers_id(publisher: Function, momento: Momento, user: str) -> None:
+    content = {"courseId": 1, "comment": "mine"}
+    with momento.subscribe() as subscription:
+        for event in (
+            {**message(user, "mine", 1), "id": "click-1"},
+            {"userId": user, "topic": TOPIC, "message": {**content, "id": "click-1"}},
+            {"userId": user, "topic": TOPIC, "message": content, "id": "click-1"},
+        ):
+            assert publisher(event) == PUBLISHED
+            assert json.loads(subscription.next()[1]) == {**content, "id": "click-1"}
+
+
+def test_a_message_has_the_same_id_when_lambda_repeats_the_event(
+    publisher: Function, momento: Momento, user: str
+) -> None:
+    batch = {"messages": [message(user, "one"), message(user, "two")]}
+    with momento.subscribe() as subscription:
+        publisher(batch, request_id="a")
+        publisher(batch, request_id="a")
+        publisher(batch, request_id="b")
+        ids = [json.loads(subscription.next()[1])["id"] for _ in range(6)]
+    assert ids == ["a-0", "a-1", "a-0", "a-1", "b-0", "b-1"]
+
+
+@pytest.mark.parametrize("message_id", ["", "x" * 65, 5, None, "line\nbreak", ["x"]])
+def test_refuses_ids_that_are_no_ids(message_id: Any, publisher: Function, user: str) -> None:
+    with pytest.raises(ValueError, match="id must be"):
+        publisher({**message(user), "id": message_id})
+
+
+@pytest.mark.parametrize("topic", ["unknown", "", None, 5, ["comment"]])
+def test_says_which_topics_there_are(topic: Any, publisher: Function, user: str) -> None:
+    with pytest.raises(ValueError, match="topic must be one of comment"):
+        publisher({"userId": user, "topic": topic, "message": {"courseId": 1, "comment": "x"}})
+
+
+@pytest.mark.parametrize("content", [None, [], "text", 5])
+def test_says_that_a_message_must_be_an_object(content: Any, publisher: Function, user: str) -> None:
+    with pytest.raises(ValueError, match="message must be an object"):
+        publisher({"userId": user, "topic": TOPIC, "message": content})
 
 
 @pytest.mark.parametrize("path", sample_paths("publisher"))
@@ -115,7 +161,7 @@ def test_an_empty_batch_is_fine(publisher: Function) -> None:
 
 
 def test_takes_messages_of_exactly_4_kb_as_encoded(publisher: Function, momento: Momento, user: str) -> None:
-    room = 4096 - len(json.dumps({"courseId": 123, "comment": ""}).encode())
+    room = 4096 - len(json.dumps({"courseId": 123, "comment": "", "id": "request-0"}).encode())
     with momento.subscribe() as subscription:
         assert publisher(message(user, "é" * (room // 2) + "x" * (room % 2))) == PUBLISHED
         assert len(subscription.next()[1].encode()) == 4096
@@ -138,14 +184,15 @@ def test_mints_a_token_once_for_a_user(publisher: Function, momento: Momento, us
 def test_goes_on_with_a_new_token_before_the_old_one_expires(
     publisher: Function, user: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from comment import Comment
-    from publisher.publishing import Publisher
+    from publisher.message_publisher import MessagePublisher
+    from publisher.request import Message
     from publisher.settings import Settings
 
-    short_lived = Publisher(Settings(publisher.module.settings.momento, token_lifetime_seconds=2))
+    settings = Settings(publisher.module.settings.momento, token_lifetime_seconds=2)
+    short_lived = MessagePublisher(settings, [TOPIC])
     until = time.monotonic() + 2.5
     while time.monotonic() < until:
-        short_lived.publish(user, Comment(1, "still here"), deadline=time.monotonic() + 20)
+        short_lived.publish(Message(user, TOPIC, "still here"), deadline=time.monotonic() + 20)
         time.sleep(0.02)
     assert "UNAUTHENTICATED" not in caplog.text
 
@@ -153,10 +200,10 @@ def test_goes_on_with_a_new_token_before_the_old_one_expires(
 def test_the_users_token_may_publish_on_the_topic_and_nothing_else(
     publisher: Function, momento: Momento, user: str
 ) -> None:
-    from publisher.publishing import MomentoError, publish
+    from publisher.message_publisher import MomentoError, publish
     from publisher.sessions import Sessions
 
-    session = Sessions(publisher.module.settings).open(user)
+    session = Sessions(publisher.module.settings, [TOPIC]).open(user)
     publish(session.credentials, CACHE, TOPIC, "x")
     with pytest.raises(MomentoError, match="PERMISSION_DENIED"):
         publish(session.credentials, CACHE, "another", "x")
@@ -184,6 +231,44 @@ def test_tries_again_where_momento_refuses_for_now(
     with momento.subscribe() as subscription:
         assert publisher(message(user)) == PUBLISHED
         assert subscription.next()[0] == user
+
+
+@pytest.mark.parametrize("secret", [{"SecretString": "no key"}, {"SecretBinary": b"no text"}])
+def test_answers_for_each_message_when_the_api_key_is_unusable(
+    secret: dict[str, Any], load: Callable[..., Function], momento: Momento, user: str
+) -> None:
+    secrets = boto3.client("secretsmanager")
+    secrets.create_secret(Name=user, **secret)
+    publisher = load("publisher", MOMENTO_API_KEY_SECRET=user)
+    answer = publisher({"messages": [message(user), message(""), message(user)]}, timeout=14)
+    assert answer["published"] == 0
+    assert [(failure["index"], failure["retryable"]) for failure in answer["failed"]] == [
+        (0, True),
+        (1, False),
+        (2, True),
+    ]
+    assert user in answer["failed"][0]["error"]
+    secrets.put_secret_value(SecretId=user, SecretString=momento.server.api_key)
+    deadline = time.monotonic() + 10
+    while publisher(message(user), timeout=14) != PUBLISHED:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_an_unexpected_error_fails_one_message_and_not_the_batch(
+    publisher: Function, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = publisher.module.publisher.publish
+
+    def fail_once(sent: Any, deadline: float) -> None:
+        monkeypatch.setattr(publisher.module.publisher, "publish", publish)
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr(publisher.module.publisher, "publish", fail_once)
+    answer = publisher({"messages": [message(user), message(user)]})
+    assert answer["published"] == 1
+    assert [(failure["index"], failure["retryable"]) for failure in answer["failed"]] == [(0, True)]
+    assert "secret detail" not in json.dumps(answer)
 
 
 def test_waits_out_an_outage(publisher: Function, momento: Momento, user: str) -> None:

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import boto3
 import grpc
 import jwt
 import pytest
@@ -54,7 +55,9 @@ def test_answers_as_the_contract_says(vendor: Function, momento: Momento, user: 
     before = time.time()
     answer = vendor(request(user))
     content = token(answer)
-    assert set(content) == {"authToken", "endpoint", "expiresAt", "tokenId", "cacheName", "topicName"}
+    names = {"authToken", "endpoint", "expiresAt", "tokenId", "cacheName", "topicName", "topics"}
+    assert set(content) == names
+    assert content["topics"] == [TOPIC]
     assert content["tokenId"] == user
     assert (content["cacheName"], content["topicName"]) == (CACHE, TOPIC)
     assert before + 29 * 60 < content["expiresAt"] <= time.time() + 30 * 60
@@ -143,17 +146,70 @@ def test_hands_out_a_token_again_for_the_same_identity_and_scope_only(vendor: Fu
 
 def test_hands_out_no_token_with_less_than_half_of_its_life_left(vendor: Function, user: str) -> None:
     from token_vendor.settings import Settings
-    from token_vendor.vending import TokenVendor
+    from token_vendor.token_vendor import TokenVendor
 
     settings: Settings = vendor.module.settings
-    short = TokenVendor(Settings(settings.momento, settings.token_id_claim, token_lifetime_seconds=4))
-    first = short.token(user, frozenset())
+    four_seconds = Settings(settings.momento, settings.token_id_claim, token_lifetime_seconds=4)
+    short = TokenVendor(four_seconds, vendor.module.topics)
+    first = short.token(user, {}, {})
     deadline = time.monotonic() + 10
-    while (latest := short.token(user, frozenset())) == first:
+    while (latest := short.token(user, {}, {})) == first:
         assert time.time() < first.expires_at - 1
         assert time.monotonic() < deadline
         time.sleep(0.05)
     assert latest.expires_at > first.expires_at
+
+
+def test_reads_are_given_by_topic(vendor: Function, momento: Momento, user: str) -> None:
+    by_topic = token(vendor(request(user, {"reads": {"comment": ["1", 2]}})))
+    assert token(vendor(request(user, {"courseIds": ["1", 2]}))) == by_topic
+    assert token(vendor(request(user, {"courseIds": ["1"], "reads": {"comment": [2]}}))) == by_topic
+
+
+def test_a_user_reads_the_courses_of_their_claim_only(load: Callable[..., Function], user: str) -> None:
+    vendor = load("token_vendor", COURSE_IDS_CLAIM="https://example.com/courses")
+    claims = {"https://example.com/courses": "[math 7]"}
+    token(vendor(request(user, {"courseIds": ["math", 7]}, **claims)))
+    token(vendor(request(user, {"courseIds": []}, **claims)))
+    for refused in (
+        vendor(request(user, {"courseIds": ["math", "art"]}, **claims)),
+        vendor(request(user, {"reads": {"comment": ["art"]}}, **claims)),
+        vendor(request(user, {"courseIds": ["math"]})),
+    ):
+        assert refused["statusCode"] == 403
+        assert list(json.loads(refused["body"])) == ["message"]
+
+
+def test_one_user_cannot_use_up_the_minting_limit(vendor: Function, user: str) -> None:
+    answers = [vendor(request(user, {"courseIds": [course]})) for course in range(11)]
+    assert [answer["statusCode"] for answer in answers] == [200] * 10 + [429]
+    assert 1 <= int(answers[-1]["headers"]["Retry-After"]) <= 6
+    token(vendor(request(user, {"courseIds": [0]})))
+    token(vendor(request(f"{user}x", {"courseIds": [11]})))
+
+
+def test_a_token_that_could_not_be_minted_does_not_count(
+    vendor: Function, momento: Momento, user: str
+) -> None:
+    momento.admin("/fail", rpcs="generate-disposable-token", error="internal")
+    statuses = {vendor(request(user, {"courseIds": [course]}))["statusCode"] for course in range(12)}
+    momento.admin("/clear-faults")
+    assert statuses == {502}
+    token(vendor(request(user)))
+
+
+def test_gives_no_token_that_a_replaced_api_key_has_minted(
+    load: Callable[..., Function], momento: Momento, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from local.momento.auth import make_api_key
+
+    boto3.client("secretsmanager").create_secret(Name=user, SecretString=momento.server.api_key)
+    monkeypatch.setenv("POWERTOOLS_PARAMETERS_MAX_AGE", "0")
+    vendor = load("token_vendor", MOMENTO_API_KEY_SECRET=user)
+    before = token(vendor(request(user)))
+    assert token(vendor(request(user))) == before
+    boto3.client("secretsmanager").put_secret_value(SecretId=user, SecretString=make_api_key())
+    assert vendor(request(user))["statusCode"] == 502
 
 
 @pytest.mark.parametrize("identity", [None, "", "x" * 65, 5, "line\nbreak", "\ud800", ["taylor"]])
@@ -213,6 +269,15 @@ def test_the_body_is_optional(body: str, vendor: Function, user: str) -> None:
         json.dumps({"courseIds": ["x" * 129]}),
         json.dumps({"courseIds": list(range(11))}),
         '{"courseIds": [' + "9" * 5000 + "]}",
+        '{"reads": null}',
+        '{"reads": []}',
+        '{"reads": {"comment": null}}',
+        '{"reads": {"comment": "123"}}',
+        '{"reads": {"comment": [null]}}',
+        '{"reads": {"unknown": ["1"]}}',
+        '{"reads": {"comment": ["comment:1"]}}',
+        json.dumps({"reads": {"comment": list(range(11))}}),
+        json.dumps({"courseIds": list(range(6)), "reads": {"comment": list(range(6, 11))}}),
     ],
     ids=lambda body: body[:24],
 )
@@ -257,8 +322,6 @@ def test_answers_in_time_while_momento_is_away(vendor: Function, momento: Moment
 
 
 def test_accepts_a_v1_key(load: Callable[..., Function], momento: Momento, user: str) -> None:
-    import boto3
-
     v1_key = json.dumps({"endpoint": "momento.example.com", "api_key": momento.server.api_key})
     boto3.client("secretsmanager").create_secret(
         Name="v1-key", SecretString=base64.b64encode(v1_key.encode()).decode()
@@ -278,8 +341,6 @@ def test_tells_nothing_of_its_own_failures(
 def test_reads_the_api_key_again_when_momento_refuses_it(
     load: Callable[..., Function], momento: Momento, user: str
 ) -> None:
-    import boto3
-
     secrets = boto3.client("secretsmanager")
     replaced = jwt.encode({"t": "g", "id": "another"}, "a key that this server does not know", "HS256")
     secrets.create_secret(Name=user, SecretString=replaced)

@@ -92,6 +92,49 @@ def test_stores_a_comment_under_its_publishers_identity(
     ]
 
 
+def text_with_id(course: str, message_id: Any) -> str:
+    return json.dumps({"courseId": course, "comment": "well said", "id": message_id})
+
+
+def test_stores_what_was_published_twice_with_one_id_once(
+    webhook: Function, momento: Momento, course: str
+) -> None:
+    text = text_with_id(course, f"click in {course[:50]}")
+    assert status(webhook(request(body(course, text=text)))) == (200, "stored")
+    assert status(webhook(request(body(course, text=text)))) == (200, "duplicate")
+    [entry] = momento.entries(course)
+    assert (entry["userID"], entry["id"]) == ("taylor", json.loads(text)["id"])
+
+
+def test_nobody_can_claim_the_id_of_somebody_elses_message(
+    webhook: Function, momento: Momento, course: str
+) -> None:
+    text = text_with_id(course, f"click in {course[:50]}")
+    for publisher in ("mallory", "taylor"):
+        assert status(webhook(request(body(course, text=text, token_id=publisher)))) == (200, "stored")
+    assert [entry["userID"] for entry in momento.entries(course)] == ["taylor", "mallory"]
+
+
+def test_looks_for_the_publisher_and_the_id_before_it_stores_again(
+    webhook: Function, momento: Momento, course: str, spilled: Callable[[int], dict[str, Any]]
+) -> None:
+    text = text_with_id(course, f"click in {course[:50]}")
+    assert status(webhook(request(body(course, text=text, token_id="mallory")))) == (200, "stored")
+    momento.admin("/fail", rpcs="list-push-front", error="internal", count=1)
+    assert status(webhook(request(body(course, text=text)))) == (202, "queued")
+    batch = spilled(1)
+    assert failures(webhook(batch)) == []
+    assert failures(webhook(batch)) == []
+    assert [entry["userID"] for entry in momento.entries(course)] == ["taylor", "mallory"]
+
+
+@pytest.mark.parametrize("message_id", ["", "x" * 65, 5, None, "line\nbreak", ["x"], "\u202e"])
+def test_refuses_ids_that_are_no_ids(message_id: Any, webhook: Function, course: str) -> None:
+    answer = webhook(request(body(course, text=text_with_id(course, message_id))))
+    assert answer["statusCode"] == 400
+    assert "id must be" in json.loads(answer["body"])["message"]
+
+
 def test_takes_no_identity_from_the_text(webhook: Function, momento: Momento, course: str) -> None:
     text = json.dumps({"courseId": course, "comment": "me", "userID": "mallory", "token_id": "mallory"})
     assert status(webhook(request(body(course, text=text)))) == (200, "stored")
@@ -436,8 +479,8 @@ def test_waits_for_longer_after_every_try(
     [kept, *postponed] = aws.calls
     assert kept[1]["DelaySeconds"] == 1
     pauses = [parameters["VisibilityTimeout"] for _, parameters in postponed]
-    assert all(0.75 * 2**n - 1 < pause <= min(2**n, 900) for n, pause in enumerate(pauses[:9], start=1))
-    assert all(675 <= pause <= 900 for pause in pauses[9:])
+    assert all(0.5 * 2**n - 1 < pause <= min(2**n, 60) for n, pause in enumerate(pauses[:6], start=1))
+    assert all(30 <= pause <= 60 for pause in pauses[6:])
 
 
 def test_says_so_when_it_can_neither_write_nor_keep_a_message(
