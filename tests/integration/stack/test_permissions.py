@@ -201,11 +201,14 @@ def test_every_function_has_a_role_of_its_own() -> None:
 
 
 def _allowed(facts: StackFacts) -> set[tuple[str, str, str]]:
-    """Return what the template's roles allow: role, action, resource.
+    """Return what the template's roles allow to the code of their functions: role, action, resource.
 
-    But for `logs`: Lambda itself writes the log with a function's role, its code does not.
+    This leaves out what only Lambda itself does with a function's role: write the log, and send events that
+    failed to the function's destination.
     """
     iam = _client(facts.aws_endpoint_url, LOCAL_CREDENTIALS, "iam")
+    queue = f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:"
+    destinations = {("sqs:SendMessage", queue + name) for name in _destinations()}
     return {
         (role["RoleName"], action, resource)
         for role in iam.list_roles()["Roles"]
@@ -216,7 +219,17 @@ def _allowed(facts: StackFacts) -> set[tuple[str, str, str]]:
         if statement["Effect"] == "Allow" and statement.keys() == {"Effect", "Action", "Resource"}
         for action in _listed(statement["Action"])
         for resource in _listed(statement["Resource"])
-        if not action.startswith("logs:")
+        if not action.startswith("logs:") and (action, resource) not in destinations
+    }
+
+
+def _destinations() -> set[str]:
+    """Return the queues that Lambda sends the events to that a function has failed to handle."""
+    template = Template.load(ROOT / "template.yaml", {"MomentoApiKey": "key"})
+    return {
+        event_config["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"].removesuffix(".Arn")
+        for function in template.resources("AWS::Serverless::Function").values()
+        if "DestinationConfig" in (event_config := function.get("EventInvokeConfig", {}))
     }
 
 

@@ -1,0 +1,56 @@
+"""A function's new version is published whenever a parameter changes the function, however long its value."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from samcli.yamlhelper import yaml_parse
+
+from local.template import TemplateError
+from tests.deploy.test_translated_template import OTHERS, PUBLISHED, ROOT, Stack
+
+PARAMETERS = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]
+PROBES = ["12", "https://a.example.com", "a@example.com", "name"]
+"""Values of which every parameter without allowed values takes at least one."""
+
+
+@pytest.mark.parametrize("parameter", PARAMETERS)
+def test_a_parameter_that_changes_a_function_publishes_a_version(parameter: str, tmp_path: Path) -> None:
+    before = Stack(tmp_path, OTHERS)
+    allowed = PARAMETERS[parameter].get("AllowedValues", [])
+    for value in map(str, allowed or PROBES):
+        try:
+            after = Stack(tmp_path, {**OTHERS, parameter: value})
+        except TemplateError:
+            continue  # Not every probe is a value of every parameter.
+        for function in PUBLISHED:
+            changed = versioned_properties(after, function) != versioned_properties(before, function)
+            assert (version_of(after, function) != version_of(before, function)) == changed
+
+
+def test_a_change_at_the_end_of_a_long_value_publishes_a_version(tmp_path: Path) -> None:
+    long = "https://example.com/" + "x" * 200
+    first, second = (Stack(tmp_path, {**OTHERS, "TokenIdClaim": long + end}) for end in "12")
+    assert version_of(first, "TokenVendorFunction") != version_of(second, "TokenVendorFunction")
+    assert version_of(first, "WebhookFunction") == version_of(second, "WebhookFunction")
+
+
+def test_what_only_the_hash_reads_is_no_property_of_a_function(tmp_path: Path) -> None:
+    stack = Stack(tmp_path, OTHERS)
+    for function in PUBLISHED:
+        assert "SourceKMSKeyArn" not in stack.properties(function)["Code"]
+
+
+def version_of(stack: Stack, function: str) -> str:
+    """Return the logical id of a function's version: CloudFormation publishes another when this changes."""
+    versions = stack.names("AWS::Lambda::Version")
+    [version] = [name for name in versions if name.startswith(f"{function}Version")]
+    assert "Description" not in stack.properties(version), "it would be limited to 256 characters"
+    return version
+
+
+def versioned_properties(stack: Stack, function: str) -> dict[str, object]:
+    """Return the properties that a version freezes; reserved concurrency belongs to the function itself."""
+    properties: dict[str, object] = stack.properties(function)
+    return {name: value for name, value in properties.items() if name != "ReservedConcurrentExecutions"}
