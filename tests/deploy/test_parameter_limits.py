@@ -1,0 +1,186 @@
+"""Every value that a parameter allows makes resources that CloudFormation accepts."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samcli.yamlhelper import yaml_dump, yaml_parse
+
+from local.template import REGION
+from tests.deploy.test_translated_template import OTHERS, ROOT, Stack
+
+PARAMETERS: Mapping[str, Mapping[str, Any]] = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]
+PSEUDO_PARAMETERS = {"AWS::StackName": "s" * 128, "AWS::Region": REGION, "AWS::AccountId": "1" * 12}
+"""A stack's name has 128 characters at most."""
+
+LONGEST_LIST = 4096
+"""CloudFormation takes no longer value of any parameter."""
+
+FORMS = ["{}", "https://{}", "someone@{}"]
+"""What a value looks like around a part of any length."""
+
+MAX_ENVIRONMENT_BYTES = 4096
+"""Lambda's limit for a function's variables, names and values together."""
+
+
+def longest(about: Mapping[str, Any]) -> str:
+    """Return a value of a parameter that is as long, or as large, as its declaration allows."""
+    if "AllowedValues" in about:
+        return max(map(str, about["AllowedValues"]), key=len)
+    if about["Type"] == "Number":
+        return str(about["MaxValue"])
+    length = about["MaxLength"] if about["Type"] == "String" else LONGEST_LIST
+    pattern = re.compile(about["AllowedPattern"])
+    for size in range(length, 0, -1):
+        for form in FORMS:
+            value = form.format("1" * (size - len(form) + len("{}")))
+            if len(value) == size and pattern.search(value):
+                return value
+    raise AssertionError(f"no form in FORMS matches {about['AllowedPattern']}")
+
+
+def smallest(about: Mapping[str, Any]) -> str:
+    """Return the smallest number, the first of the values allowed, or the default, which may be empty."""
+    if "AllowedValues" in about:
+        return str(about["AllowedValues"][0])
+    return str(about["MinValue"]) if about["Type"] == "Number" else str(about.get("Default", longest(about)))
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_parameter_says_how_long_or_large_its_value_may_be(name: str) -> None:
+    about = PARAMETERS[name]
+    limits = {"String": {"MaxLength"}, "Number": {"MinValue", "MaxValue"}, "CommaDelimitedList": set()}
+    assert "AllowedValues" in about or limits[about["Type"]] <= set(about)
+
+
+@pytest.mark.parametrize("extreme", [longest, smallest])
+def test_resources_accept_the_extreme_values_of_all_parameters(
+    extreme: Callable[[Mapping[str, Any]], str], tmp_path: Path
+) -> None:
+    """cfn-lint holds every property against the schema that CloudFormation publishes of its resource."""
+    assert lint(with_values(tmp_path, {name: extreme(about) for name, about in PARAMETERS.items()})) == ""
+
+
+def test_a_value_that_is_too_long_for_a_resource_is_found(tmp_path: Path) -> None:
+    template = with_values(tmp_path, {name: longest(about) for name, about in PARAMETERS.items()})
+    text = template.read_text()
+    assert text.count("LogGroupName: /aws/vendedlogs/") == 1
+    template.write_text(text.replace("/aws/vendedlogs/", "/aws/vendedlogs/" + "x" * 512))
+    assert "E3033" in lint(template)
+
+
+def test_variables_of_functions_fit_at_their_longest(tmp_path: Path) -> None:
+    values = {name: longest(about) for name, about in PARAMETERS.items()}
+    resources = yaml_parse(with_values(tmp_path, values).read_text())["Resources"]
+    for name, resource in resources.items():
+        if resource["Type"] == "AWS::Lambda::Function":
+            variables = resource["Properties"]["Environment"]["Variables"]
+            # What is not known yet is an ARN, a URL or a name.
+            texts = [value if isinstance(value, str) else "x" * 200 for value in variables.values()]
+            assert sum(map(len, [*variables, *texts])) <= MAX_ENVIRONMENT_BYTES, name
+
+
+def test_the_webhook_gets_more_executions_than_the_spill_queue_may_use() -> None:
+    about = PARAMETERS["WebhookConcurrency"]
+    accepted = {number for number in range(1200) if re.search(about["AllowedPattern"], str(number))}
+    document = yaml_parse((ROOT / "template.yaml").read_text())
+    [mapping] = document["Resources"]["WebhookFunction"]["Properties"]["Events"].values()
+    for_the_queue = mapping["Properties"]["ScalingConfig"]["MaximumConcurrency"]
+    assert accepted == {0, *range(for_the_queue + 1, 1001)}
+    for text in ("05", "5.0", "+5", "-1", " 5", "1e1", "06", ""):
+        assert not re.search(about["AllowedPattern"], text), text
+
+
+@pytest.mark.parametrize(
+    "claim",
+    ["sub", "custom:user_id", "https://app.example.com/user_id", "https://a.b/claims?v=1#id", "a|b~c"],
+)
+def test_a_claims_name_may_be_a_url(claim: str) -> None:
+    assert re.search(PARAMETERS["TokenIdClaim"]["AllowedPattern"], claim)
+
+
+@pytest.mark.parametrize("claim", ["", " ", "two words", "line\nbreak"])
+def test_a_claims_name_has_no_space(claim: str) -> None:
+    assert not re.search(PARAMETERS["TokenIdClaim"]["AllowedPattern"], claim)
+
+
+def test_access_logs_need_no_entry_in_the_accounts_policy(tmp_path: Path) -> None:
+    """Each log group that API Gateway writes to is under a prefix that AWS's own policy covers."""
+    stack = Stack(tmp_path, OTHERS)
+    [stage] = (stack.properties(name) for name in stack.names("AWS::ApiGatewayV2::Stage"))
+    group = stage["AccessLogSettings"]["DestinationArn"].removesuffix(".Arn")
+    assert stack.properties(group)["LogGroupName"].startswith("/aws/vendedlogs/")
+
+
+def test_names_of_users_that_differ_by_case_are_one_user(tmp_path: Path) -> None:
+    pool = Stack(tmp_path, OTHERS).properties("UserPool")
+    assert pool["UsernameConfiguration"] == {"CaseSensitive": False}
+
+
+def test_events_that_the_publisher_fails_to_handle_are_kept_and_watched(tmp_path: Path) -> None:
+    stack = Stack(tmp_path, OTHERS)
+    config = stack.properties("PublisherFunctionEventInvokeConfig")
+    assert config["Qualifier"] == "live", "callers invoke the alias"
+    assert config["MaximumEventAgeInSeconds"] <= 600
+    destination = config["DestinationConfig"]["OnFailure"]["Destination"]
+    queue = destination.removesuffix(".Arn")
+    assert stack.properties(queue)["SqsManagedSseEnabled"] is True
+    [policy] = stack.properties("PublisherRole")["Policies"]
+    assert {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": destination} in (
+        policy["PolicyDocument"]["Statement"]
+    )
+    alarms = [stack.properties(name) for name in stack.names("AWS::CloudWatch::Alarm")]
+    name = {"Name": "QueueName", "Value": f"{queue}.QueueName"}
+    assert any(name in alarm.get("Dimensions", []) for alarm in alarms)
+    # Redriven into the spill queue, an event would be taken for a message.
+    assert queue not in str(stack.properties("SpillQueue")["RedrivePolicy"])
+
+
+def with_values(folder: Path, values: Mapping[str, str]) -> Path:
+    """Write the translated template with values in place of the parameters, and return its path."""
+    path = Stack(folder, OTHERS).path
+    document = yaml_parse(path.read_text())
+    document["Resources"] = replaced(document["Resources"], {**values, **PSEUDO_PARAMETERS})
+    path.write_text(yaml_dump(document))
+    return path
+
+
+def replaced(node: Any, values: Mapping[str, str]) -> Any:
+    """Return a part of a template with every reference to one of `values` replaced."""
+    match node:
+        case {"Ref": str(name)} if name in values:
+            is_list = PARAMETERS.get(name, {}).get("Type") == "CommaDelimitedList"
+            return values[name].split(",") if is_list else values[name]
+        case {"Fn::Sub": str(text)}:
+            for name, value in values.items():
+                text = text.replace(f"${{{name}}}", value)
+            return {"Fn::Sub": text} if "${" in text else text
+        case {"Fn::Sub": [str(text), dict(variables)]}:
+            inner = replaced({"Fn::Sub": text}, {name: values[name] for name in values.keys() - variables})
+            text = inner["Fn::Sub"] if isinstance(inner, dict) else inner
+            return {"Fn::Sub": [text, replaced(variables, values)]}
+        case dict():
+            return {key: replaced(value, values) for key, value in node.items()}
+        case list():
+            return [replaced(item, values) for item in node]
+    return node
+
+
+def lint(template: Path) -> str:
+    """Return the errors that cfn-lint finds in a template; warnings say that a value is not a parameter."""
+    result = subprocess.run(
+        [
+            Path(sys.executable).with_name("cfn-lint"),
+            *("--regions", REGION, "--ignore-checks", "W", "--", template),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.stdout + result.stderr
