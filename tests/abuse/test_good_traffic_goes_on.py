@@ -138,7 +138,7 @@ async def test_slow_large_and_unauthenticated_requests_do_not_keep_good_ones_out
 
 
 async def test_a_flood_on_one_function_does_not_take_the_capacity_of_another(tmp_path: Path) -> None:
-    reserved = ("--parameter", "TokenVendorConcurrency=2", "--parameter", "WebhookConcurrency=2")
+    reserved = ("--parameter", "TokenVendorConcurrency=2", "--parameter", "WebhookConcurrency=6")
     with running_stack(tmp_path, *UNTHROTTLED, *reserved) as stack:
         jwt = stack.jwt()
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
@@ -149,7 +149,7 @@ async def test_a_flood_on_one_function_does_not_take_the_capacity_of_another(tmp
                 await store_messages(stack, http)
             assert set(flood.statuses) == {200, 503}  # What is beyond the two is turned away at once.
 
-            flood = Flood(http, stack.facts["webhook_url"], b"{}", FORGED, at_once=6)
+            flood = Flood(http, stack.facts["webhook_url"], b"{}", FORGED, at_once=18)
             async with in_background(*flood.senders()):
                 await flood.reached(429, 100)
                 await vend_tokens(stack, http, jwt)
