@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.template import Template, TemplateError, text_of
+from local.template import ACCOUNT_ID, REGION, Template, TemplateError, text_of
 
+LATEST = "$LATEST"
+"""The version of a function that has not been published."""
+
+_FIRST_VERSION = "1"
 _LAMBDA_DEFAULT_TIMEOUT = 3
 _LAMBDA_DEFAULT_MEMORY_SIZE = 128
 # What an account has, of all its APIs together.
@@ -23,10 +27,10 @@ _SECONDS = {"minute": 60, "hour": 3_600, "day": 86_400}
 
 @dataclass(frozen=True)
 class FunctionConfiguration:
-    """A function: `timeout` in seconds, `memory_size` in MB, `code` the folder its handler is found in.
+    """A function: `timeout` in seconds, `memory_size` in MB, `code` the folder that contains its handler.
 
-    `role` is the ARN of its role, None where the template declares none. `reserved_concurrency` is how many
-    invocations may run at once, None where none are reserved.
+    `role` is the ARN of its role. `alias` is published with each deployment, and events invoke it.
+    `reserved_concurrency` is how many invocations may run at once. Each is None where none is declared.
     """
 
     name: str
@@ -37,6 +41,20 @@ class FunctionConfiguration:
     code: Path
     role: str | None
     reserved_concurrency: int | None
+    alias: str | None = None
+
+    def arn(self, qualifier: str | None = None) -> str:
+        """Return the ARN of the function, or of its version or alias `qualifier`."""
+        arn = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{self.name}"
+        return arn if qualifier is None else f"{arn}:{qualifier}"
+
+    @property
+    def versions(self) -> Mapping[str | None, str]:
+        """The version that each qualifier invokes. As after one deployment, the alias is version 1."""
+        versions: dict[str | None, str] = {None: LATEST, LATEST: LATEST}
+        if self.alias:
+            versions |= {self.alias: _FIRST_VERSION, _FIRST_VERSION: _FIRST_VERSION}
+        return versions
 
 
 @dataclass(frozen=True)
@@ -134,6 +152,7 @@ def declared_functions(
                 code=(template_folder / template.resolve(properties["CodeUri"])).resolve(),
                 role=template.resolve(properties.get("Role")),
                 reserved_concurrency=_count(template.resolve(properties.get("ReservedConcurrentExecutions"))),
+                alias=template.resolve(properties.get("AutoPublishAlias")),
             )
     return functions
 

@@ -15,10 +15,10 @@ from signal import Signals
 
 from local.aws.credentials import LOCAL_CREDENTIALS, Credentials
 from local.child_process import ChildProcess, clean_environment
-from local.lambda_host.declaration import FunctionConfiguration
+from local.lambda_host.declaration import LATEST, FunctionConfiguration
 from local.lambda_host.invocation import FunctionError, Invocation, InvocationResult
 from local.lambda_host.runtime_api import RuntimeApi
-from local.template import ACCOUNT_ID, REGION
+from local.template import REGION
 
 # AWS allows 10 s, on processors that do nothing else.
 _SECONDS_TO_START = 30.0
@@ -105,7 +105,7 @@ class ExecutionEnvironment:
         """Hand the invocation to the process, which must be idle. Its time runs from now."""
         assert self._next  # noqa: S101
         self._log_tail = ""
-        self._log(f"START RequestId: {invocation.request_id} Version: $LATEST")
+        self._log(f"START RequestId: {invocation.request_id} Version: {invocation.version}")
         timer = asyncio.get_running_loop().call_later(self._configuration.timeout, self._invocation_timed_out)
         self._running = _Running(invocation, time.monotonic(), timer)
         self._next.set_result(invocation)
@@ -134,11 +134,6 @@ class ExecutionEnvironment:
     def report_start_error(self, error: bytes) -> None:
         """Keep what kept the function from starting; the process ends next."""
         self._start_error = error
-
-    @property
-    def function_arn(self) -> str:
-        """The ARN by which the function is known to itself."""
-        return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{self._configuration.name}"
 
     @property
     def timeout(self) -> float:
@@ -218,10 +213,10 @@ class ExecutionEnvironment:
             "AWS_LAMBDA_RUNTIME_API": runtime_api,
             "AWS_LAMBDA_FUNCTION_NAME": configuration.name,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(configuration.memory_size),
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_VERSION": LATEST,
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{configuration.name}",
-            "AWS_LAMBDA_LOG_STREAM_NAME": f"{today}/[$LATEST]{secrets.token_hex(16)}",
+            "AWS_LAMBDA_LOG_STREAM_NAME": f"{today}/[{LATEST}]{secrets.token_hex(16)}",
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{python}",
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,

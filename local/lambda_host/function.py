@@ -56,19 +56,27 @@ class Function:
         self._under_way = 0
         self._stopping = False
 
-    async def invoke(self, payload: bytes, client_context: str | None = None) -> InvocationResult:
-        """Run the function with `payload`, a JSON document, and wait for what comes of it.
+    async def invoke(
+        self, payload: bytes, *, client_context: str | None = None, qualifier: str | None = None
+    ) -> InvocationResult:
+        """Run the function with `payload`, a JSON document, and return its result.
 
+        `client_context` is a JSON object. `qualifier` is the version or alias that the caller invokes.
         Raises ThrottledError.
         """
         reserved = self.configuration.reserved_concurrency
         if reserved is not None and self._under_way >= reserved:
             raise ThrottledError
-        return await self.invoke_in_turn(payload, client_context)
+        return await self.invoke_in_turn(payload, client_context=client_context, qualifier=qualifier)
 
-    async def invoke_in_turn(self, payload: bytes, client_context: str | None = None) -> InvocationResult:
-        """The same, but wait where `invoke` is refused, as asynchronous invocations do."""
-        invocation = Invocation.of(payload, client_context)
+    async def invoke_in_turn(
+        self, payload: bytes, *, client_context: str | None = None, qualifier: str | None = None
+    ) -> InvocationResult:
+        """Invoke the function, but wait where `invoke` is refused, as asynchronous invocations do."""
+        configuration = self.configuration
+        invocation = Invocation.of(
+            payload, client_context, configuration.arn(qualifier), configuration.versions[qualifier]
+        )
         self._waiting.append(invocation)
         self._under_way += 1
         try:
@@ -112,13 +120,22 @@ class Function:
         while self._waiting and self._idle:
             environment = self._idle.pop()
             if environment.is_idle:  # Its process may just have ended.
-                environment.begin(self._waiting.popleft())
+                self._begin(environment, self._waiting.popleft())
         while (
             len(self._waiting) > len(self._starting)
             and len(self._starting) < _STARTING_AT_ONCE
             and len(self._lives) < self._max_concurrency
         ):
             self._start_environment()
+
+    def _begin(self, environment: ExecutionEnvironment, invocation: Invocation) -> None:
+        try:
+            environment.begin(invocation)
+        except Exception as error:
+            # Nothing else would ever answer the caller.
+            logger.exception("%s cannot be invoked", self.configuration.name)
+            invocation.fail(FunctionError("ServiceException", str(error)).to_json())
+            self._idle.append(environment)
 
     def _start_environment(self) -> None:
         environment = ExecutionEnvironment(

@@ -37,32 +37,40 @@ class FunctionError:
 
 @dataclass(frozen=True, eq=False)
 class Invocation:
-    """An event on its way through a function. `result` is set exactly once, whatever happens."""
+    """An event on its way through a function. `result` is set exactly once, whatever happens.
+
+    `client_context` is a JSON object. `function_arn` includes the version or alias that the caller named, and
+    `version` is the version that runs.
+    """
 
     payload: bytes
     client_context: str | None
+    function_arn: str
+    version: str
     request_id: str
     trace_id: str
     result: asyncio.Future[InvocationResult] = field(repr=False)
 
     @classmethod
-    def of(cls, payload: bytes, client_context: str | None = None) -> Self:
+    def of(cls, payload: bytes, client_context: str | None, function_arn: str, version: str) -> Self:
         """Make an invocation with ids of its own."""
         return cls(
             payload,
             client_context,
+            function_arn,
+            version,
             str(uuid.uuid4()),
             new_trace_id(),
             asyncio.get_running_loop().create_future(),
         )
 
     def answer(self, result: InvocationResult) -> None:
-        """Let the caller have the result."""
+        """Give the caller the result."""
         if not self.result.done():  # The caller may have stopped waiting.
             self.result.set_result(result)
 
     def fail(self, error: bytes) -> None:
-        """Let the caller have an error, a JSON document, of a function that has not run."""
+        """Give the caller an error, a JSON document, of a function that has not run."""
         self.answer(InvocationResult(self.request_id, error, "Unhandled"))
 
 

@@ -6,21 +6,39 @@ Protocol: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 import asyncio
 import base64
 import json
+import re
 from collections.abc import Mapping
-from urllib.parse import unquote
+from typing import Any
 from uuid import uuid4
 
 from aiohttp import web
 
 from local.lambda_host.function import Function, ThrottledError
-from local.lambda_host.limits import MAX_ASYNCHRONOUS_PAYLOAD_BYTES, MAX_PAYLOAD_BYTES
+from local.lambda_host.limits import (
+    MAX_ASYNCHRONOUS_PAYLOAD_BYTES,
+    MAX_CLIENT_CONTEXT_BYTES,
+    MAX_PAYLOAD_BYTES,
+)
 from local.template import ACCOUNT_ID, REGION
+
+# The patterns of the Lambda API for a function's name and for a qualifier.
+_NAME_PATTERN = (
+    r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?"
+    r"(function:)?([a-zA-Z0-9-_\.]+)(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"
+)
+_QUALIFIER_PATTERN = r"\$(LATEST(\.PUBLISHED)?)|[a-zA-Z0-9-_$]+"
+_MAX_NAME_LENGTH = 256
+_MAX_QUALIFIER_LENGTH = 128
+_NAME = re.compile(
+    r"(arn:[^:]*:lambda:)?((?P<region>[a-z-]+-\d):)?((?P<account>\d{12}):)?(function:)?"
+    r"(?P<name>[^:]+)(:(?P<qualifier>[^:]+))?"
+)
 
 
 class InvokeApi:
-    """Invokes functions by name or ARN.
+    """Invokes functions by name or ARN, and their versions and aliases.
 
-    An asynchronous invocation (type Event) runs once: unlike Lambda's it is not tried again after an error.
+    An asynchronous invocation (type Event) runs once. Lambda would try it again after an error.
     """
 
     def __init__(self, functions: Mapping[str, Function]) -> None:
@@ -37,7 +55,7 @@ class InvokeApi:
     async def _invoke(self, request: web.Request) -> web.Response:
         kind = request.headers.get("X-Amz-Invocation-Type", "RequestResponse")
         try:
-            function = self._function(request)
+            function, qualifier = self._target(request)
             payload = await _payload(request, kind)
             client_context = _client_context(request)
         except _RefusedError as error:
@@ -45,51 +63,105 @@ class InvokeApi:
         if kind == "DryRun":
             return _answer(204)
         if kind == "Event":
-            task = asyncio.create_task(function.invoke_in_turn(payload))
+            task = asyncio.create_task(function.invoke_in_turn(payload, qualifier=qualifier))
             self._asynchronous.add(task)
             task.add_done_callback(self._asynchronous.discard)
             return _answer(202)
         try:
-            result = await function.invoke(payload, client_context)
+            result = await function.invoke(payload, client_context=client_context, qualifier=qualifier)
         except ThrottledError as error:
-            return _throttled(error)
-        headers = {"X-Amz-Executed-Version": "$LATEST", "x-amzn-RequestId": result.request_id}
+            return _RefusedError(429, "TooManyRequestsException", error.message, Reason=error.reason).answer()
+        headers = {
+            "X-Amz-Executed-Version": function.configuration.versions[qualifier],
+            "x-amzn-RequestId": result.request_id,
+        }
         if result.function_error:
             headers["X-Amz-Function-Error"] = result.function_error
         if request.headers.get("X-Amz-Log-Type") == "Tail":
             headers["X-Amz-Log-Result"] = base64.b64encode(result.log.encode()[-4096:]).decode()
         return _answer(200, result.payload, headers)
 
-    def _function(self, request: web.Request) -> Function:
-        """Return the function meant by a name, an ARN or a part of one, each perhaps with `:$LATEST`."""
-        name = unquote(request.match_info["name"]).removesuffix(":$LATEST").rpartition(":")[2]
-        try:
-            return self._functions[name]
-        except KeyError:
-            arn = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{name}"
-            raise _RefusedError(404, "ResourceNotFoundException", f"Function not found: {arn}") from None
+    def _target(self, request: web.Request) -> tuple[Function, str | None]:
+        """Return the function that the request names, and the version or alias of it, if one is named.
+
+        The name may be an ARN or a part of one, and have a version or alias at its end.
+        """
+        text = request.match_info["name"]
+        _check("functionName", text, _NAME_PATTERN, _MAX_NAME_LENGTH)
+        qualifier = request.query.get("Qualifier")
+        if qualifier is not None:
+            _check("qualifier", qualifier, _QUALIFIER_PATTERN, _MAX_QUALIFIER_LENGTH)
+        named = _NAME.fullmatch(text)
+        assert named  # noqa: S101 - whatever the API's own pattern matches, this one does
+        _check_place(named["region"], named["account"], text)
+        if named["qualifier"] and qualifier and named["qualifier"] != qualifier:
+            raise _RefusedError(
+                400,
+                "InvalidParameterValueException",
+                "The derived qualifier from the function name does not match the specified qualifier.",
+            )
+        qualifier = named["qualifier"] or qualifier
+        function = self._functions.get(named["name"])
+        if not function or qualifier not in function.configuration.versions:
+            arn = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{named['name']}"
+            arn += f":{qualifier}" if qualifier else ""
+            raise _RefusedError(404, "ResourceNotFoundException", f"Function not found: {arn}")
+        return function, qualifier
 
 
 class _RefusedError(Exception):
-    """The request is not one to invoke a function with."""
+    """The request does not invoke a function; `members` are members of the error besides its message."""
 
-    def __init__(self, status: int, kind: str, message: str) -> None:
+    def __init__(self, status: int, kind: str, message: str, **members: str) -> None:
         super().__init__(message)
-        self.status = status
-        self.kind = kind
+        self._status = status
+        self._kind = kind
+        self._members = members
 
     def answer(self) -> web.Response:
-        body = json.dumps({"Type": "User", "Message": str(self)}).encode()
-        return _answer(self.status, body, {"x-amzn-ErrorType": self.kind})
+        # As in the API's model, which is of two minds about the case.
+        message = "Message" if self._kind == "ResourceNotFoundException" else "message"
+        body = json.dumps({"Type": "User", **self._members, message: str(self)}).encode()
+        return _answer(self._status, body, {"x-amzn-ErrorType": self._kind})
 
 
-def _throttled(error: ThrottledError) -> web.Response:
-    body = {"Type": "User", "Reason": error.reason, "message": error.message}
-    return _answer(429, json.dumps(body).encode(), {"x-amzn-ErrorType": "TooManyRequestsException"})
+def _check(parameter: str, value: str, pattern: str, max_length: int) -> None:
+    """Raise _RefusedError if a parameter is not of the form that the API's model gives it."""
+    if len(value) > max_length:
+        constraint = f"Member must have length less than or equal to {max_length}"
+    elif not value:
+        constraint = "Member must have length greater than or equal to 1"
+    elif not re.fullmatch(pattern, value, re.ASCII):
+        constraint = f"Member must satisfy regular expression pattern: {pattern}"
+    else:
+        return
+    raise _RefusedError(
+        400,
+        "ValidationException",
+        f"1 validation error detected: Value '{value}' at '{parameter}' failed to satisfy constraint: "
+        f"{constraint}",
+    )
+
+
+def _check_place(region: str | None, account: str | None, name: str) -> None:
+    """Raise _RefusedError if an ARN is of another region or account than this."""
+    if region not in {None, REGION}:
+        raise _RefusedError(
+            404,
+            "ResourceNotFoundException",
+            f"Functions from '{region}' are not reachable in this region ('{REGION}')",
+        )
+    if account not in {None, ACCOUNT_ID}:
+        raise _RefusedError(
+            403,
+            "AccessDeniedException",
+            f"User: arn:aws:iam::{ACCOUNT_ID}:root is not authorized to perform: lambda:InvokeFunction "
+            f"on resource: {name} because no resource-based policy allows the lambda:InvokeFunction action",
+        )
 
 
 async def _payload(request: web.Request, kind: str) -> bytes:
-    """Return the event in a request for an invocation of a kind."""
+    """Return the event of a request for an invocation of type `kind`."""
     match kind:
         case "RequestResponse" | "DryRun":
             limit = MAX_PAYLOAD_BYTES
@@ -105,7 +177,7 @@ async def _payload(request: web.Request, kind: str) -> bytes:
         message = f"The payload is too large for the {kind} invocation type (limit {limit} bytes)"
         raise _RefusedError(413, "RequestTooLargeException", message)
     try:
-        json.loads(payload)
+        _json(payload)
     except (ValueError, RecursionError) as error:
         message = f"Could not parse request body into json: {error}"
         raise _RefusedError(400, "InvalidRequestContentException", message) from error
@@ -113,13 +185,31 @@ async def _payload(request: web.Request, kind: str) -> bytes:
 
 
 def _client_context(request: web.Request) -> str | None:
-    """Return the JSON document that a client sent about itself."""
-    context = request.headers.get("X-Amz-Client-Context")
+    """Return the JSON object that a client sent about itself, without white space and in ASCII."""
+    encoded = request.headers.get("X-Amz-Client-Context")
+    if not encoded:
+        return None
     try:
-        return base64.b64decode(context, validate=True).decode() if context else None
-    except ValueError as error:
-        message = "The client context must be base64 of a JSON document"
-        raise _RefusedError(400, "InvalidRequestContentException", message) from error
+        context = _json(base64.b64decode(encoded, validate=True))
+    except (ValueError, RecursionError):
+        context = None
+    if not isinstance(context, dict) or len(encoded) > MAX_CLIENT_CONTEXT_BYTES:
+        message = (
+            "Client context must be a valid Base64-encoded JSON object "
+            f"of at most {MAX_CLIENT_CONTEXT_BYTES} bytes."
+        )
+        raise _RefusedError(400, "InvalidRequestContentException", message)
+    # The process receives it in a header, which cannot hold line breaks.
+    return json.dumps(context, separators=(",", ":"))
+
+
+def _json(document: bytes) -> Any:
+    """Parse JSON, which is UTF-8 and has no NaN; raises ValueError or RecursionError."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    return json.loads(document.decode(), parse_constant=refuse)
 
 
 def _answer(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> web.Response:

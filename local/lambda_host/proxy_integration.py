@@ -45,7 +45,7 @@ async def answer_with(
     payload = json.dumps(event).encode()
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise RequestTooLargeError
-    result = await function.invoke(payload)
+    result = await function.invoke(payload, qualifier=function.configuration.alias)
     if result.function_error:
         raise FunctionFailedError
     try:

@@ -92,7 +92,7 @@ class QueuePoller:
         payload = json.dumps(event).encode()
         while time.monotonic() < held_until:
             try:
-                return await self._function.invoke(payload)
+                return await self._function.invoke(payload, qualifier=self._function.configuration.alias)
             except ThrottledError:
                 await asyncio.sleep(_SECONDS_BETWEEN_POLLS)
         return None

@@ -5,25 +5,42 @@ Protocol: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Protocol, Self
 
 from aiohttp import web
 
-from local.lambda_host.invocation import FunctionError
+from local.lambda_host.invocation import FunctionError, Invocation
 from local.lambda_host.limits import MAX_PAYLOAD_BYTES
 from local.ports import HOST, listen, port_of
-
-if TYPE_CHECKING:
-    from local.lambda_host.execution_environment import ExecutionEnvironment
 
 # The client sends an error's trace in a header too, of up to 1 MB.
 _MAX_HEADER_BYTES = 2 * 1024 * 1024
 
 
+class Environment(Protocol):
+    """What the Runtime API of a process tells and asks."""
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that an invocation may take."""
+
+    async def next_invocation(self) -> Invocation:
+        """Wait for the next invocation of the process."""
+
+    def respond(self, request_id: str, payload: bytes) -> bool:
+        """Take the function's response. Return False if that invocation is not running."""
+
+    def report_error(self, request_id: str, error: bytes) -> bool:
+        """Take the function's error. Return False if that invocation is not running."""
+
+    def report_start_error(self, error: bytes) -> None:
+        """Take the error that kept the function from starting."""
+
+
 class RuntimeApi:
     """The Runtime API of one process. It has a port of its own, which tells which process calls."""
 
-    def __init__(self, environment: "ExecutionEnvironment") -> None:
+    def __init__(self, environment: Environment) -> None:
         """Serve the process of `environment`."""
         self._environment = environment
         app = web.Application(client_max_size=2 * MAX_PAYLOAD_BYTES)
@@ -54,13 +71,24 @@ class RuntimeApi:
         """Stop listening."""
         await self._runner.cleanup()
 
-    async def _next(self, _request: web.Request) -> web.Response:
+    async def _next(self, request: web.Request) -> web.Response:
         invocation = await self._environment.next_invocation()
+        try:
+            response = self._event(invocation)
+            await response.prepare(request)  # Sends the headers.
+        except Exception as error:
+            # The process never sees this invocation, so nothing else would answer the caller in time.
+            failure = FunctionError("ServiceException", f"The invocation cannot be handed over: {error}")
+            self._environment.report_error(invocation.request_id, failure.to_json())
+            raise
+        return response
+
+    def _event(self, invocation: Invocation) -> web.Response:
         deadline = int((time.time() + self._environment.timeout) * 1000)
         headers = {
             "Lambda-Runtime-Aws-Request-Id": invocation.request_id,
             "Lambda-Runtime-Deadline-Ms": str(deadline),
-            "Lambda-Runtime-Invoked-Function-Arn": self._environment.function_arn,
+            "Lambda-Runtime-Invoked-Function-Arn": invocation.function_arn,
             "Lambda-Runtime-Trace-Id": invocation.trace_id,
         }
         if invocation.client_context is not None:

@@ -14,10 +14,11 @@ from local.template import ACCOUNT_ID, REGION
 
 
 async def run_schedule(schedule: Schedule, function: Function) -> None:
-    """Invoke a function for ever: now, and after each period anew, whether it has finished or not."""
+    """Invoke a function at once and then after each period, whether it has finished or not."""
+    alias = function.configuration.alias
     async with asyncio.TaskGroup() as invocations:
         while True:
-            invocations.create_task(function.invoke_in_turn(_event(schedule)))
+            invocations.create_task(function.invoke_in_turn(_event(schedule), qualifier=alias))
             await asyncio.sleep(schedule.seconds)
 
 

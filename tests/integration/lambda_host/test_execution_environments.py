@@ -7,6 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +137,38 @@ async def test_an_environment_that_waits_for_nothing_is_handed_nothing() -> None
     assert result.function_error is None
 
 
+@asynccontextmanager
+async def _slow_function(on_log_line: Callable[[str, str], None]) -> AsyncIterator[Function]:
+    """Run the echo function with a timeout that no test waits for."""
+    template = Template.load(FOLDER / "template.yaml", {"Issuer": ISSUER})
+    configuration = replace(declared_functions(template, FOLDER, {})["EchoFunction"], timeout=900)
+    function = Function(configuration, 1, assume_role, on_log_line)
+    yield function
+    await function.stop()
+
+
+async def test_an_invocation_that_cannot_be_handed_over_fails_at_once() -> None:
+    async with _slow_function(lambda _function, _line: None) as function:
+        # No header of the Runtime API can hold it.
+        result = await function.invoke(b"{}", client_context='{"custom":\n{}}')
+        assert _error(result)[0] == "ServiceException"
+        assert (await function.invoke(b"{}")).function_error is None
+
+
+async def test_an_invocation_whose_start_cannot_be_logged_fails_at_once() -> None:
+    full = True
+
+    def log(_function: str, line: str) -> None:
+        if full and line.startswith("START"):
+            raise OSError("the disk is full")
+
+    async with _slow_function(log) as function:
+        for _ in range(2):
+            assert _error(await function.invoke(b"{}")) == ("ServiceException", "the disk is full")
+        full = False
+        assert (await function.invoke(b"{}")).function_error is None
+
+
 @pytest.mark.parametrize(
     ("event", "reason"),
     [(0, "Runtime exited without providing a reason"),
@@ -243,6 +278,9 @@ async def test_stopping_ends_all_processes_and_answers_what_runs(
 
 _HOST_ALONE = """
 import asyncio, json, sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from local.lambda_host.host import LambdaHost
 from local.template import Template
