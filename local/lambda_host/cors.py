@@ -9,8 +9,13 @@ from local.lambda_host.declaration import CorsConfiguration
 
 
 def preflight(configuration: CorsConfiguration, request: web.Request) -> web.Response:
-    """Return the answer to an OPTIONS request; it says nothing to an origin that is not allowed."""
+    """Return the answer to an OPTIONS request.
+
+    It has CORS headers if the origin is allowed and the request says which method the page will use.
+    """
     response = web.Response(status=204)
+    if "Access-Control-Request-Method" not in request.headers:
+        return response
     let_page_read(configuration, request, response)
     if _allowed_origin(configuration, request):
         response.headers["Access-Control-Allow-Methods"] = ",".join(configuration.allow_methods)
@@ -36,7 +41,7 @@ def let_page_read(configuration: CorsConfiguration, request: web.Request, respon
 
 
 def _allowed_origin(configuration: CorsConfiguration, request: web.Request) -> str | None:
-    """Return what Access-Control-Allow-Origin shall say to the request's origin; None for nothing."""
+    """Return the value of Access-Control-Allow-Origin for the request's origin; None if it is not allowed."""
     origin = request.headers.get("Origin")
     if origin is None:
         return None

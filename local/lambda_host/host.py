@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,6 +13,7 @@ from typing import Self
 
 import aiohttp
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from local.aws.credentials import LOCAL_CREDENTIALS
 from local.background import running
@@ -30,18 +32,21 @@ from local.lambda_host.function_url import FunctionUrl
 from local.lambda_host.http_api import HttpApi
 from local.lambda_host.invocation import InvocationResult
 from local.lambda_host.invoke_api import InvokeApi
-from local.lambda_host.jwt_authorizer import JwtAuthorizer, PublishedKeys
+from local.lambda_host.issuer_keys import IssuerKeys
+from local.lambda_host.jwt_authorizer import JwtAuthorizer
 from local.lambda_host.proxy_integration import body_of
 from local.lambda_host.queue import Queue
 from local.lambda_host.queue_poller import QueuePoller
 from local.lambda_host.scheduler import run_schedule
 from local.ports import HOST, listen, port_of
-from local.template import Template, TemplateError
+from local.template import Template
 
 FUNCTION_URL = "function URL"
 """The server of that name, in an AnsweredRequest."""
 
 _MAX_CONCURRENCY = 10
+_MAX_HEADER_BYTES = 1024 * 1024
+_MAX_HEADERS = 10_000
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,9 @@ class LambdaHost:
         `aws_endpoint_url` is where queues are that the template maps to functions.
         `assume_role` gives the credentials of a function that declares a role, in a session of the function's
         name; another one's are LOCAL_CREDENTIALS.
-        `jwks_urls` says where an issuer's keys are found, by issuer. Each function's log goes to
-        `<log_folder>/<logical id>.log`, emptied first, and line by line to `on_log_line(logical id, line)`.
+        `jwks_urls` has the URLs of issuers' keys, by issuer; the discovery document of any other says it.
+        Each function's log goes to `<log_folder>/<logical id>.log`, emptied first, and line by line to
+        `on_log_line(logical id, line)`.
         """
         self._template = template
         self._template_folder = template_folder
@@ -165,8 +171,9 @@ class LambdaHost:
         await self._resources.aclose()
 
     async def invoke(self, function: str, payload: bytes) -> InvocationResult:
-        """Invoke a function, by logical id; raises ThrottledError."""
-        return await self._functions[function].invoke(payload)
+        """Invoke a function, by logical id, as an event does; raises ThrottledError."""
+        invoked = self._functions[function]
+        return await invoked.invoke(payload, qualifier=invoked.configuration.alias)
 
     def processes(self, function: str) -> list[int]:
         """Return the ids of a function's processes that run."""
@@ -177,7 +184,8 @@ class LambdaHost:
         authorizers = {}
         for route in declared.routes:
             if route.authorizer and route.authorizer not in authorizers:
-                keys = PublishedKeys(session, self._jwks_url(route.authorizer.issuer))
+                issuer = route.authorizer.issuer
+                keys = IssuerKeys(session, issuer, self._jwks_urls.get(issuer))
                 authorizers[route.authorizer] = JwtAuthorizer(route.authorizer, keys)
         return HttpApi(declared, self._functions, authorizers)
 
@@ -219,8 +227,18 @@ class LambdaHost:
             return response
 
         app.middlewares.append(report)
-        # Bodies reach functions as they were sent: a signature is over those bytes.
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, auto_decompress=False)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            logger=_server_logger,
+            shutdown_timeout=1.0,
+            # Bodies reach functions as they were sent: a signature is over those bytes.
+            auto_decompress=False,
+            # Large enough for each server to refuse long headers as its counterpart on AWS does.
+            max_line_size=_MAX_HEADER_BYTES,
+            max_field_size=_MAX_HEADER_BYTES,
+            max_headers=_MAX_HEADERS,
+        )
         await runner.setup()
         resources.push_async_callback(runner.cleanup)
         await web.SockSite(runner, sock).start()
@@ -229,18 +247,21 @@ class LambdaHost:
     async def _stop_functions(self) -> None:
         await asyncio.gather(*(function.stop() for function in self._functions.values()))
 
-    def _jwks_url(self, issuer: str) -> str:
-        try:
-            return self._jwks_urls[issuer]
-        except KeyError:
-            raise TemplateError(
-                f"The HTTP API trusts the issuer {issuer}, and nobody said where its keys are: "
-                "add it to `jwks_urls`."
-            ) from None
-
     def _log(self, function: str, line: str) -> None:
         self._log_files[function].write(f"{line}\n")
         self._on_log_line(function, line)
+
+
+def _leave_out_requests(record: logging.LogRecord) -> bool:
+    """Remove a malformed request from a log record: it may contain a token."""
+    if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+        record.exc_info = None
+        record.msg, record.args = "Malformed HTTP request", ()
+    return True
+
+
+_server_logger = logging.getLogger(f"{__name__}.server")
+_server_logger.addFilter(_leave_out_requests)
 
 
 def _url(sock: socket.socket) -> str:

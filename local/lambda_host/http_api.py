@@ -8,8 +8,8 @@ from aiohttp import web
 from local.lambda_host import cors
 from local.lambda_host.declaration import HttpApiConfiguration, JwtConfiguration, Route
 from local.lambda_host.function import Function, ThrottledError
-from local.lambda_host.jwt_authorizer import JwtAuthorizer, UnauthorizedError, claims_as_text
-from local.lambda_host.limits import MAX_PAYLOAD_BYTES
+from local.lambda_host.jwt_authorizer import JwtAuthorizer, UnauthorizedError
+from local.lambda_host.limits import MAX_PAYLOAD_BYTES, MAX_REQUEST_HEADER_BYTES
 from local.lambda_host.proxy_integration import FunctionFailedError, RequestTooLargeError, answer_with
 from local.template import ACCOUNT_ID
 from local.token_bucket import TokenBucket
@@ -48,6 +48,8 @@ class HttpApi:
         return app
 
     async def _handle(self, request: web.Request) -> web.Response:
+        if _header_size(request) > MAX_REQUEST_HEADER_BYTES:
+            return _message(431, "Request Header Fields Too Large")
         if self._cors and request.method == "OPTIONS":
             return cors.preflight(self._cors, request)
         response = await self._answer(request)
@@ -79,7 +81,14 @@ class HttpApi:
             return None
         authorizer = self._authorizers[route.authorizer]
         claims = await authorizer.claims(request.headers.get("Authorization"))
-        return {"jwt": {"claims": claims_as_text(claims), "scopes": None}}
+        return {"jwt": {"claims": claims, "scopes": None}}
+
+
+def _header_size(request: web.Request) -> int:
+    """Return the bytes of the request line and of all header values."""
+    protocol = f"HTTP/{request.version.major}.{request.version.minor}"
+    request_line = f"{request.method} {request.raw_path} {protocol}"
+    return len(request_line.encode()) + sum(len(value) for _, value in request.raw_headers)
 
 
 def _message(status: int, message: str) -> web.Response:

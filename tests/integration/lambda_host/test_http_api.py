@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from local.lambda_host.host import LambdaHost
 from local.lambda_host.limits import MAX_PAYLOAD_BYTES
@@ -72,6 +73,55 @@ async def test_a_request_becomes_an_event_of_payload_format_2(
     assert claims["cognito:username"] == "taylor"
     assert (claims["admin"], claims["groups"]) == ("true", "[a b]")
     assert claims["exp"].isdigit()
+
+
+@pytest.mark.parametrize(
+    ("claim", "text"),
+    [
+        ("text", "text"),
+        ("", ""),
+        (5, "5"),
+        (-1.5, "-1.5"),
+        (1e30, "1e+30"),
+        (True, "true"),
+        (False, "false"),
+        ([], "[]"),
+        (["a", 1, True, None], "[a 1 true <nil>]"),
+        ([["a b"], ["c"]], "[[a b] [c]]"),
+        ({}, "map[]"),
+        ({"roles": ["b", "a"], "admin": False}, "map[admin:false roles:[b a]]"),
+        ([{"key": {"inner": 2}}], "[map[key:map[inner:2]]]"),
+    ],
+)
+async def test_claims_reach_the_function_as_text(
+    host: LambdaHost, http: aiohttp.ClientSession, issuer: Issuer, claim: object, text: str
+) -> None:
+    claims = await _claims(host, http, issuer.token(claim=claim))
+    assert claims["claim"] == text
+
+
+async def test_a_claim_that_is_null_does_not_reach_the_function(
+    host: LambdaHost, http: aiohttp.ClientSession, issuer: Issuer
+) -> None:
+    claims = await _claims(host, http, issuer.signed({**issuer.claims(), "cognito:username": None}))
+    assert "cognito:username" not in claims
+    assert claims["sub"] == "someone"
+
+
+async def _claims(host: LambdaHost, http: aiohttp.ClientSession, token: str) -> dict[str, str]:
+    """Return the claims that the function receives."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with http.post(f"{host.http_api_url}/token", headers=headers) as response:
+        event = (await response.json())["event"]
+    claims: dict[str, str] = event["requestContext"]["authorizer"]["jwt"]["claims"]
+    return claims
+
+
+async def test_events_invoke_the_alias(host: LambdaHost, http: aiohttp.ClientSession) -> None:
+    async with http.get(f"{host.http_api_url}/open") as response:
+        assert (await response.json())["arn"].endswith(":function:EchoFunction:live")
+    answer = json.loads((await host.invoke("EchoFunction", b"{}")).payload)
+    assert answer["arn"].endswith(":function:EchoFunction:live")
 
 
 async def test_a_request_without_body_or_query_has_none_in_its_event(
@@ -187,18 +237,87 @@ async def test_a_preflight_is_answered_without_authorizer_or_function(
         assert response.headers["Access-Control-Max-Age"] == "3600"
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": ORIGIN},
+        {"Origin": ORIGIN, "Access-Control-Request-Headers": "authorization"},
+        {"Access-Control-Request-Method": "POST"},
+        {"Origin": "http://evil.test", "Access-Control-Request-Method": "POST"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/token", "/no-such-route"])
+async def test_an_options_request_that_is_no_preflight_of_an_allowed_origin_gets_no_cors_headers(
+    host: LambdaHost, http: aiohttp.ClientSession, headers: dict[str, str], path: str
+) -> None:
+    async with http.options(host.http_api_url + path, headers=headers) as response:
+        assert response.status == 204
+        assert not [name for name in response.headers if name.lower().startswith("access-control-")]
+
+
+async def _exchange(url: str, request: bytes) -> tuple[int, bytes]:
+    """Send a request exactly as it is, and return the status and the body of the answer."""
+    address = URL(url)
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    try:
+        writer.write(request)
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    finally:
+        writer.close()
+    return int(head.split()[1]), body
+
+
+def _request_of(size: int, *, values: int, line: int = 0) -> bytes:
+    """Return a request whose request line and header values have `size` bytes together."""
+    request_line = f"GET /open?{'q' * line} HTTP/1.1"
+    left = size - len(request_line) - len("localhost") - len("close")
+    lengths = [left // values + (number < left % values) for number in range(values)]
+    headers = ["Host: localhost", "Connection: close"]
+    headers += [f"X-Header-{number}: {'v' * length}" for number, length in enumerate(lengths)]
+    return "\r\n".join([request_line, *headers, "", ""]).encode()
+
+
+@pytest.mark.parametrize("shape", [{"values": 1}, {"values": 150}, {"values": 1, "line": 9_000}])
+async def test_takes_10240_bytes_of_request_line_and_header_values_and_no_more(
+    host: LambdaHost, shape: dict[str, int]
+) -> None:
+    status, _ = await _exchange(host.http_api_url, _request_of(10_240, **shape))
+    assert status == 200
+    for size in (10_241, 100_000):
+        status, body = await _exchange(host.http_api_url, _request_of(size, **shape))
+        assert (status, json.loads(body)) == (431, {"message": "Request Header Fields Too Large"})
+
+
+async def test_accepts_a_long_token(host: LambdaHost, http: aiohttp.ClientSession, issuer: Issuer) -> None:
+    token = issuer.token(groups=[f"group{number:05}" for number in range(460)])
+    assert 9_000 < len(token) < 10_000
+    headers = {"Authorization": f"Bearer {token}"}
+    async with http.post(f"{host.http_api_url}/token", headers=headers) as response:
+        assert response.status == 200
+
+
+async def test_a_malformed_request_is_not_logged(host: LambdaHost, caplog: pytest.LogCaptureFixture) -> None:
+    request = b"GET /open HTTP/1.1\r\nHost: localhost\r\nAuthorization: SECRET\x00\r\n\r\n"
+    status, _ = await _exchange(host.http_api_url, request)
+    assert status == 400
+    assert "Malformed HTTP request" in caplog.text
+    assert "SECRET" not in caplog.text
+
+
 async def test_an_origin_that_is_not_allowed_is_told_nothing(
     host: LambdaHost, http: aiohttp.ClientSession
 ) -> None:
     for method in ("OPTIONS", "POST"):
-        headers = {"Origin": "http://localhost:5173.evil.test"}
+        headers = {"Origin": "http://localhost:5173.evil.test", "Access-Control-Request-Method": "POST"}
         async with http.request(method, f"{host.http_api_url}/token", headers=headers) as response:
             assert not [name for name in response.headers if name.lower().startswith("access-control-")]
 
 
 async def test_all_origins_of_a_scheme_may_be_allowed(host: LambdaHost, http: aiohttp.ClientSession) -> None:
     for origin in ("https://one.test", "https://two.test"):
-        async with http.options(f"{host.http_api_url}/token", headers={"Origin": origin}) as response:
+        headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        async with http.options(f"{host.http_api_url}/token", headers=headers) as response:
             assert response.headers["Access-Control-Allow-Origin"] == origin
 
 
