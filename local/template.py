@@ -1,18 +1,20 @@
 """Reads a SAM template and resolves what the local stack needs of it.
 
-Knows CloudFormation's intrinsic functions that a template of this size uses, parameters with defaults and
-overrides, conditions, SAM's `Globals`, and the pseudo parameters. Nothing is created here: the identifiers of
-created resources are passed in as `attributes`, and values are resolved only when asked for, so that a
-property nobody reads may refer to a resource that nobody made.
+Knows CloudFormation's intrinsic functions that a template of this size uses, parameters, rules, conditions,
+SAM's `Globals`, and the pseudo parameters. Nothing is created here: the identifiers of created resources are
+passed in as `attributes`. Values are resolved only when asked for, so that a property nobody reads may refer
+to a resource that nobody made.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, cast
 
 import yaml
+
+from local.template_parameters import ParameterError, parameter_values, text_of
 
 REGION = "us-east-1"
 ACCOUNT_ID = "123456789012"
@@ -45,11 +47,11 @@ class Template:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, path: Path, overrides: Mapping[str, str]) -> Self:
+    def load(cls, path: Path, overrides: Mapping[str, str], unchecked: Collection[str] = ()) -> Self:
         """Read the template at `path`; `overrides` are values of its parameters.
 
-        Raises TemplateError where a parameter is unknown, has neither a value nor a default, or has none of
-        the values that are allowed.
+        Raises TemplateError, in CloudFormation's words, if CloudFormation would refuse the values. Parameters
+        in `unchecked` may have any value.
         """
         try:
             document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
@@ -57,7 +59,13 @@ class Template:
             raise TemplateError(f"Cannot read the template {path}: {error}") from error
         if not isinstance(document, dict) or not isinstance(document.get("Resources"), dict):
             raise TemplateError(f"{path} is not a template: it has no Resources.")
-        return cls(document, _parameter_values(document.get("Parameters") or {}, overrides))
+        try:
+            values = parameter_values(document.get("Parameters") or {}, overrides, unchecked)
+        except ParameterError as error:
+            raise TemplateError(str(error)) from error
+        template = cls(document, values)
+        template._check_rules()
+        return template
 
     def with_attributes(self, attributes: Mapping[str, str]) -> Self:
         """Return this template knowing more resources, to which `Ref` and `Fn::GetAtt` may then refer."""
@@ -93,6 +101,16 @@ class Template:
         except KeyError:
             raise TemplateError(f"The template has no condition {name!r}.") from None
         return self._holds(expression)
+
+    def _check_rules(self) -> None:
+        """Raise TemplateError if the parameters' values break a rule of the template."""
+        for name, rule in (self.document.get("Rules") or {}).items():
+            if "RuleCondition" in rule and not self._holds(rule["RuleCondition"]):
+                continue
+            for assertion in rule["Assertions"]:
+                if not self._holds(assertion["Assert"]):
+                    description = assertion.get("AssertDescription", "an assertion is false")
+                    raise TemplateError(f"Template rule {name} is not satisfied: {description}")
 
     def _exists(self, resource: Mapping[str, Any]) -> bool:
         return "Condition" not in resource or self.condition(resource["Condition"])
@@ -160,7 +178,7 @@ class Template:
 
         return _SUB_VARIABLE.sub(substitute, text)
 
-    def _holds(self, expression: Any) -> bool:
+    def _holds(self, expression: Any) -> bool:  # noqa: PLR0911 (one for each function)
         match expression:
             case {"Fn::Equals": [left, right]}:
                 return text_of(self._resolve(left)) == text_of(self._resolve(right))
@@ -172,17 +190,17 @@ class Template:
                 return any(map(self._holds, inner))
             case {"Condition": name}:
                 return self.condition(name)
+            case {"Fn::Contains": [items, value]}:
+                return text_of(self._resolve(value)) in self._texts(items)
+            case {"Fn::EachMemberEquals": [items, value]}:
+                return self._texts(items) <= {text_of(self._resolve(value))}
+            case {"Fn::EachMemberIn": [items, allowed]}:
+                return self._texts(items) <= self._texts(allowed)
             case _:
                 raise TemplateError(f"This is no condition that the local stack knows: {expression}")
 
-
-def text_of(value: Any) -> str:
-    """Return a resolved value as the text that CloudFormation makes of it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return ",".join(map(text_of, value))
-    return str(value)
+    def _texts(self, items: Any) -> set[str]:
+        return {text_of(item) for item in self._resolve(items)}
 
 
 class _Loader(yaml.SafeLoader):
@@ -201,26 +219,6 @@ def _short_tag(loader: _Loader, suffix: str, node: yaml.Node) -> dict[str, Any]:
 
 
 _Loader.add_multi_constructor("!", _short_tag)
-
-
-def _parameter_values(
-    declared: Mapping[str, Mapping[str, Any]], overrides: Mapping[str, str]
-) -> dict[str, str | list[str]]:
-    if unknown := sorted(set(overrides) - set(declared)):
-        raise TemplateError(
-            f"The template has no parameter {', '.join(unknown)}. It has: {', '.join(declared)}."
-        )
-    values: dict[str, str | list[str]] = {}
-    for name, declaration in declared.items():
-        if name not in overrides and "Default" not in declaration:
-            raise TemplateError(f"The template's parameter {name} needs a value: it has no default.")
-        text = text_of(overrides.get(name, declaration.get("Default")))
-        allowed = [text_of(value) for value in declaration.get("AllowedValues", [])]
-        if allowed and text not in allowed:
-            raise TemplateError(f"The template's parameter {name} may be {', '.join(allowed)}, not {text!r}.")
-        is_list = declaration["Type"] == "CommaDelimitedList" or declaration["Type"].startswith("List<")
-        values[name] = [item.strip() for item in text.split(",")] if is_list else text
-    return values
 
 
 def _merged(base: Any, over: Any) -> Any:

@@ -18,7 +18,8 @@ from typing import Any, Self, TypeVar
 from local.aws.credentials import LOCAL_CREDENTIALS, Credentials
 from local.child_process import ChildProcess, clean_environment
 from local.ports import HOST, listen, port_of
-from local.template import ACCOUNT_ID, REGION, Template, TemplateError, text_of
+from local.template import ACCOUNT_ID, REGION, Template, TemplateError
+from local.template_parameters import text_of
 
 _T = TypeVar("_T")
 _ROOT = Path(__file__).parents[2]

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.template import ACCOUNT_ID, REGION, Template, TemplateError, text_of
+from local.template import ACCOUNT_ID, REGION, Template, TemplateError
+from local.template_parameters import text_of
 
 LATEST = "$LATEST"
 """The version of a function that has not been published."""

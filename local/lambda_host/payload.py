@@ -17,7 +17,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from local.lambda_host.invocation import new_trace_id
-from local.template import text_of
+from local.template_parameters import text_of
 
 _T = TypeVar("_T")
 

@@ -1,12 +1,15 @@
 """Templates: parameters, conditions, intrinsic functions, and SAM's Globals."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.template import Template, TemplateError, text_of
+from local.template import Template, TemplateError
+from local.template_parameters import text_of
 
+ROOT = Path(__file__).parents[2]
 TEMPLATE = """
 Parameters:
   Name: {Type: String}
@@ -153,13 +156,144 @@ def test_says_what_it_cannot_resolve(tmp_path: Path, value: str, complaint: str)
 
 
 def test_refuses_an_unknown_parameter(tmp_path: Path) -> None:
-    with pytest.raises(TemplateError, match=r"no parameter Nmae. It has: Name, Size"):
+    complaint = r"Parameters: \[Nmae\] do not exist in the template. It has: Name, Size"
+    with pytest.raises(TemplateError, match=complaint):
         _load(tmp_path, Nmae="typo")
 
 
-def test_refuses_a_value_that_is_not_allowed(tmp_path: Path) -> None:
-    with pytest.raises(TemplateError, match="Size may be 5, 6, not '7'"):
-        _load(tmp_path, Size="7")
+@pytest.mark.parametrize(
+    ("declaration", "accepted", "refused", "complaint"),
+    [
+        ("{Type: Number, AllowedValues: [5, 6]}", ["5", "6"], ["7", "55"],
+         "must be one of AllowedValues: 5,6"),
+        ("{Type: String, AllowedValues: ['true', 'off']}", ["true", "off"], ["True", "tru", ""],
+         "must be one of AllowedValues: true,off"),
+        ("{Type: CommaDelimitedList, AllowedValues: [a, b]}", ["a", "b,a", "a , b"], ["a,c", "", "a,,b"],
+         "must be one of AllowedValues: a,b"),
+        ("{Type: String, AllowedPattern: '[a-z]+'}", ["abc"], ["", "Abc", "abc1", "abc\\n"],
+         "must match pattern [a-z]+"),
+        ("{Type: String, AllowedPattern: '^[a-z]+$'}", ["abc"], ["abc\n", " abc", "é"],
+         "must match pattern ^[a-z]+$"),
+        (r"{Type: String, AllowedPattern: '\w+'}", ["abc_1"], ["é"], r"must match pattern \w+"),
+        ("{Type: CommaDelimitedList, AllowedPattern: '[a-z]+'}", ["a", "a, b ,c"], ["a,B", "a,", ",a", ""],
+         "must match pattern [a-z]+"),
+        ("{Type: String, MinLength: 2}", ["ab"], ["", "a"], "must contain at least 2 characters"),
+        ("{Type: String, MaxLength: '2'}", ["", "ab"], ["abc"], "must contain at most 2 characters"),
+        ("{Type: Number}", ["0", "-5", "+5", "1.5", ".5", "5.", "1e3"],
+         ["", "five", "5 s", "0x10", "1,5", "NaN", "Infinity", "\u0665"], "must be a number."),
+        ("{Type: List<Number>}", ["1", "1, 2.5"], ["", "1,", "1,two"], "must be a number."),
+        ("{Type: Number, MinValue: 5}", ["5", "5.0", "1e9"], ["4", "-6", "4.999"],
+         "must be a number not less than 5"),
+        ("{Type: Number, MaxValue: '5.5'}", ["5.5", "-9"], ["5.51", "1e1"],
+         "must be a number not greater than 5.5"),
+        ("{Type: Number, MinValue: 5, AllowedPattern: '[5-9]', ConstraintDescription: from 5 to 9.}", ["5"],
+         ["4", "10"], "failed to satisfy constraint: from 5 to 9."),
+        ("{Type: String, AllowedValues: [a], ConstraintDescription: only a}", ["a"], ["b"],
+         "failed to satisfy constraint: only a"),
+        ("{Type: 'AWS::SSM::Parameter::Value<String>', AllowedPattern: '/.*'}", ["/a"], ["a"],
+         "must match pattern /.*"),
+    ],
+)  # fmt: skip
+def test_refuses_a_value_in_the_words_of_cloudformation(
+    tmp_path: Path, declaration: str, accepted: list[str], refused: list[str], complaint: str
+) -> None:
+    text = TEMPLATE.replace("  Name: {Type: String}\n", f"  Name: {{Type: String}}\n  Probe: {declaration}\n")
+    for value in accepted:
+        assert _load(tmp_path, text, Probe=value).parameters["Probe"] in (
+            value,
+            [item.strip() for item in value.split(",")],
+        )
+    for value in refused:
+        with pytest.raises(TemplateError) as refusal:
+            _load(tmp_path, text, Probe=value)
+        assert str(refusal.value) == f"Parameter 'Probe' {complaint}"
+
+
+def test_refuses_a_default_that_its_own_declaration_does_not_allow(tmp_path: Path) -> None:
+    text = TEMPLATE.replace('Default: ""', 'Default: "", MinLength: 1')
+    with pytest.raises(TemplateError, match="Parameter 'Empty' must contain at least 1 characters"):
+        _load(tmp_path, text)
+    assert _load(tmp_path, text, Empty="x")
+
+
+def test_a_parameter_can_be_left_unchecked(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(TEMPLATE, encoding="utf-8")
+    values = {"Name": "test", "Size": "7"}
+    assert Template.load(path, values, unchecked={"Size"}).parameters["Size"] == "7"
+    with pytest.raises(TemplateError, match="Parameter 'Size' must be one of AllowedValues"):
+        Template.load(path, values, unchecked={"Name"})
+
+
+RULES = """
+Rules:
+  Unconditional:
+    Assertions:
+      - Assert: !Not [!Equals [!Ref Name, forbidden]]
+        AssertDescription: This name is forbidden.
+      - Assert: !Contains [[test, production, big, other, forbidden], !Ref Name]
+  OfProduction:
+    RuleCondition: !Equals [!Ref Name, production]
+    Assertions:
+      - Assert: !And [!Not [!Equals [!Ref Empty, ""]], !EachMemberIn [!Ref Origins, ["http://a", "http://b"]]]
+        AssertDescription: Production needs a value, and origins that it knows.
+  OfBig:
+    RuleCondition: !Or [!Equals [!Ref Name, big], !Equals [!Ref Name, huge]]
+    Assertions:
+      - Assert: !EachMemberEquals [!Ref Origins, "http://a"]
+        AssertDescription: Big needs one origin.
+"""
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({}, None),
+        ({"Name": "forbidden"}, "Template rule Unconditional is not satisfied: This name is forbidden."),
+        ({"Name": "unheard"}, "Template rule Unconditional is not satisfied: an assertion is false"),
+        ({"Name": "production"}, "OfProduction is not satisfied: Production needs a value"),
+        ({"Name": "production", "Empty": "x"}, None),
+        (
+            {"Name": "production", "Empty": "x", "Origins": "http://a,http://c"},
+            "OfProduction is not satisfied",
+        ),
+        ({"Name": "big"}, "OfBig is not satisfied: Big needs one origin."),
+        ({"Name": "big", "Origins": "http://a"}, None),
+    ],
+)
+def test_refuses_values_that_break_a_rule(
+    tmp_path: Path, values: dict[str, str], complaint: str | None
+) -> None:
+    if complaint is None:
+        assert _load(tmp_path, RULES + TEMPLATE, **values)
+        return
+    with pytest.raises(TemplateError, match=re.escape(complaint)):
+        _load(tmp_path, RULES + TEMPLATE, **values)
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"JwtIssuer": "http://issuer.test", "JwtAudience": "a"},
+         r"Parameter 'JwtIssuer' must match pattern ^(https://[^\s]+)?$"),
+        ({"JwtIssuer": "https://issuer.test"}, "JwtAudience is needed with JwtIssuer."),
+        ({"AllowedOrigins": "http://a, ftp://b"}, "Parameter 'AllowedOrigins' must match pattern"),
+        ({"TokenLifetimeMinutes": "0"},
+         "Parameter 'TokenLifetimeMinutes' must be a number not less than 1"),
+        ({"TokenLifetimeMinutes": "soon"}, "Parameter 'TokenLifetimeMinutes' must be a number."),
+        ({"MessageSource": "nobody"}, "Parameter 'MessageSource' must be one of AllowedValues"),
+        ({"CacheName": "a b"}, "Parameter 'CacheName' must match pattern"),
+    ],
+)  # fmt: skip
+def test_the_systems_own_parameters_are_checked(values: dict[str, str], complaint: str) -> None:
+    with pytest.raises(TemplateError, match=re.escape(complaint)):
+        Template.load(ROOT / "template.yaml", {"MomentoApiKey": "key", **values})
+
+
+def test_a_refusal_does_not_contain_the_value(tmp_path: Path) -> None:
+    with pytest.raises(TemplateError) as refusal:
+        Template.load(ROOT / "template.yaml", {"MomentoApiKey": "a secret"})
+    assert "a secret" not in str(refusal.value)
 
 
 def test_a_resource_without_a_type_is_none_of_that_type(tmp_path: Path) -> None:
@@ -170,7 +304,7 @@ def test_a_resource_without_a_type_is_none_of_that_type(tmp_path: Path) -> None:
 def test_needs_a_value_for_a_parameter_without_default(tmp_path: Path) -> None:
     path = tmp_path / "template.yaml"
     path.write_text(TEMPLATE, encoding="utf-8")
-    with pytest.raises(TemplateError, match="Name needs a value"):
+    with pytest.raises(TemplateError, match=r"Parameters: \[Name\] must have values"):
         Template.load(path, {})
 
 
@@ -193,7 +327,6 @@ def test_text_of(value: object, text: str) -> None:
 
 
 def test_reads_the_systems_own_template() -> None:
-    root = Path(__file__).parents[2]
-    template = Template.load(root / "template.yaml", {"MomentoApiKey": "key"})
+    template = Template.load(ROOT / "template.yaml", {"MomentoApiKey": "key"})
     functions = template.resources("AWS::Serverless::Function")
     assert {"TokenVendorFunction", "PublisherFunction", "WebhookFunction"} <= set(functions)
