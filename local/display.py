@@ -64,7 +64,7 @@ class Display(StackObserver):
             title="One comment through the whole loop",
             title_justify="left",
             title_style="bold",
-            caption="Token and Webhook include the start of their functions, which are cold.",
+            caption="A function's first hop includes its cold start.",
             caption_justify="left",
         )
         table.add_column("Hop", style="bold")
@@ -83,8 +83,8 @@ class Display(StackObserver):
         where.add_column(style="bold")
         where.add_column()
         for name, value in (
-            ("Page", facts.web_url or _no_page(facts.momento)),
-            ("Users", ", ".join(f"{user.username} / {user.password}" for user in facts.users)),
+            ("Page", facts.web_url or _no_page(facts)),
+            ("Users", _users(facts)),
             ("Token API", facts.token_url),
             ("Webhook", f"{facts.webhook_url} (called by {caller})"),
             ("Lambda", facts.lambda_url),
@@ -146,7 +146,16 @@ class Display(StackObserver):
         self._console.print(line, soft_wrap=True)
 
 
-def _no_page(momento: MomentoFacts) -> str:
+def _users(facts: StackFacts) -> str:
+    if not facts.users:
+        return "those of the issuer that JwtIssuer says"
+    return ", ".join(f"{user.username} / {user.password}" for user in facts.users)
+
+
+def _no_page(facts: StackFacts) -> str:
+    momento = facts.momento
+    if not facts.user_pool_client_id:
+        return "none: it signs users in at a user pool, and JwtIssuer says another issuer"
     if momento.local_address and not momento.web_url:
         return f"none: where {momento.local_address} serves browsers is not known here"
     return "none: it is built where Node (npm) is installed, by make run"
@@ -164,19 +173,11 @@ def _about_momento(momento: MomentoFacts) -> list[tuple[str, str]]:
 
 def _commands_to_try(facts: StackFacts, state_directory: Path) -> list[tuple[str, str]]:
     """Return commands for another terminal, each with what it does."""
-    user = facts.users[0]
-    sign_in = (
-        f"JWT=$(curl -s {facts.aws_endpoint_url} -H 'Content-Type: application/x-amz-json-1.1' "
-        "-H 'X-Amz-Target: AWSCognitoIdentityProviderService.InitiateAuth' "
-        f'-d \'{{"AuthFlow":"USER_PASSWORD_AUTH","ClientId":"{facts.user_pool_client_id}",'
-        f'"AuthParameters":{{"USERNAME":"{user.username}","PASSWORD":"{user.password}"}}}}\' '
-        '| sed \'s/.*"IdToken": *"\\([^"]*\\).*/\\1/\')'
-    )
     event = shlex.quote('{"userId":"jordan","courseId":123,"comment":"Hello from a service"}')
     return [
         (
             "Sign in, and fetch a Momento token",
-            f'{sign_in}\ncurl -X POST {facts.token_url} -H "Authorization: Bearer $JWT"',
+            f'{_sign_in(facts)}\ncurl -X POST {facts.token_url} -H "Authorization: Bearer $JWT"',
         ),
         (
             "Publish as a user, from a service",
@@ -184,3 +185,16 @@ def _commands_to_try(facts: StackFacts, state_directory: Path) -> list[tuple[str
         ),
         ("Watch what the webhook logs", f"tail -f {state_directory / 'logs' / 'WebhookFunction.log'}"),
     ]
+
+
+def _sign_in(facts: StackFacts) -> str:
+    if not facts.users:
+        return "JWT=... # of your issuer"
+    user = facts.users[0]
+    return (
+        f"JWT=$(curl -s {facts.aws_endpoint_url} -H 'Content-Type: application/x-amz-json-1.1' "
+        "-H 'X-Amz-Target: AWSCognitoIdentityProviderService.InitiateAuth' "
+        f'-d \'{{"AuthFlow":"USER_PASSWORD_AUTH","ClientId":"{facts.user_pool_client_id}",'
+        f'"AuthParameters":{{"USERNAME":"{user.username}","PASSWORD":"{user.password}"}}}}\' '
+        '| sed \'s/.*"IdToken": *"\\([^"]*\\).*/\\1/\')'
+    )

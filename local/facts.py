@@ -28,7 +28,10 @@ class MomentoFacts:
 
 @dataclass(frozen=True)
 class StackFacts:
-    """Where everything is, and what is needed to use it."""
+    """Where everything is, and what is needed to use it.
+
+    Without a user pool, as users sign in elsewhere, its ids are None and there are no users.
+    """
 
     momento: MomentoFacts
     token_url: str
@@ -38,8 +41,8 @@ class StackFacts:
     web_url: str | None
     cache: str
     topic: str
-    user_pool_id: str
-    user_pool_client_id: str
+    user_pool_id: str | None
+    user_pool_client_id: str | None
     users: tuple[User, ...]
     signing_secret: str
     message_source: str

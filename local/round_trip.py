@@ -21,6 +21,7 @@ from local.stack import MOMENTO_WEBHOOK, LocalStack
 
 COURSE_ID = "123"
 _SECONDS_FOR_DELIVERY = 30
+_NAME_WITHOUT_USERS = "taylor"
 
 
 class RoundTripError(Exception):
@@ -43,27 +44,39 @@ class Hop:
 async def round_trip(stack: LocalStack, on_hop: Callable[[Hop], None]) -> None:
     """Sign in, fetch a token, publish a comment with it, and read it back after the webhook has stored it.
 
-    `on_hop` is told of each step. Raises RoundTripError where one fails, or the identity is not the user's.
+    Where users sign in elsewhere, a service publishes the comment, and it is read back from the stack's own
+    Momento only. `on_hop` is told of each step. Raises RoundTripError where one fails, or the identity is not
+    the user's.
     """
     facts = stack.facts
-    username = facts.users[0].username
+    username = facts.users[0].username if facts.users else _NAME_WITHOUT_USERS
     comment = f"Hello from {username} ({secrets.token_hex(3)})"
-
-    with _hop(on_hop, "Sign in") as happened:
-        jwt = await _sign_in(facts)
-        happened(f"{username} signed in at the user pool and has a JWT")
-
-    with _hop(on_hop, "Token") as happened:
-        token = await _fetch_token(facts, jwt)
-        minutes = round((token["expiresAt"] - time.time()) / 60)
-        happened(f"the token API gave a Momento token that says {token['tokenId']}, for {minutes} minutes")
-
-    credentials = _credentials(facts, token["authToken"])
     message = json.dumps({"courseId": COURSE_ID, "comment": comment})
-    delivery = stack.delivery_of(message)
-    with _hop(on_hop, "Publish") as happened:
-        await _publish(facts, credentials, message)
-        happened(f"published on {facts.cache}/{facts.topic} with that token")
+    credentials: CredentialProvider | None
+
+    if facts.users:
+        with _hop(on_hop, "Sign in") as happened:
+            jwt = await _sign_in(facts)
+            happened(f"{username} signed in at the user pool and has a JWT")
+
+        with _hop(on_hop, "Token") as happened:
+            token = await _fetch_token(facts, jwt)
+            minutes = round((token["expiresAt"] - time.time()) / 60)
+            happened(
+                f"the token API gave a Momento token that says {token['tokenId']}, for {minutes} minutes"
+            )
+
+        credentials = _credentials(facts, token["authToken"])
+        delivery = stack.delivery_of(comment)
+        with _hop(on_hop, "Publish") as happened:
+            await _publish(facts, credentials, message)
+            happened(f"published on {facts.cache}/{facts.topic} with that token")
+    else:
+        credentials = _own_credentials(facts)
+        delivery = stack.delivery_of(comment)
+        with _hop(on_hop, "Publish") as happened:
+            await _publish_as_service(facts, username, comment)
+            happened(f"PublisherFunction published on {facts.cache}/{facts.topic} as {username}")
 
     with _hop(on_hop, "Webhook") as happened:
         caller, caller_function = _caller_of_webhook(facts)
@@ -78,6 +91,8 @@ async def round_trip(stack: LocalStack, on_hop: Callable[[Hop], None]) -> None:
             raise RoundTripError(message, "WebhookFunction")
         happened(f"{caller} called the function URL, signed; it answered {delivered.status}")
 
+    if credentials is None:
+        return
     with _hop(on_hop, "Cache") as happened:
         entries = await _read_comments(facts, credentials)
         stored = next((entry for entry in entries if entry.get("comment") == comment), None)
@@ -169,6 +184,22 @@ def _credentials(facts: StackFacts, auth_token: str) -> CredentialProvider:
         token_endpoint=facts.momento.host,
         port=facts.momento.port,
     )
+
+
+def _own_credentials(facts: StackFacts) -> CredentialProvider | None:
+    """Return the credentials of the super-user of the stack's own Momento; None if it has none."""
+    momento = facts.momento
+    if momento.api_key is None:
+        return None
+    return CredentialProvider(momento.api_key, momento.host, momento.host, momento.host, momento.port)
+
+
+async def _publish_as_service(facts: StackFacts, username: str, comment: str) -> None:
+    url = f"{facts.lambda_url}/2015-03-31/functions/PublisherFunction/invocations"
+    event = {"userId": username, "courseId": COURSE_ID, "comment": comment}
+    answer = await _post(url, {}, event, "PublisherFunction")
+    if answer.get("published") != 1:
+        raise RoundTripError(f"PublisherFunction did not publish: {json.dumps(answer)}", "PublisherFunction")
 
 
 async def _publish(facts: StackFacts, credentials: CredentialProvider, text: str) -> None:

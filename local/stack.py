@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ipaddress
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -133,7 +135,8 @@ class LocalStack:
                     HOST, own_momento.port, own_momento.web_url, own_momento.admin_url, own_momento.api_key
                 )
             template = await self._aws.create_resources(template)
-            await self._aws.create_users(_only(template, "AWS::Cognito::UserPool"), USERS)
+            if user_pool := _only(template, "AWS::Cognito::UserPool"):
+                await self._aws.create_users(user_pool, USERS)
             self._report("AWS services", self._aws.endpoint_url, _AWS_PORT, began)
             self._host = await self._start_functions(resources, template, momento)
             self.facts = await self._facts(template, momento)
@@ -143,7 +146,8 @@ class LocalStack:
                         self.facts.cache, self.facts.topic, self.facts.webhook_url, self.facts.signing_secret
                     )
                 )
-            if is_built(self._page_folder) and (momento.web_url or not momento.local_address):
+            has_momento = momento.web_url or not momento.local_address
+            if is_built(self._page_folder) and user_pool and has_momento:
                 self.facts = await self._start_page(resources, self.facts)
             await resources.enter_async_context(running(self._watch_dead_letters()))
             profile = await self._open_to_containers(resources, template, momento)
@@ -163,9 +167,9 @@ class LocalStack:
         return self._state.logs
 
     def delivery_of(self, text: str) -> asyncio.Future[AnsweredRequest]:
-        """Return a future of the request with which the webhook is called for the next message of this text.
+        """Return a future of the webhook's request for the next message that contains this text.
 
-        Where the relay calls it, that is the first request that it does not repeat.
+        If the relay calls the webhook, that is the first request that it does not repeat.
         """
         self._awaited[text] = asyncio.get_running_loop().create_future()
         return self._awaited[text]
@@ -189,9 +193,15 @@ class LocalStack:
                 f"{' and '.join(refused)} cannot be chosen: the stack has its own Momento, "
                 "or the one that MOMENTO_API_KEY and MOMENTO_ENDPOINT in the environment say."
             )
-        defaults = {"TokenIdClaim": "cognito:username", "AllowedOrigins": "*"}
+        defaults = {"AllowedOrigins": "*"}
+        issuer = self._parameters.get("JwtIssuer")
+        if not issuer:
+            defaults["TokenIdClaim"] = "cognito:username"
         template = Template.load(
-            ROOT / "template.yaml", {**defaults, **self._parameters, **given_by_the_stack}
+            ROOT / "template.yaml",
+            {**defaults, **self._parameters, **given_by_the_stack},
+            # The template demands https, which an issuer on this machine need not have.
+            unchecked=["JwtIssuer"] if issuer and _is_on_this_machine(issuer) else [],
         )
         if not function_with_url(template):
             raise TemplateError(
@@ -237,10 +247,12 @@ class LocalStack:
     ) -> LambdaHost:
         began = time.monotonic()
         aws_endpoint_url = await resources.enter_async_context(self._aws_proxy(self._aws.endpoint_url))
-        user_pool = _only(template, "AWS::Cognito::UserPool")
-        issuer = template.resolve(
-            {"Fn::Sub": f"https://cognito-idp.${{AWS::Region}}.${{AWS::URLSuffix}}/{user_pool}"}
-        )
+        jwks_urls = {}
+        if user_pool := _only(template, "AWS::Cognito::UserPool"):
+            issuer = template.resolve(
+                {"Fn::Sub": f"https://cognito-idp.${{AWS::Region}}.${{AWS::URLSuffix}}/{user_pool}"}
+            )
+            jwks_urls[issuer] = f"{self._aws.endpoint_url}/{user_pool}/.well-known/jwks.json"
         host = await resources.enter_async_context(
             LambdaHost(
                 template,
@@ -248,7 +260,7 @@ class LocalStack:
                 environment=_endpoints(aws_endpoint_url, momento.local_address),
                 aws_endpoint_url=aws_endpoint_url,
                 assume_role=self._aws.assume_role,
-                jwks_urls={issuer: f"{self._aws.endpoint_url}/{user_pool}/.well-known/jwks.json"},
+                jwks_urls=jwks_urls,
                 log_folder=self.logs,
                 ports=_LAMBDA_PORTS,
                 on_log_line=self._observer.function_logged,
@@ -270,9 +282,9 @@ class LocalStack:
             web_url=None,
             cache=template.resolve({"Ref": "CacheName"}),
             topic=template.resolve({"Ref": "TopicName"}),
-            user_pool_id=_only(template, "AWS::Cognito::UserPool"),
+            user_pool_id=(user_pool := _only(template, "AWS::Cognito::UserPool")),
             user_pool_client_id=_only(template, "AWS::Cognito::UserPoolClient"),
-            users=USERS,
+            users=USERS if user_pool else (),
             signing_secret=await self._aws.secret(template.resolve({"Ref": "SigningSecret"})),
             message_source=template.resolve({"Ref": "MessageSource"}),
             spill_queue_url=template.resolve({"Ref": "SpillQueue"}),
@@ -333,11 +345,12 @@ class LocalStack:
 
     def _answered(self, request: AnsweredRequest) -> None:
         self._observer.request_answered(request)
-        if request.server == FUNCTION_URL and self._awaited:
-            awaited = self._awaited.get(_text(request.body))
-            # Whoever waited may have given up.
-            if awaited and not awaited.done() and not self._is_repeated(request.status):
-                awaited.set_result(request)
+        if request.server == FUNCTION_URL and self._awaited and not self._is_repeated(request.status):
+            message = _text(request.body)
+            for text, awaited in self._awaited.items():
+                # The caller may have stopped waiting.
+                if text in message and not awaited.done():
+                    awaited.set_result(request)
 
     def _is_repeated(self, status: int) -> bool:
         """Whether a request to the webhook that was so answered comes again; Momento itself repeats none."""
@@ -357,10 +370,24 @@ def _text(body: bytes) -> str:
         return ""
 
 
-def _only(template: Template, resource_type: str) -> str:
-    """Return what `Ref` gives of the one resource of a type."""
+def _is_on_this_machine(url: str) -> bool:
+    """Return whether a URL is of http on the loopback interface."""
     try:
-        [name] = template.resources(resource_type)
+        parts = urlsplit(url)
+        host = parts.hostname or ""
     except ValueError:
-        raise TemplateError(f"The local stack needs exactly one {resource_type} in the template.") from None
-    return template.attributes[name]
+        return False
+    if parts.scheme != "http":
+        return False
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _only(template: Template, resource_type: str) -> str | None:
+    """Return what `Ref` gives of the one resource of a type; None if it does not exist."""
+    names = list(template.resources(resource_type))
+    if len(names) > 1:
+        raise TemplateError(f"The local stack can use one {resource_type}, and the template has more.")
+    return template.attributes[names[0]] if names else None

@@ -94,9 +94,9 @@ def rsa_keys() -> dict[str, rsa.RSAPrivateKey]:
     return {kid: rsa.generate_private_key(65537, 2048) for kid in ("first", "second", "third")}
 
 
-@pytest.fixture
-async def issuer(rsa_keys: dict[str, rsa.RSAPrivateKey]) -> AsyncIterator[Issuer]:
-    issuer = Issuer(rsa_keys)
+@asynccontextmanager
+async def serving(issuer: Issuer) -> AsyncIterator[Issuer]:
+    """Serve the issuer's documents on this machine."""
     app = web.Application()
     app.router.add_get("/jwks.json", issuer.jwks)
     app.router.add_get("/.well-known/openid-configuration", issuer.openid_configuration)
@@ -109,6 +109,12 @@ async def issuer(rsa_keys: dict[str, rsa.RSAPrivateKey]) -> AsyncIterator[Issuer
     issuer.discovery = {"issuer": issuer.url, "jwks_uri": issuer.jwks_url}
     yield issuer
     await runner.cleanup()
+
+
+@pytest.fixture
+async def issuer(rsa_keys: dict[str, rsa.RSAPrivateKey]) -> AsyncIterator[Issuer]:
+    async with serving(Issuer(rsa_keys)) as issuer:
+        yield issuer
 
 
 @pytest.fixture

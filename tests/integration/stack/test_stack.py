@@ -18,6 +18,7 @@ from typing import Any, cast
 import aiohttp
 import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import rsa
 from momento import CredentialProvider, TopicClientAsync, TopicConfigurations
 
 from local.aws.services import User
@@ -31,6 +32,7 @@ from local.ports import HOST, listen, port_in, port_of
 from local.round_trip import Hop, RoundTripError, round_trip
 from local.stack import ROOT, LocalStack, StackObserver
 from local.template import TemplateError
+from tests.integration.lambda_host.conftest import ISSUER, Issuer, serving
 
 FACTS = StackFacts(
     momento=MomentoFacts(HOST, 8080, "http://web", "http://admin", "key"),
@@ -369,9 +371,64 @@ async def test_a_value_of_a_parameter_takes_the_place_of_the_default(tmp_path: P
     assert "for 7 minutes" in hops[1].what_happened
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_users_can_sign_in_at_an_issuer_on_this_machine(
+    tmp_path: Path, page_folder: Path, host: str
+) -> None:
+    hops: list[Hop] = []
+    async with serving(Issuer({"first": rsa.generate_private_key(65537, 2048)})) as issuer:
+        issuer.published = ["first"]
+        url = issuer.url.replace("127.0.0.1", host)
+        parameters = {"JwtIssuer": url, "JwtAudience": "app,another"}
+        async with LocalStack(tmp_path / "state", parameters=parameters, page_folder=page_folder) as stack:
+            await round_trip(stack, hops.append)
+            facts = json.loads((tmp_path / "state" / "stack.json").read_text())
+            for claims, status in (({}, 200), ({"iss": ISSUER}, 401), ({"aud": "unknown"}, 401)):
+                headers = {"Authorization": f"Bearer {issuer.token(**{'iss': url, **claims})}"}
+                async with (
+                    aiohttp.ClientSession() as http,
+                    http.post(stack.facts.token_url, headers=headers) as response,
+                ):
+                    assert response.status == status
+                    if status == 200:
+                        assert (await response.json())["tokenId"] == "someone"
+    assert [hop.name for hop in hops] == ["Publish", "Webhook", "Cache"]
+    assert facts["user_pool_id"] is None
+    assert facts["user_pool_client_id"] is None
+    assert facts["users"] == []
+    assert facts["web_url"] is None  # The page signs users in at a user pool.
+
+
+async def test_the_stack_starts_with_an_issuer_that_it_cannot_reach(tmp_path: Path) -> None:
+    parameters = {"JwtIssuer": "https://issuer.invalid/", "JwtAudience": "app"}
+    async with (
+        LocalStack(tmp_path, parameters=parameters) as stack,
+        aiohttp.ClientSession() as http,
+        http.post(stack.facts.token_url, headers={"Authorization": "Bearer a.b.c"}) as response,
+    ):
+        assert response.status == 401
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "http://issuer.test",
+        "http://localhost.issuer.test",
+        "http://127.0.0.1.issuer.test",
+        "http://192.0.2.1",
+        "http://[",
+        "ftp://localhost",
+        "localhost",
+    ],
+)
+async def test_an_issuer_elsewhere_needs_https(tmp_path: Path, issuer: str) -> None:
+    with pytest.raises(TemplateError, match="Parameter 'JwtIssuer' must match pattern"):
+        await LocalStack(tmp_path, parameters={"JwtIssuer": issuer, "JwtAudience": "app"}).__aenter__()
+
+
 @pytest.mark.parametrize(
     ("parameter", "complaint"),
-    [("NoSuch", "no parameter NoSuch"), ("MomentoApiKey", "MomentoApiKey cannot be chosen")],
+    [("NoSuch", r"Parameters: \[NoSuch\] do not exist"), ("MomentoApiKey", "MomentoApiKey cannot be chosen")],
 )
 async def test_a_parameter_that_cannot_be_chosen_is_refused(
     tmp_path: Path, parameter: str, complaint: str
@@ -385,7 +442,9 @@ async def test_a_parameter_that_cannot_be_chosen_is_refused(
     [
         (["--parameter", "TokenLifetimeMinutes"], 2, "'TokenLifetimeMinutes' is not NAME=VALUE"),
         (["--parameter", "=1"], 2, "'=1' is not NAME=VALUE"),
-        (["--parameter", "CacheName=a", "--parameter", "NoSuch=1"], 1, "no parameter NoSuch"),
+        (["--parameter", "NoSuch=1"], 1, "Parameters: [NoSuch] do not exist in the template"),
+        (["--parameter", "CacheName=a"], 1, "Parameter 'CacheName' must match pattern"),
+        (["--parameter", "JwtIssuer=https://a.test"], 1, "JwtAudience is needed with JwtIssuer."),
     ],
 )
 def test_a_parameter_on_the_command_line_that_is_none_is_said_so(
@@ -422,6 +481,16 @@ def test_the_panel_shows_first_where_the_page_is(
     panel = capsys.readouterr().out.splitlines()
     assert (web_url or "none: it is built where Node (npm) is installed, by make run") in panel[1]
     assert "taylor / password" in panel[2]
+
+
+def test_the_panel_says_where_users_are_that_sign_in_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+    facts = dataclasses.replace(FACTS, user_pool_id=None, user_pool_client_id=None, users=())
+    Display().ready(facts, Path(".local"))
+    shown = capsys.readouterr().out
+    assert "none: it signs users in at a user pool, and JwtIssuer says another issuer" in shown
+    assert "those of the issuer that JwtIssuer says" in shown
+    assert "JWT=... # of your issuer" in shown
+    assert "InitiateAuth" not in shown
 
 
 def test_the_panel_shows_the_test_admin(capsys: pytest.CaptureFixture[str]) -> None:
