@@ -3,16 +3,18 @@
 import argparse
 import asyncio
 import logging
+import math
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 
-from local.momento.server import MomentoServer, MomentoServerConfig, PortTakenError
+from local.momento.server import MomentoServer, MomentoServerConfig, PortTakenError, Timings
 from local.momento.webhooks import WebhookSubscription, make_signing_secret
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until interrupted. The exit code is 1 where it cannot listen, 2 when an argument is wrong."""
+    """Serve until interrupted. Return 1 if it cannot listen; exit with 2 if an argument is wrong."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.signing_secret is not None and not options.webhook:
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         webhooks=webhooks,
     )
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    return asyncio.run(_serve(config))
+    return asyncio.run(_serve(config, Timings(heartbeat=options.heartbeat_seconds)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -50,6 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--api-key", type=_not_empty, help="the super-user's key (default: one is made up)")
     parser.add_argument("--no-auth", action="store_true", help="take an empty token for the super-user's")
     parser.add_argument("--rate-limits", action="store_true", help="enforce Momento's default rates, too")
+    parser.add_argument(
+        "--heartbeat-seconds",
+        metavar="SECONDS",
+        type=_seconds,
+        default=Timings.heartbeat,
+        help="how often a subscription without messages gets a heartbeat (default: %(default)s)",
+    )
     parser.add_argument(
         "--create-cache",
         metavar="NAME",
@@ -77,17 +86,27 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= threading.TIMEOUT_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    return seconds
+
+
 def _not_empty(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("must not be empty")
     return text
 
 
-async def _serve(config: MomentoServerConfig) -> int:
+async def _serve(config: MomentoServerConfig, timings: Timings) -> int:
     interrupted = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
-    momento = MomentoServer(config)
+    momento = MomentoServer(config, timings)
     try:
         await momento.start()
     except PortTakenError as error:

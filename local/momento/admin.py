@@ -5,7 +5,7 @@ All by GET or POST, with the arguments in the query; answers are JSON.
 | path | what it does |
 | --- | --- |
 | `/health` | answers `{"status": "ok"}` |
-| `/block` | closes the ports of gRPC, gRPC-Web and HTTP and drops their connections, as Momento Local does |
+| `/block` | drops all connections of gRPC, gRPC-Web and HTTP, and refuses new ones, as Momento Local does |
 | `/unblock` | listens on the same ports again; caches, topics and tokens are as they were |
 | `/reset-topic?cache=&topic=` | starts the topic's sequence numbers anew: `{"sequence_page"}` |
 | `/signing-secret?cache=&topic=` | the secret of the topic's webhook: `{"signing_secret"}` |
@@ -21,14 +21,17 @@ All by GET or POST, with the arguments in the query; answers are JSON.
 
 from typing import Protocol
 
+import grpc
 from aiohttp import web
 
 from local.momento.faults import ERRORS, Fault, Faults
+from local.momento.numbers import parse_number
 from local.momento.rpcs import RPCS
 from local.momento.topics import Topics
 from local.momento.webhooks import Webhooks
 
 _FAULT_NAMES = {rpc.fault_name for rpc in RPCS.values()}
+_SUBSCRIBE = "topic-subscribe"
 
 
 class _Ports(Protocol):
@@ -96,22 +99,23 @@ class Admin:
         error = ERRORS.get(_argument(request, "error"))
         if error is None:
             raise web.HTTPBadRequest(text=f"error must be one of: {' '.join(sorted(ERRORS))}")
-        fault = Fault(_rpcs(request), error=error, count=_count(request), after_work=_is_after_work(request))
-        self._faults.add(fault)
+        self._add_fault(request, error=error)
         return web.json_response({"status": "ok"})
 
     async def _delay(self, request: web.Request) -> web.Response:
-        milliseconds = _argument(request, "ms")
-        if not milliseconds.isdecimal():
+        milliseconds = parse_number(_argument(request, "ms"))
+        if milliseconds is None:
             raise web.HTTPBadRequest(text="ms must be a number of milliseconds")
-        fault = Fault(
-            _rpcs(request),
-            delay_seconds=int(milliseconds) / 1000,
-            count=_count(request),
-            after_work=_is_after_work(request),
-        )
-        self._faults.add(fault)
+        self._add_fault(request, delay_seconds=milliseconds / 1000)
         return web.json_response({"status": "ok"})
+
+    def _add_fault(
+        self, request: web.Request, *, error: grpc.StatusCode | None = None, delay_seconds: float = 0.0
+    ) -> None:
+        rpcs, after_work = _rpcs(request), _is_after_work(request)
+        if after_work and _SUBSCRIBE in rpcs:
+            raise web.HTTPBadRequest(text=f"{_SUBSCRIBE} has no end: when=after would never come")
+        self._faults.add(Fault(rpcs, error, delay_seconds, _count(request), after_work))
 
     async def _clear_faults(self, _: web.Request) -> web.Response:
         self._faults.clear()
@@ -127,6 +131,8 @@ def _argument(request: web.Request, name: str) -> str:
 
 def _rpcs(request: web.Request) -> frozenset[str]:
     rpcs = frozenset(_argument(request, "rpcs").split())
+    if not rpcs:
+        raise web.HTTPBadRequest(text="rpcs is missing from the query")
     unknown = rpcs - _FAULT_NAMES
     if unknown:
         raise web.HTTPBadRequest(
@@ -136,12 +142,13 @@ def _rpcs(request: web.Request) -> frozenset[str]:
 
 
 def _count(request: web.Request) -> int | None:
-    count = request.query.get("count")
-    if count is None:
+    text = request.query.get("count")
+    if text is None:
         return None
-    if not count.isdecimal():
+    count = parse_number(text)
+    if count is None:
         raise web.HTTPBadRequest(text="count must be a number")
-    return int(count)
+    return count
 
 
 def _is_after_work(request: web.Request) -> bool:

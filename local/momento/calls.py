@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from local.momento.auth import Authority, Caller
 from local.momento.errors import MomentoError, invalid_argument
@@ -49,15 +50,16 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         if handler is None:
             return None
         rpc = RPCS[handler_call_details.method]
+        deserialize = _deserializer(handler.request_deserializer)
         if handler.response_streaming:
             return grpc.unary_stream_rpc_method_handler(
                 self._stream(rpc, handler.unary_stream),
-                request_deserializer=handler.request_deserializer,
+                request_deserializer=deserialize,
                 response_serializer=handler.response_serializer,
             )
         return grpc.unary_unary_rpc_method_handler(
             self._unary(rpc, handler.unary_unary),
-            request_deserializer=handler.request_deserializer,
+            request_deserializer=deserialize,
             response_serializer=handler.response_serializer,
         )
 
@@ -87,13 +89,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                         yield message
                         sent += 1
                         fault.strike(sent)
+                await self._faults.strike_answer(rpc.fault_name)
             except MomentoError as error:
                 await _abort(context, error)
 
         return answer
 
     async def _admit(self, rpc: Rpc, request: Any, metadata: Mapping[str, str]) -> Call:
+        """Return the call if the caller may make it; raise MomentoError if not."""
         await self._faults.strike(rpc.fault_name, metadata)
+        if request is None:
+            raise invalid_argument("The request is not a protobuf message of this call")
         credential = metadata.get("authorization", "")
         if rpc.area is Area.TOKEN:
             # The JavaScript SDKs show their key in the request only.
@@ -121,6 +127,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 self._rate_limits.count_mint()
                 cache_name = ""
         return Call(caller, cache_name)
+
+
+def _deserializer(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Return None for bytes that cannot be parsed: an exception here would be logged as the server's bug."""
+
+    def deserialize(request: bytes) -> Any:
+        try:
+            return parse(request)
+        except DecodeError:
+            return None
+
+    return deserialize
 
 
 def _required(what: str, name: str) -> str:

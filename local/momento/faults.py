@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import grpc
 
 from local.momento.errors import MomentoError
+from local.momento.numbers import parse_number
 
 METADATA_NAMES = (
     "request-id",
@@ -147,6 +148,4 @@ def _asked_for(metadata: Mapping[str, str]) -> list[Fault]:
 
 
 def _number(metadata: Mapping[str, str], name: str) -> int | None:
-    value = metadata.get(name, "")
-    # More digits are nothing that could be counted or waited for.
-    return int(value) if value.isdecimal() and len(value) < 10 else None
+    return parse_number(metadata.get(name, ""))

@@ -8,15 +8,16 @@ every frame is base64 on its own. Messages pass through as bytes: the bridge kno
 import base64
 import binascii
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import grpc
 from aiohttp import web
 
-from local.momento.cors import cors_headers, preflight
+from local.momento.errors import MomentoError, invalid_argument, unauthenticated
 from local.momento.faults import METADATA_NAMES
+from local.momento.numbers import parse_number
 from local.momento.rpcs import RPCS
 
 _TEXT_TYPES = ("application/grpc-web-text", "application/grpc-web-text+proto")
@@ -24,6 +25,8 @@ _BINARY_TYPES = ("application/grpc-web", "application/grpc-web+proto")
 _FORWARDED_HEADERS = ("authorization", "cache", *METADATA_NAMES)
 _TRAILERS_FLAG = 0x80
 _FRAME_HEADER = struct.Struct(">BI")
+# gRPC's protocol allows eight digits.
+_MAX_TIMEOUT = 99_999_999
 _TIMEOUT_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
 
 
@@ -34,26 +37,35 @@ class GrpcWebBridge:
         self._channel = channel
 
     def routes(self) -> list[web.RouteDef]:
-        return [web.options("/{service}/{method}", preflight), web.post("/{service}/{method}", self._call)]
+        return [web.post("/{service}/{method}", self._answer)]
 
-    async def _call(self, request: web.Request) -> web.StreamResponse:
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
         if request.path not in RPCS:
-            raise web.HTTPNotFound(headers=cors_headers(request))
+            raise web.HTTPNotFound
         if request.content_type not in _TEXT_TYPES + _BINARY_TYPES:
-            raise web.HTTPUnsupportedMediaType(headers=cors_headers(request))
+            raise web.HTTPUnsupportedMediaType
         is_text = request.content_type in _TEXT_TYPES
         message = _message(await request.read(), is_text=is_text)
         if message is None:
-            raise web.HTTPBadRequest(text="not a gRPC-Web message", headers=cors_headers(request))
-        response = web.StreamResponse(headers={"Content-Type": request.content_type, **cors_headers(request)})
+            raise web.HTTPBadRequest(text="not a gRPC-Web message")
+        response = web.StreamResponse(headers={"Content-Type": request.content_type})
         await response.prepare(request)
+        try:
+            trailers = await self._call(request, message, response, is_text=is_text)
+        except MomentoError as error:
+            trailers = _trailers(error.status, str(error), None)
+        await response.write(_frame(_TRAILERS_FLAG, trailers, is_text=is_text))
+        return response
+
+    async def _call(
+        self, request: web.Request, message: bytes, response: web.StreamResponse, *, is_text: bool
+    ) -> bytes:
+        """Make the call, write its messages to the response, and return its trailers."""
         # On the wire a unary call is a stream of one message.
         stub: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channel.unary_stream(request.path)
         call = stub(
             message,
-            metadata=[
-                (name, request.headers[name]) for name in _FORWARDED_HEADERS if name in request.headers
-            ],
+            metadata=_metadata(request.headers),
             timeout=_timeout_seconds(request.headers.get("grpc-timeout", "")),
         )
         try:
@@ -64,13 +76,21 @@ class GrpcWebBridge:
             pass
         finally:
             call.cancel()
-        trailers = _trailers(await call.code(), await call.details(), await call.trailing_metadata())
-        await response.write(_frame(_TRAILERS_FLAG, trailers, is_text=is_text))
-        return response
+        return _trailers(await call.code(), await call.details(), await call.trailing_metadata())
+
+
+def _metadata(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return the headers that are passed on. Raise MomentoError if gRPC cannot carry one of them."""
+    metadata = [(name, headers[name]) for name in _FORWARDED_HEADERS if name in headers]
+    for name, value in metadata:
+        if not (value.isascii() and value.isprintable()):
+            complaint = f"The header {name} must be printable ASCII"
+            raise unauthenticated(complaint) if name == "authorization" else invalid_argument(complaint)
+    return metadata
 
 
 def _message(body: bytes, *, is_text: bool) -> bytes | None:
-    """The message in a request's only frame; None when there is no whole one."""
+    """Return the message in a request's only frame, or None if the body is not one whole frame."""
     try:
         frame = base64.b64decode(body, validate=True) if is_text else body
         flag, length = _FRAME_HEADER.unpack_from(frame)
@@ -94,8 +114,8 @@ def _trailers(
 
 
 def _timeout_seconds(header: str) -> float | None:
-    """The seconds in a `grpc-timeout` such as `500m`; None where there is none."""
-    number, unit = header[:-1], header[-1:]
-    if not number.isdecimal() or unit not in _TIMEOUT_UNITS:
+    """Return the seconds in a `grpc-timeout` such as `500m`, or None if it is not of that form."""
+    number, unit = parse_number(header[:-1]), header[-1:]
+    if number is None or number > _MAX_TIMEOUT or unit not in _TIMEOUT_UNITS:
         return None
-    return int(number) * _TIMEOUT_UNITS[unit]
+    return number * _TIMEOUT_UNITS[unit]

@@ -28,9 +28,9 @@ class PubsubService(cachepubsub_pb2_grpc.PubsubServicer):
         heartbeat_seconds: float,
         on_message: Callable[[Message], None],
     ) -> None:
-        """`heartbeat_seconds`: a subscription on which nothing else is sent for so long gets a heartbeat.
+        """Send a heartbeat to each subscription that has sent nothing for `heartbeat_seconds`.
 
-        `on_message` is told of each message that has been put on a topic.
+        `on_message` is called with each message that has been put on a topic.
         """
         self._caches = caches
         self._topics = topics

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -31,6 +32,7 @@ from local.momento.store import Caches
 from local.momento.token_service import TokenService
 from local.momento.topics import Message, Topics
 from local.momento.topics_http import TopicsHttpApi
+from local.momento.web_application import web_application
 from local.momento.webhooks import Delivery, Webhooks, WebhookSubscription
 
 _GRPC_OPTIONS = (
@@ -42,11 +44,15 @@ _GRPC_OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
     ("grpc.http2.max_ping_strikes", 0),
+    # gRPC cancels new calls at random while more than 1,000 wait for their handler; a burst of subscriptions
+    # over many connections is more than that.
+    ("grpc.server.max_pending_requests", 100_000),
+    ("grpc.server.max_pending_requests_hard_limit", 100_000),
 )
 
 
 class PortTakenError(OSError):
-    """Somebody else listens on a port. `setting` is the name of the port in `MomentoServerConfig`."""
+    """Another process has a port. `setting` is the name of the port in `MomentoServerConfig`."""
 
     def __init__(self, setting: str, port: int) -> None:
         super().__init__(f"port {port} is taken")
@@ -56,6 +62,28 @@ class PortTakenError(OSError):
 
 def _refused(error: OSError, setting: str, port: int) -> OSError:
     return PortTakenError(setting, port) if error.errno == errno.EADDRINUSE else error
+
+
+@contextlib.contextmanager
+def _reserved_port(host: str, port: int, setting: str) -> Iterator[int]:
+    """Keep a port (0: a free one) for this process, and return its number.
+
+    The port is bound by a socket that does not listen. On Linux that lets this process listen on the same
+    port and stop listening as often as it likes; in between, clients are refused, and no other process is
+    given the port. Other systems allow only one socket on a port: there it is free in between.
+
+    Raises PortTakenError, or another OSError if `host` is not an address of this machine.
+    """
+    with socket.socket() as reservation:
+        try:
+            reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            reservation.bind((host, port))
+        except OSError as error:
+            raise _refused(error, setting, port) from None
+        number: int = reservation.getsockname()[1]
+        if sys.platform != "linux":
+            reservation.close()
+        yield number
 
 
 @dataclass(frozen=True)
@@ -78,7 +106,8 @@ class Timings:
     """How long things take, in seconds; Momento's own where it documents them."""
 
     webhook_timeout: float = 5.0
-    heartbeat: float = 10.0
+    # Momento documents none. Its SDKs' tests expect three heartbeats from Momento Local within 3 seconds.
+    heartbeat: float = 0.9
     topic_idle_reset: float = 600.0
     sweep: float = 1.0
 
@@ -145,12 +174,15 @@ class MomentoServer:
     async def start(self) -> None:
         """Listen on all ports.
 
-        Raises PortTakenError, or another OSError where the host is none to listen on, and then leaves
-        nothing behind.
+        Raises PortTakenError, or another OSError if the host is not an address of this machine; nothing
+        stays open then.
         """
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._webhooks.stop)
             await self._webhooks.start()
+            self.port = stack.enter_context(_reserved_port(self.host, self.port, "port"))
+            self._web_port = stack.enter_context(_reserved_port(self.host, self._web_port, "web_port"))
+            self.web_url = f"http://{self.host}:{self._web_port}"
             stack.push_async_callback(self.block)
             await self.unblock()
             admin = Admin(self, self._topics, self._webhooks, self._faults)
@@ -167,16 +199,19 @@ class MomentoServer:
         await self._stack.aclose()
 
     async def block(self) -> None:
-        """Close the gRPC and web ports and drop their connections. Caches, topics and tokens stay."""
+        """Stop listening on the gRPC and web ports, and drop their connections.
+
+        The ports stay reserved; caches, topics and tokens stay as they are.
+        """
         async with self._port_lock:
             if self._open_ports is not None:
                 await self._open_ports.aclose()
                 self._open_ports = None
 
     async def unblock(self) -> None:
-        """Listen on the gRPC and web ports, the same as before if there were any.
+        """Listen on the gRPC and web ports again.
 
-        Raises PortTakenError, or another OSError where the host is none to listen on; both stay closed then.
+        Raises PortTakenError if another process listens on one of them; both stay closed then.
         """
         async with self._port_lock, contextlib.AsyncExitStack() as stack:
             if self._open_ports is not None:
@@ -185,8 +220,7 @@ class MomentoServer:
             stack.push_async_callback(grpc_server.stop, None)
             # Closed before the gRPC port: browsers shall lose the connection, rather than be told of it.
             application = await self._web_application(stack)
-            self._web_port = await self._serve_http("web_port", self._web_port, application, stack)
-            self.web_url = f"http://{self.host}:{self._web_port}"
+            await self._serve_http("web_port", self._web_port, application, stack)
             self._open_ports = stack.pop_all()
 
     async def __aenter__(self) -> Self:
@@ -208,29 +242,22 @@ class MomentoServer:
         controlclient_pb2_grpc.add_ScsControlServicer_to_server(self._control_service, server)
         token_pb2_grpc.add_TokenServicer_to_server(self._token_service, server)
         try:
-            # gRPC would print its own account of a port that is taken.
-            socket.create_server((self.host, self.port)).close()
-            self.port = server.add_insecure_port(f"{self.host}:{self.port}")
+            server.add_insecure_port(f"{self.host}:{self.port}")
         except RuntimeError:
-            # It was free a moment ago.
             raise PortTakenError("port", self.port) from None
-        except OSError as error:
-            raise _refused(error, "port", self.port) from None
         await server.start()
         return server
 
     async def _web_application(self, stack: contextlib.AsyncExitStack) -> web.Application:
-        """What is served to clients without gRPC, by calls to the gRPC port until the stack is closed."""
+        """Return the application for clients without gRPC; it calls the gRPC port until the stack closes."""
         channel = grpc.aio.insecure_channel(
             f"{self.host}:{self.port}",
-            # Connections, and the time to wait after one has failed, are otherwise those of the process, and
-            # the port may have been closed a moment ago.
+            # By default channels share connections, and the pause after a failed one: the port may have been
+            # closed a moment ago.
             options=[("grpc.use_local_subchannel_pool", 1)],
         )
         await stack.enter_async_context(channel)
-        application = web.Application(client_max_size=8 * 1024 * 1024)
-        application.add_routes([*GrpcWebBridge(channel).routes(), *TopicsHttpApi(channel).routes()])
-        return application
+        return web_application([*GrpcWebBridge(channel).routes(), *TopicsHttpApi(channel).routes()])
 
     async def _serve_http(
         self, setting: str, port: int, application: web.Application, stack: contextlib.AsyncExitStack

@@ -66,6 +66,11 @@ class Topic:
         return self.next_sequence_number - len(self._history)
 
     @property
+    def latest_sequence_number(self) -> int:
+        """Return the number of the latest message still held, or of the next one when none is."""
+        return max(self.oldest_sequence_number, self.next_sequence_number - 1)
+
+    @property
     def idle_seconds(self) -> float:
         return time.monotonic() - self._published_at
 
@@ -113,10 +118,16 @@ class Cursor:
     """How far one subscriber has read."""
 
     def __init__(self, topic: Topic, resume_at: int = 0, sequence_page: int = 0) -> None:
-        """Begin at message `resume_at` of `sequence_page` (0: the present one), or, when 0, at the next."""
+        """Begin at message `resume_at` of `sequence_page` (0: the current page).
+
+        With `resume_at` 0, begin with the latest message that is held, as Momento's protocol says
+        (`_SubscriptionRequest` in cachepubsub.proto); where none is, with the next one that is published.
+        """
         self._topic = topic
-        self._next = resume_at or topic.next_sequence_number
-        self._page = topic.sequence_page if not resume_at else sequence_page or topic.sequence_page
+        if resume_at:
+            self._next, self._page = resume_at, sequence_page or topic.sequence_page
+        else:
+            self._next, self._page = topic.latest_sequence_number, topic.sequence_page
 
     def read(self) -> Message | Gap | None:
         """The next message, or what is missing before it, or None: nothing yet."""

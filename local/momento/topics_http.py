@@ -6,7 +6,8 @@
 | `GET`, with `?sequence_number=` and `&sequence_page=` | 200 when there is something: `{"items": [...]}` |
 
 The token is the `Authorization` header as it is, or the query's `token`, but not both. A poll asks for the
-message that it expects next; 0 is the next to be published. It waits for as long as it takes.
+message that it expects next; without a number, or with 0, it begins with the latest message that is held.
+Where there is none yet, it waits for as long as it takes.
 
 Paths, parameters, statuses and the form of items are those of Momento's documentation ("HTTP API Reference
 for Momento Topics", docs.momentohq.com). It does not say, and here is guessed:
@@ -31,7 +32,7 @@ from aiohttp import web
 from momento_wire_types import cachepubsub_pb2 as pb
 from momento_wire_types import cachepubsub_pb2_grpc
 
-from local.momento.cors import cors_headers, preflight
+from local.momento.numbers import parse_number
 
 _PATH = "/topics/{cache}/{topic}"
 _SECONDS_FOR_MORE = 0.05
@@ -61,7 +62,6 @@ class TopicsHttpApi:
 
     def routes(self) -> list[web.RouteDef]:
         return [
-            web.options(_PATH, preflight),
             web.post(_PATH, self._publish),
             web.get(_PATH, self._subscribe, allow_head=False),
         ]
@@ -75,8 +75,8 @@ class TopicsHttpApi:
             )
             await self._pubsub.Publish(publish, metadata=_metadata(request))
         except (grpc.aio.AioRpcError, _RefusedError) as error:
-            return _refusal(request, error)
-        return web.Response(status=204, headers=cors_headers(request))
+            return _refusal(error)
+        return web.Response(status=204)
 
     async def _subscribe(self, request: web.Request) -> web.Response:
         try:
@@ -88,8 +88,8 @@ class TopicsHttpApi:
             )
             items = await _first_items(self._pubsub.Subscribe(subscription, metadata=_metadata(request)))
         except (grpc.aio.AioRpcError, _RefusedError) as error:
-            return _refusal(request, error)
-        return web.json_response({"items": items}, headers=cors_headers(request))
+            return _refusal(error)
+        return web.json_response({"items": items})
 
 
 async def _first_items(call: Any) -> list[dict[str, Any]]:
@@ -147,10 +147,10 @@ def _value(content_type: str, body: bytes) -> pb._TopicValue:
 
 
 def _number(request: web.Request, name: str) -> int:
-    text = request.query.get(name, "0")
-    if not text.isdecimal() or int(text) >= 2**64:
+    number = parse_number(request.query.get(name, "0"))
+    if number is None or number >= 2**64:
         raise _RefusedError(HTTPStatus.BAD_REQUEST, f"{name} must be a number")
-    return int(text)
+    return number
 
 
 def _metadata(request: web.Request) -> list[tuple[str, str]]:
@@ -165,12 +165,10 @@ def _metadata(request: web.Request) -> list[tuple[str, str]]:
     return [("authorization", token)]
 
 
-def _refusal(request: web.Request, error: grpc.aio.AioRpcError | _RefusedError) -> web.Response:
+def _refusal(error: grpc.aio.AioRpcError | _RefusedError) -> web.Response:
     if isinstance(error, _RefusedError):
         status, description = error.status, str(error)
     else:
         status = _STATUSES.get(error.code(), HTTPStatus.INTERNAL_SERVER_ERROR)
         description = error.details() or ""
-    return web.json_response(
-        {"status": status.value, "description": description}, status=status, headers=cors_headers(request)
-    )
+    return web.json_response({"status": status.value, "description": description}, status=status)

@@ -2,13 +2,15 @@
 
 import asyncio
 import socket
+import sys
 import time
 
 import grpc
 import pytest
 from momento.errors import MomentoErrorCode
-from momento.responses import CacheGet, CacheIncrement, CacheSet
+from momento.responses import CacheGet, CacheIncrement, CacheSet, TopicPublish
 from momento_wire_types import cacheclient_pb2, cachepubsub_pb2
+from yarl import URL
 
 from local.momento.webhooks import WebhookSubscription
 
@@ -58,15 +60,56 @@ async def test_blocking_and_unblocking_at_once_end_as_the_last_of_them_says(mome
     assert (await rpcs.Get(get, wait_for_ready=True, timeout=5)).result == cacheclient_pb2.Miss
 
 
-async def test_a_port_that_somebody_took_meanwhile_stays_blocked(momento, http):
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reserves a port that is not listened on")
+async def test_a_blocked_port_is_given_to_no_other_process(momento, http):
     await http.post(f"{momento.admin_url}/block")
-    with socket.socket() as thief:
-        thief.bind((momento.host, momento.port))
-        thief.listen()
+    for port in (momento.port, URL(momento.web_url).port):
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind((momento.host, port))
+    assert (await http.post(f"{momento.admin_url}/unblock")).status == 200
+
+
+async def test_a_port_that_another_process_listens_on_stays_blocked(momento, http):
+    await http.post(f"{momento.admin_url}/block")
+    with socket.create_server((momento.host, momento.port)):
         answer = await http.post(f"{momento.admin_url}/unblock")
     assert answer.status == 409
     assert str(momento.port) in await answer.text()
     assert (await http.post(f"{momento.admin_url}/unblock")).status == 200
+
+
+@pytest.mark.parametrize("sync", [False, True])
+async def test_clients_go_on_as_before_when_their_port_is_unblocked(momento, http, connections, sync):
+    """One round may be luck: connections break at different moments of their calls."""
+    client = await connections.cache(sync=sync)
+    topics = await connections.topics(sync=sync)
+    for number in range(5):
+        await http.post(f"{momento.admin_url}/block")
+        refused = await client.set("cache", "key", str(number))
+        assert isinstance(refused, CacheSet.Error)
+        assert refused.error_code is MomentoErrorCode.SERVER_UNAVAILABLE
+        await http.post(f"{momento.admin_url}/unblock")
+        async with asyncio.timeout(20):
+            # Each call ends when its connection has been tried; gRPC says when to try again.
+            while not isinstance(await client.set("cache", "key", str(number)), CacheSet.Success):
+                pass
+            while not isinstance(await topics.publish("cache", "topic", str(number)), TopicPublish.Success):
+                pass
+        hit = await client.get("cache", "key")
+        assert isinstance(hit, CacheGet.Hit)
+        assert hit.value_string == str(number)
+
+
+async def test_what_a_block_interrupts_ends_as_unavailable(momento, http, rpcs):
+    subscription = cachepubsub_pb2._SubscriptionRequest(cache_name="cache", topic="topic")
+    streams = [rpcs.Subscribe(subscription) for _ in range(20)]
+    for stream in streams:
+        await stream.read()
+    slow = rpcs.sending(delay_rpcs="get", delay_ms="20000")
+    calls = [slow.Get(cacheclient_pb2._GetRequest(cache_key=b"key")) for _ in range(20)]
+    await rpcs.Get(cacheclient_pb2._GetRequest(cache_key=b"key"))
+    await http.post(f"{momento.admin_url}/block")
+    assert {await call.code() for call in (*calls, *streams)} == {grpc.StatusCode.UNAVAILABLE}
 
 
 @pytest.mark.parametrize("sync", [False, True])
@@ -119,6 +162,16 @@ async def test_calls_can_be_carried_out_without_a_word(momento, http, rpcs, faul
     assert fetched.cache_body == b"value"
 
 
+async def test_the_answer_to_a_batch_can_fail_after_its_work(momento, http, rpcs):
+    await http.post(f"{momento.admin_url}/fail?rpcs=set-batch&error=unavailable&when=after")
+    item = {"cache_key": b"key", "cache_body": b"value", "ttl_milliseconds": 60_000}
+    batch = rpcs.SetBatch(cacheclient_pb2._SetBatchRequest(items=[item]))
+    assert (await batch.read()).result == cacheclient_pb2.Ok
+    assert await batch.code() is grpc.StatusCode.UNAVAILABLE
+    fetched = await rpcs.Get(cacheclient_pb2._GetRequest(cache_key=b"key"))
+    assert fetched.cache_body == b"value"
+
+
 @pytest.mark.parametrize(
     ("path", "complaint"),
     [
@@ -126,8 +179,12 @@ async def test_calls_can_be_carried_out_without_a_word(momento, http, rpcs, faul
         ("/fail?rpcs=get&error=bad", "error must be one of"),
         ("/fail?rpcs=no-such-rpc&error=internal", "no such RPC: no-such-rpc"),
         ("/fail?error=internal", "rpcs is missing"),
+        ("/fail?rpcs=%20&error=internal", "rpcs is missing"),
         ("/fail?rpcs=get&error=internal&count=x", "count must be a number"),
+        (f"/fail?rpcs=get&error=internal&count={'9' * 5000}", "count must be a number"),
         ("/delay?rpcs=get&ms=x", "ms must be a number"),
+        (f"/delay?rpcs=get&ms={'9' * 400}", "ms must be a number"),
+        ("/fail?rpcs=topic-subscribe&error=internal&when=after", "topic-subscribe has no end"),
         ("/delay?rpcs=get&ms=1&when=x", "when must be before or after"),
         ("/reset-topic?cache=cache", "topic is missing"),
     ],

@@ -11,7 +11,12 @@ import aiohttp
 import grpc
 import jwt
 import pytest
-from momento_wire_types import cacheclient_pb2, cacheclient_pb2_grpc
+from momento_wire_types import (
+    cacheclient_pb2,
+    cacheclient_pb2_grpc,
+    cachepubsub_pb2,
+    cachepubsub_pb2_grpc,
+)
 
 FREE_PORTS = ("--port", "0", "--web-port", "0", "--admin-port", "0")
 
@@ -102,6 +107,15 @@ async def test_the_given_key_is_used(serve):
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
+async def test_heartbeats_come_as_often_as_they_are_told_to(serve):
+    momento = await serve("--no-auth", "--create-cache", "made", "--heartbeat-seconds", "0.01")
+    async with grpc.aio.insecure_channel(momento.value("gRPC")) as channel, asyncio.timeout(5):
+        request = cachepubsub_pb2._SubscriptionRequest(cache_name="made", topic="topic")
+        stream = cachepubsub_pb2_grpc.PubsubStub(channel).Subscribe(request)
+        for _ in range(20):
+            assert (await stream.read()).WhichOneof("kind") == "heartbeat"
+
+
 async def test_without_authentication_no_key_is_needed(serve):
     momento = await serve("--no-auth", "--create-cache", "made")
     assert (await momento.get("")).result == cacheclient_pb2.Miss
@@ -150,6 +164,11 @@ async def test_a_host_that_is_none_to_listen_on_is_no_taken_port(host):
         (("--webhook", "c/t=http://h/", "--signing-secret", ""), "--signing-secret: must not be empty"),
         (("--port", "99999"), "not a port"),
         (("--port", "eighty"), "not a port"),
+        (("--heartbeat-seconds", "0"), "--heartbeat-seconds: '0' is not a positive number of seconds"),
+        (("--heartbeat-seconds=-1",), "not a positive number"),
+        (("--heartbeat-seconds", "nan"), "not a positive number"),
+        (("--heartbeat-seconds", "inf"), "not a positive number"),
+        (("--heartbeat-seconds", "often"), "not a positive number"),
     ],
 )
 async def test_a_wrong_argument_is_said_to_be_wrong(arguments, message):

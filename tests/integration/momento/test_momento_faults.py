@@ -1,5 +1,6 @@
 """Faults asked for by request metadata, with the names that the SDKs' own test middlewares send."""
 
+import asyncio
 import time
 
 import grpc
@@ -140,6 +141,43 @@ async def test_a_stream_breaks_after_as_many_messages_as_it_is_told_to(rpcs):
     with pytest.raises(grpc.aio.AioRpcError) as broken:
         await stream.read()
     assert broken.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+@pytest.mark.parametrize("error", ["unavailable", "not-found"])
+async def test_a_stream_that_carries_only_heartbeats_breaks_too(rpcs, error):
+    breaking = rpcs.sending(
+        request_id="1",
+        stream_error_rpcs="topic-subscribe",
+        stream_error=error,
+        stream_error_message_limit="3",
+    )
+    subscription = cachepubsub_pb2._SubscriptionRequest(cache_name="cache", topic="topic")
+    # Each new stream of the same test breaks at the same point.
+    for _ in range(2):
+        stream = breaking.Subscribe(subscription)
+        async with asyncio.timeout(3):
+            received = [(await stream.read()).WhichOneof("kind") for _ in range(3)]
+            with pytest.raises(grpc.aio.AioRpcError) as broken:
+                await stream.read()
+        assert received == ["heartbeat"] * 3
+        assert broken.value.code() is ERRORS[error]
+
+
+async def test_a_stream_can_begin_late_and_then_break(rpcs):
+    late = rpcs.sending(
+        request_id="1",
+        delay_rpcs="topic-subscribe",
+        delay_ms="400",
+        delay_count="1",
+        stream_error_rpcs="topic-subscribe",
+        stream_error="unavailable",
+        stream_error_message_limit="1",
+    )
+    began = time.monotonic()
+    stream = late.Subscribe(cachepubsub_pb2._SubscriptionRequest(cache_name="cache", topic="topic"))
+    assert (await stream.read()).WhichOneof("kind") == "heartbeat"
+    assert time.monotonic() - began >= 0.4
+    assert await stream.code() is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_subscribing_can_fail_at_once(rpcs):

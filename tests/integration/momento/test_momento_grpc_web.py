@@ -7,6 +7,7 @@ import struct
 import aiohttp
 import pytest
 from momento_wire_types import cacheclient_pb2, cachepubsub_pb2
+from yarl import URL
 
 TEXT, BINARY = "application/grpc-web-text", "application/grpc-web+proto"
 TRAILERS = 0x80
@@ -118,6 +119,41 @@ async def test_an_error_is_in_the_trailers(post):
     assert trailers["err"] == "cache_not_found"
 
 
+@pytest.mark.parametrize(
+    ("header", "status"), [("authorization", "16"), ("cache", "3"), ("request-id", "3"), ("error-rpcs", "3")]
+)
+@pytest.mark.parametrize("value", [b"\xe9", "\u00e9".encode(), b"a\tb"], ids=["latin-1", "utf-8", "tab"])
+async def test_a_header_that_grpc_cannot_carry_is_an_error_in_the_trailers(momento, header, status, value):
+    # Written by hand: clients refuse to send such bytes.
+    url = URL(momento.web_url)
+    body = framed(cacheclient_pb2._GetRequest(cache_key=b"k").SerializeToString())
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(
+        b"POST /cache_client.Scs/Get HTTP/1.1\r\nHost: momento\r\nConnection: close\r\n"
+        b"Content-Type: application/grpc-web+proto\r\nContent-Length: %d\r\n" % len(body)
+    )
+    writer.write(header.encode() + b": " + value + b"\r\n\r\n" + body)
+    async with asyncio.timeout(5):
+        answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert f"grpc-status:{status}\r\ngrpc-message:The%20header%20{header}%20must".encode() in answer
+
+
+async def test_bytes_that_are_no_message_are_an_invalid_argument(momento, http):
+    headers = {"Content-Type": BINARY, "authorization": momento.api_key, "cache": "cache"}
+    for path in ("cache_client.Scs/Get", "cache_client.Scs/GetBatch", "token.Token/GenerateDisposableToken"):
+        response = await http.post(f"{momento.web_url}/{path}", data=framed(b"\xff\xff"), headers=headers)
+        assert (await Frames(response, BINARY).trailers())["grpc-status"] == "3"
+
+
+@pytest.mark.parametrize("deadline", ["9" * 5000 + "H", "100000000m", "1", "x", "\u0661m"])
+async def test_a_deadline_that_is_none_is_ignored(post, deadline):
+    get = cacheclient_pb2._GetRequest(cache_key=b"k")
+    response = await post("cache_client.Scs/Get", get, grpc_timeout=deadline)
+    assert (await Frames(response, TEXT).next())[0] == 0
+
+
 async def test_credentials_are_checked_and_metadata_passed_on(post):
     get = cacheclient_pb2._GetRequest(cache_key=b"k")
     response = await post("cache_client.Scs/Get", get, authorization="wrong")
@@ -178,6 +214,7 @@ async def test_a_preflight_allows_what_it_asks_for(momento, http):
         ("Get", BINARY, b"", 400),
         ("Get", BINARY, framed(b"abc")[:-1], 400),
         ("Get", TEXT, b"!!!", 400),
+        ("Get", BINARY, bytes(9_000_000), 413),
     ],
 )
 async def test_what_is_no_grpc_web_call_is_refused(momento, method, content_type, body, status):

@@ -90,12 +90,42 @@ async def test_an_unknown_cache_has_no_topics(topic_client):
     assert subscription.error_code is MomentoErrorCode.NOT_FOUND_ERROR
 
 
-async def test_a_subscription_begins_with_a_heartbeat_and_goes_on_with_what_comes_next(rpcs, page):
+async def test_a_subscription_without_a_number_begins_with_the_latest_message(rpcs, page):
+    await publish(rpcs, "second")
     stream = subscribe(rpcs)
     assert (await stream.read()).WhichOneof("kind") == "heartbeat"
-    await publish(rpcs, "second")
     item = (await stream.read()).item
     assert (item.topic_sequence_number, item.sequence_page, item.value.text) == (2, page, "second")
+    await publish(rpcs, "third")
+    assert await read_item(stream) == (3, "third")
+
+
+async def test_a_subscription_without_a_number_pays_no_attention_to_a_page(rpcs, page):
+    assert await read_item(subscribe(rpcs, page=page - 1)) == (1, "first")
+
+
+async def test_a_subscription_from_1_begins_with_messages_before_the_newest(rpcs, page):
+    await publish(rpcs, "second")
+    stream = subscribe(rpcs, resume_at=1)
+    assert await read_item(stream) == (1, "first")
+    assert await read_item(stream) == (2, "second")
+
+
+async def test_a_subscription_begins_with_the_next_message_where_none_is_held(rpcs, momento, http, page):
+    await http.post(f"{momento.admin_url}/reset-topic?cache=cache&topic=topic")
+    stream = subscribe(rpcs)
+    await read(stream, "heartbeat")
+    await publish(rpcs, "anew")
+    assert await read_item(stream) == (1, "anew")
+
+
+async def test_the_sdks_get_what_was_published_before_they_subscribed(topic_client):
+    await topic_client.publish("cache", "topic", "before")
+    for number, page in ((0, 0), (1, 0), (300, 5435435)):
+        subscription = await topic_client.subscribe("cache", "topic", number, page)
+        async with asyncio.timeout(5):
+            assert (await next_item(subscription)).value == "before"
+        subscription.unsubscribe()
 
 
 async def test_a_resumed_subscription_begins_with_a_heartbeat_too(rpcs, page):
@@ -126,6 +156,14 @@ async def test_an_idle_subscription_gets_heartbeats(start_momento, connect):
     momento = await start_momento(timings=Timings(heartbeat=0.02))
     stream = subscribe(await connect(momento).rpcs())
     async with asyncio.timeout(5):
+        for _ in range(3):
+            assert (await stream.read()).WhichOneof("kind") == "heartbeat"
+
+
+async def test_three_heartbeats_come_within_three_seconds_by_default(rpcs):
+    stream = subscribe(rpcs)
+    assert (await stream.read()).WhichOneof("kind") == "heartbeat"
+    async with asyncio.timeout(3):
         for _ in range(3):
             assert (await stream.read()).WhichOneof("kind") == "heartbeat"
 
@@ -168,7 +206,7 @@ async def test_an_old_page_is_a_discontinuity(rpcs, momento, http, page):
 
 async def test_a_reset_is_announced_to_those_who_are_there(rpcs, momento, http, page):
     stream = subscribe(rpcs)
-    await read(stream, "heartbeat")
+    assert await read_item(stream) == (1, "first")
     await http.post(f"{momento.admin_url}/reset-topic?cache=cache&topic=topic")
     gap = await read(stream, "discontinuity")
     assert (gap.last_topic_sequence, gap.new_topic_sequence) == (1, 0)

@@ -73,6 +73,21 @@ async def test_a_poll_goes_on_where_the_last_one_has_ended(publish, poll):
     assert item["item"]["value"] == {"text": "four"}
 
 
+async def test_a_poll_without_a_number_begins_with_the_latest_message(http, url, super_user, publish, poll):
+    for text in ("one", "two"):
+        await publish(text)
+    assert [item["item"]["value"]["text"] for item in await poll(0)] == ["two"]
+    response = await http.get(url, headers=super_user)
+    assert [item["item"]["value"]["text"] for item in (await response.json())["items"]] == ["two"]
+
+
+async def test_a_body_that_is_not_in_its_content_encoding_is_refused(http, url, super_user):
+    headers = {**super_user, "Content-Encoding": "gzip"}
+    response = await http.post(url, data=b"no gzip", headers=headers)
+    assert (response.status, await response.text()) == (400, "The body cannot be read")
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+
+
 async def test_what_is_missing_is_told(publish, poll, momento):
     await publish("before")
     topic = momento._topics.get("cache", "topic")
@@ -158,7 +173,15 @@ async def test_what_cannot_be_published_is_refused(publish):
 
 
 @pytest.mark.parametrize(
-    "query", [{"sequence_number": "x"}, {"sequence_page": "-1"}, {"sequence_number": "9" * 30}]
+    "query",
+    [
+        {"sequence_number": "x"},
+        {"sequence_number": ""},
+        {"sequence_number": "\u0661"},
+        {"sequence_number": "9" * 30},
+        {"sequence_page": "-1"},
+        {"sequence_page": "9" * 5000},
+    ],
 )
 async def test_a_number_that_is_none_is_refused(http, url, super_user, query):
     response = await http.get(url, params=query, headers=super_user)
