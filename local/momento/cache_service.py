@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from typing import Any
 
+from google.protobuf.message import Message
 from momento_wire_types import cacheclient_pb2 as pb
 from momento_wire_types import cacheclient_pb2_grpc
 
@@ -64,7 +65,7 @@ class CacheService(cacheclient_pb2_grpc.ScsServicer):
 
     async def SetIf(self, request: pb._SetIfRequest, call: Call) -> pb._SetIfResponse:
         value = self._cache(call).find(request.cache_key, bytes)
-        match request.WhichOneof("condition"):
+        match _choice(request, "condition"):
             case "present":
                 holds = value is not None
             case "present_and_not_equal":
@@ -75,10 +76,8 @@ class CacheService(cacheclient_pb2_grpc.ScsServicer):
                 holds = value == request.equal.value_to_check
             case "absent_or_equal":
                 holds = value in (None, request.absent_or_equal.value_to_check)
-            case "not_equal":
-                holds = value != request.not_equal.value_to_check
             case _:
-                raise invalid_argument("SetIf needs a condition")
+                holds = value != request.not_equal.value_to_check
         if not holds:
             return pb._SetIfResponse(not_stored={})
         self._set(request, call)
@@ -87,7 +86,7 @@ class CacheService(cacheclient_pb2_grpc.ScsServicer):
     async def SetIfHash(self, request: pb._SetIfHashRequest, call: Call) -> pb._SetIfHashResponse:
         value = self._cache(call).find(request.cache_key, bytes)
         current = None if value is None else _hash(value)
-        match request.WhichOneof("condition"):
+        match _choice(request, "condition"):
             case "present_and_not_hash_equal":
                 holds = current not in (None, request.present_and_not_hash_equal.hash_to_check)
             case "present_and_hash_equal":
@@ -96,10 +95,8 @@ class CacheService(cacheclient_pb2_grpc.ScsServicer):
                 holds = current in (None, request.absent_or_hash_equal.hash_to_check)
             case "absent_or_not_hash_equal":
                 holds = current != request.absent_or_not_hash_equal.hash_to_check
-            case "unconditional":
-                holds = True
             case _:
-                raise invalid_argument("SetIfHash needs a condition")
+                holds = True
         if not holds:
             return pb._SetIfHashResponse(not_stored={})
         self._set(request, call)
@@ -131,9 +128,7 @@ class CacheService(cacheclient_pb2_grpc.ScsServicer):
 
     async def UpdateTtl(self, request: pb._UpdateTtlRequest, call: Call) -> pb._UpdateTtlResponse:
         cache = self._cache(call)
-        change = request.WhichOneof("update_ttl")
-        if change is None:
-            raise invalid_argument("UpdateTtl needs a TTL")
+        change = _choice(request, "update_ttl")
         ttl = getattr(request, change)
         check_ttl(ttl)
         remaining = cache.remaining_milliseconds(request.cache_key)
@@ -205,9 +200,10 @@ class CacheService(cacheclient_pb2_grpc.ScsServicer):
         self, request: pb._DictionaryDeleteRequest, call: Call
     ) -> pb._DictionaryDeleteResponse:
         cache = self._cache(call)
+        removed = _choice(request, "delete")
         dictionary = cache.find(request.dictionary_name, Dictionary)
         if dictionary is not None:
-            fields = dictionary.keys() if request.HasField("all") else set(request.some.fields)
+            fields = dictionary.keys() if removed == "all" else set(request.some.fields)
             rest = {field: value for field, value in dictionary.items() if field not in fields}
             cache.store(request.dictionary_name, Dictionary(rest))
         return pb._DictionaryDeleteResponse()
@@ -242,15 +238,19 @@ class CacheService(cacheclient_pb2_grpc.ScsServicer):
 
     async def SetDifference(self, request: pb._SetDifferenceRequest, call: Call) -> pb._SetDifferenceResponse:
         cache = self._cache(call)
+        operand = _choice(request, "difference")
+        if operand == "subtrahend":
+            operand = _choice(request.subtrahend, "subtrahend_set")
         elements = cache.find(request.set_name, Set)
         if elements is None:
             return pb._SetDifferenceResponse(missing={})
-        if request.WhichOneof("difference") == "minuend":
-            rest = set(request.minuend.elements) - elements
-        elif request.subtrahend.WhichOneof("subtrahend_set") == "identity":
-            rest = set()
-        else:
-            rest = elements - set(request.subtrahend.set.elements)
+        match operand:
+            case "minuend":
+                rest = set(request.minuend.elements) - elements
+            case "identity":
+                rest = set()
+            case _:
+                rest = elements - set(request.subtrahend.set.elements)
         cache.store(request.set_name, Set(rest))
         return pb._SetDifferenceResponse(found={})
 
@@ -315,19 +315,21 @@ class CacheService(cacheclient_pb2_grpc.ScsServicer):
 
     async def ListErase(self, request: pb._ListEraseRequest, call: Call) -> pb._ListEraseResponse:
         cache = self._cache(call)
+        erased = _choice(request, "erase")
         values = cache.find(request.list_name, List)
         if values is None:
             return pb._ListEraseResponse(missing={})
-        if request.HasField("all"):
+        if erased == "all":
             rest = List()
         else:
             ranges = [range(r.begin_index, r.begin_index + r.count) for r in request.some.ranges]
-            rest = List(v for i, v in enumerate(values) if not any(i in erased for erased in ranges))
+            rest = List(v for i, v in enumerate(values) if not any(i in indices for indices in ranges))
         cache.store(request.list_name, rest)
         return pb._ListEraseResponse(found={"list_length": len(rest)})
 
     async def ListRemove(self, request: pb._ListRemoveRequest, call: Call) -> pb._ListRemoveResponse:
         cache = self._cache(call)
+        _choice(request, "remove")
         values = cache.find(request.list_name, List)
         if values is None:
             return pb._ListRemoveResponse(missing={})
@@ -403,9 +405,10 @@ class CacheService(cacheclient_pb2_grpc.ScsServicer):
         self, request: pb._SortedSetRemoveRequest, call: Call
     ) -> pb._SortedSetRemoveResponse:
         cache = self._cache(call)
+        removed = _choice(request, "remove_elements")
         sorted_set = cache.find(request.set_name, SortedSet)
         if sorted_set is not None:
-            values = sorted_set.keys() if request.HasField("all") else set(request.some.values)
+            values = sorted_set.keys() if removed == "all" else set(request.some.values)
             rest = {value: score for value, score in sorted_set.items() if value not in values}
             cache.store(request.set_name, SortedSet(rest))
         return pb._SortedSetRemoveResponse()
@@ -466,6 +469,8 @@ class CacheService(cacheclient_pb2_grpc.ScsServicer):
         aggregate = _AGGREGATES.get(request.aggregate)
         if aggregate is None:
             raise invalid_argument("Unknown aggregate function")
+        if not request.sources:
+            raise invalid_argument("A union needs at least one source")
         weighted: dict[bytes, list[float]] = {}
         for source in request.sources:
             sorted_set = cache.find(source.set_name, SortedSet) or SortedSet()
@@ -516,6 +521,15 @@ class CacheService(cacheclient_pb2_grpc.ScsServicer):
         kept = List(grown[-request.truncate_front_to_size :])
         _store_collection(cache, request.list_name, kept, request)
         return len(kept)
+
+
+def _choice(request: Message, group: str) -> str:
+    """Return which field of a `oneof` is set. Raise INVALID_ARGUMENT if none is."""
+    choice: str | None = request.WhichOneof(group)
+    if choice is None:
+        fields = ", ".join(field.name for field in request.DESCRIPTOR.oneofs_by_name[group].fields)
+        raise invalid_argument(f"One of these fields is required: {fields}")
+    return choice
 
 
 def _store_collection(cache: Cache, name: bytes, value: Value, request: Any) -> None:

@@ -5,10 +5,12 @@ from itertools import chain
 from typing import Any
 
 import grpc
+import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from momento_wire_types import cacheclient_pb2, cachepubsub_pb2, controlclient_pb2, token_pb2
+from momento_wire_types import cacheclient_pb2 as pb
+from momento_wire_types import cachepubsub_pb2, controlclient_pb2, token_pb2
 
 from local.momento.server import Timings
 from local.momento.store import Caches, Dictionary, List, Set, SortedSet
@@ -20,7 +22,7 @@ METHODS = list(
     chain.from_iterable(
         service.methods
         for service in (
-            cacheclient_pb2.DESCRIPTOR.services_by_name["Scs"],
+            pb.DESCRIPTOR.services_by_name["Scs"],
             cachepubsub_pb2.DESCRIPTOR.services_by_name["Pubsub"],
             token_pb2.DESCRIPTOR.services_by_name["Token"],
             controlclient_pb2.DESCRIPTOR.services_by_name["ScsControl"],
@@ -115,3 +117,32 @@ async def test_no_request_makes_the_server_stumble(start_momento, connect):
                 request.auth_token = momento.api_key
             status = await status_of(getattr(rpcs, method.name)(request))
             assert status not in {grpc.StatusCode.UNKNOWN, grpc.StatusCode.INTERNAL}, (method.name, request)
+
+
+@pytest.mark.parametrize(
+    ("method", "request_"),
+    [
+        ("SetIf", pb._SetIfRequest(cache_key=b"scalar", cache_body=b"x", ttl_milliseconds=1000)),
+        ("SetIfHash", pb._SetIfHashRequest(cache_key=b"scalar", cache_body=b"x", ttl_milliseconds=1000)),
+        ("UpdateTtl", pb._UpdateTtlRequest(cache_key=b"scalar")),
+        ("DictionaryDelete", pb._DictionaryDeleteRequest(dictionary_name=b"dictionary")),
+        ("SetDifference", pb._SetDifferenceRequest(set_name=b"set")),
+        ("SetDifference", pb._SetDifferenceRequest(set_name=b"set", subtrahend={})),
+        ("ListErase", pb._ListEraseRequest(list_name=b"list")),
+        ("ListRemove", pb._ListRemoveRequest(list_name=b"list")),
+        ("SortedSetRemove", pb._SortedSetRemoveRequest(set_name=b"sorted_set")),
+        (
+            "SortedSetUnionStore",
+            pb._SortedSetUnionStoreRequest(set_name=b"sorted_set", ttl_milliseconds=1000),
+        ),
+    ],
+)
+@pytest.mark.parametrize("stored", [True, False])
+async def test_a_request_without_its_operand_changes_nothing(momento, rpcs, method, request_, stored):
+    if stored:
+        store_one_of_each_type(momento._caches)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await getattr(rpcs, method)(request_)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    keys = pb._KeysExistRequest(cache_keys=[name.encode() for name in TYPES])
+    assert set((await rpcs.KeysExist(keys)).exists) == {stored}
