@@ -1,7 +1,7 @@
 // Momento's own SDK for Node against the local Momento, whose addresses are in the environment.
 
 import assert from "node:assert/strict";
-import { EventEmitter, on } from "node:events";
+import { EventEmitter, on, once } from "node:events";
 import { after, test } from "node:test";
 import {
   AuthClient,
@@ -32,7 +32,7 @@ import {
   TopicSubscribe,
 } from "@gomomento/sdk";
 
-const { MOMENTO, MOMENTO_API_KEY, MOMENTO_WITHOUT_KEYS } = process.env;
+const { MOMENTO, MOMENTO_API_KEY, MOMENTO_WITHOUT_KEYS, MOMENTO_WITHOUT_KEYS_ADMIN } = process.env;
 const CACHE = "cache";
 const TOPIC = "topic";
 
@@ -77,6 +77,26 @@ async function token(scope, expiresIn = ExpiresIn.minutes(5)) {
   const minted = await client.generateDisposableToken(scope, expiresIn, { tokenId: "taylor" });
   assert.equal(minted.type, GenerateDisposableTokenResponse.Success, minted.toString());
   return minted.authToken;
+}
+
+/** Sends metadata with each attempt of each call, and adds the call's request to `sent`. */
+function metadataMiddleware(metadata, sent = []) {
+  return {
+    shouldLoadLate: true,
+    onNewRequest: () => ({
+      onRequestMetadata: async (given) => {
+        Object.entries(metadata).forEach(([name, value]) => given._grpcMetadata.set(name, value));
+        return given;
+      },
+      onRequestBody: async (request) => {
+        sent.push(request);
+        return request;
+      },
+      onResponseMetadata: async (given) => given,
+      onResponseBody: async (response) => response,
+      onResponseStatus: async (status) => status,
+    }),
+  };
 }
 
 /** Subscribes, and returns a function that waits for the next item, discontinuity or error. */
@@ -235,6 +255,114 @@ test("a wrong key is refused", async () => {
   const wrong = btoa(JSON.stringify({ endpoint: MOMENTO, api_key: "wrong" }));
   const response = await (await cacheClient(credentials(wrong))).get(CACHE, "key");
   assert.equal(response.errorCode?.(), MomentoErrorCode.AUTHENTICATION_ERROR);
+});
+
+test("a subscription begins with the latest message", async () => {
+  const client = topicClient();
+  await client.publish(CACHE, "latest", "older");
+  await client.publish(CACHE, "latest", "latest");
+  const next = await subscribed(client, "latest");
+  assert.equal((await next()).valueString(), "latest");
+  await client.publish(CACHE, "latest", "next");
+  assert.equal((await next()).valueString(), "next");
+});
+
+test("2,000 subscriptions over 20 connections at once all succeed", async () => {
+  const configuration = TopicConfigurations.Default.latest(QUIET)
+    .withNumStreamConnections(20)
+    .withClientTimeoutMillis(25_000);
+  const client = new TopicClient({ configuration, credentialProvider: credentials() });
+  const lost = [];
+  const handlers = { onItem() {}, onError: (error) => lost.push(error), onConnectionLost: () => lost.push("lost") };
+  const responses = await Promise.all(
+    Array.from({ length: 2000 }, () => client.subscribe(CACHE, "crowded", handlers)),
+  );
+  const refused = responses.filter((response) => !(response instanceof TopicSubscribe.Subscription));
+  assert.deepEqual(refused.map(String), []);
+  assert.deepEqual(lost.map(String), []);
+  responses.forEach((response) => response.unsubscribe());
+});
+
+test("an injected error ends a stream of heartbeats", async () => {
+  for (const [error, recoverable] of [
+    ["unavailable", true],
+    ["not-found", false],
+  ]) {
+    const client = new TopicClient({
+      configuration: TopicConfigurations.Default.latest(QUIET).withMiddlewares([
+        metadataMiddleware({
+          "request-id": error,
+          "stream-error-rpcs": "topic-subscribe",
+          "stream-error": error,
+          "stream-error-message-limit": "3",
+        }),
+      ]),
+      credentialProvider: credentials(),
+    });
+    const ended = new EventEmitter();
+    const errors = [];
+    const lost = once(ended, "lost", { signal: AbortSignal.timeout(5000) });
+    const response = await client.subscribe(CACHE, "broken", {
+      onItem() {},
+      onError: (given) => errors.push(given.errorCode()),
+      onConnectionLost: () => ended.emit("lost"),
+    });
+    await lost;
+    assert.deepEqual(errors, recoverable ? [] : [MomentoErrorCode.CACHE_NOT_FOUND_ERROR]);
+    response.unsubscribe();
+  }
+});
+
+test("a call is tried again for as long as its faults last", async () => {
+  for (const [faults, attempts, type] of [
+    [{ "error-rpcs": "get", "return-error": "unavailable", "error-count": "2" }, 3, CacheGetResponse.Miss],
+    [{ "error-rpcs": "get", "return-error": "unavailable" }, 4, CacheGetResponse.Error],
+    [{ "error-rpcs": "get", "return-error": "not-found" }, 1, CacheGetResponse.Error],
+    [{ "delay-rpcs": "get", "delay-ms": "100" }, 1, CacheGetResponse.Miss],
+  ]) {
+    const sent = [];
+    const configuration = Configurations.Laptop.latest(QUIET).withMiddlewares([
+      metadataMiddleware({ "request-id": JSON.stringify(faults), ...faults }, sent),
+    ]);
+    const client = await CacheClient.create({
+      configuration,
+      credentialProvider: credentials(),
+      defaultTtlSeconds: 60,
+    });
+    endings.push(() => client.close());
+    assert.equal((await client.get(CACHE, "never set")).type, type, JSON.stringify(faults));
+    assert.equal(sent.length, attempts, JSON.stringify(faults));
+  }
+});
+
+test("a subscription goes on when its port is unblocked", async () => {
+  const [hostname, port] = MOMENTO_WITHOUT_KEYS.split(":");
+  const client = topicClient(new MomentoLocalProvider({ hostname, port: Number(port) }));
+  const emitter = new EventEmitter();
+  const signal = AbortSignal.timeout(25_000);
+  const errors = [];
+  const response = await client.subscribe(CACHE, "blocked", {
+    onItem: (item) => emitter.emit("item", item.valueString()),
+    onHeartbeat: () => emitter.emit("heartbeat"),
+    onConnectionLost: () => emitter.emit("lost"),
+    onError: (error) => errors.push(error),
+  });
+  assert.ok(response instanceof TopicSubscribe.Subscription, response.toString());
+  endings.push(() => response.unsubscribe());
+  await once(emitter, "heartbeat", { signal });
+  for (const message of ["first", "second", "third"]) {
+    const lost = once(emitter, "lost", { signal });
+    await fetch(`${MOMENTO_WITHOUT_KEYS_ADMIN}/block`);
+    await lost;
+    const back = once(emitter, "heartbeat", { signal });
+    const unblocked = await fetch(`${MOMENTO_WITHOUT_KEYS_ADMIN}/unblock`);
+    assert.equal(unblocked.status, 200);
+    await back;
+    const item = once(emitter, "item", { signal });
+    assert.equal((await client.publish(CACHE, "blocked", message)).type, TopicPublishResponse.Success);
+    assert.deepEqual(await item, [message]);
+  }
+  assert.deepEqual(errors.map(String), []);
 });
 
 test("no key is needed where Momento is started without", async () => {

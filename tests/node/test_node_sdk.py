@@ -58,4 +58,5 @@ async def test_the_sdk_for_node_works() -> None:
             MOMENTO=f"{momento.host}:{momento.port}",
             MOMENTO_API_KEY=momento.api_key,
             MOMENTO_WITHOUT_KEYS=f"{open_momento.host}:{open_momento.port}",
+            MOMENTO_WITHOUT_KEYS_ADMIN=open_momento.admin_url,
         )
