@@ -3,10 +3,13 @@
 import asyncio
 import contextlib
 import errno
+import os
 import socket
+import stat
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -84,6 +87,59 @@ def _reserved_port(host: str, port: int, setting: str) -> Iterator[int]:
         if sys.platform != "linux":
             reservation.close()
         yield number
+
+
+async def _stop_grpc(server: grpc.aio.Server, port: int) -> None:
+    """Stop listening and break all connections, as a failing network does.
+
+    gRPC's own stop answers CANCELLED to calls under way. The SDKs take that for the caller's wish: they do
+    not try again, and end subscriptions. So clients lose their connections first.
+    """
+    _break_connections(port)
+    # Within the grace period gRPC has stopped listening, but has not cancelled anything.
+    stopping = asyncio.create_task(server.stop(grace=5))
+    await asyncio.sleep(0)
+    # Clients may have connected again before gRPC stopped listening.
+    _break_connections(port)
+    await stopping
+
+
+def _break_connections(port: int) -> None:
+    """Shut down all connections that were made to this process's port."""
+    with contextlib.ExitStack() as stack:
+        connections = [stack.enter_context(connection) for connection in _connections_to(port)]
+        # All at once, so that no client connects again before the last one is shut down.
+        for connection in connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+def _connections_to(port: int) -> Iterator[socket.socket]:
+    """Yield a duplicate of each connected socket of this process whose local port is `port`."""
+    for descriptor in Path("/dev/fd").iterdir():
+        try:
+            number = int(descriptor.name)
+            if not stat.S_ISSOCK(os.fstat(number).st_mode):
+                continue
+            candidate = socket.socket(fileno=os.dup(number))
+        except OSError:
+            # Closed meanwhile.
+            continue
+        if _is_connected_at(candidate, port):
+            yield candidate
+        else:
+            candidate.close()
+
+
+def _is_connected_at(candidate: socket.socket, port: int) -> bool:
+    if candidate.family not in {socket.AF_INET, socket.AF_INET6}:
+        return False
+    try:
+        candidate.getpeername()
+    except OSError:
+        return False
+    local_port: int = candidate.getsockname()[1]
+    return local_port == port
 
 
 @dataclass(frozen=True)
@@ -217,8 +273,8 @@ class MomentoServer:
             if self._open_ports is not None:
                 return
             grpc_server = await self._listen()
-            stack.push_async_callback(grpc_server.stop, None)
-            # Closed before the gRPC port: browsers shall lose the connection, rather than be told of it.
+            stack.push_async_callback(_stop_grpc, grpc_server, self.port)
+            # Closed before the gRPC port, so that browsers lose the connection instead of reading why.
             application = await self._web_application(stack)
             await self._serve_http("web_port", self._web_port, application, stack)
             self._open_ports = stack.pop_all()

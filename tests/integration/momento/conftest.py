@@ -105,10 +105,14 @@ class Connections:
             AuthClientAsync(AuthConfigurations.Laptop.latest(), self.credentials(key))
         )
 
-    async def rpcs(self, key: str | None = None, cache: str = CACHE) -> Rpcs:
+    async def rpcs(self, key: str | None = None, cache: str = CACHE, *, own_connection: bool = False) -> Rpcs:
+        """Return bare stubs; they share one connection with the others unless they get their own."""
         key = self._momento.api_key if key is None else key
         channel = await self._stack.enter_async_context(
-            grpc.aio.insecure_channel(f"{self._momento.host}:{self._momento.port}")
+            grpc.aio.insecure_channel(
+                f"{self._momento.host}:{self._momento.port}",
+                options=[("grpc.use_local_subchannel_pool", int(own_connection))],
+            )
         )
         return Rpcs(channel, authorization=key, cache=cache)
 

@@ -100,16 +100,23 @@ async def test_clients_go_on_as_before_when_their_port_is_unblocked(momento, htt
         assert hit.value_string == str(number)
 
 
-async def test_what_a_block_interrupts_ends_as_unavailable(momento, http, rpcs):
+async def test_what_a_block_interrupts_ends_as_unavailable(momento, http, connections):
+    """CANCELLED would be for the SDKs what the caller wanted: they would not try again."""
+    get = cacheclient_pb2._GetRequest(cache_key=b"key")
     subscription = cachepubsub_pb2._SubscriptionRequest(cache_name="cache", topic="topic")
-    streams = [rpcs.Subscribe(subscription) for _ in range(20)]
-    for stream in streams:
-        await stream.read()
-    slow = rpcs.sending(delay_rpcs="get", delay_ms="20000")
-    calls = [slow.Get(cacheclient_pb2._GetRequest(cache_key=b"key")) for _ in range(20)]
-    await rpcs.Get(cacheclient_pb2._GetRequest(cache_key=b"key"))
-    await http.post(f"{momento.admin_url}/block")
-    assert {await call.code() for call in (*calls, *streams)} == {grpc.StatusCode.UNAVAILABLE}
+    for _ in range(3):
+        calls = []
+        for _ in range(10):
+            rpcs = await connections.rpcs(own_connection=True)
+            stream = rpcs.Subscribe(subscription)
+            await stream.read()
+            slow = rpcs.sending(delay_rpcs="get", delay_ms="20000")
+            calls += [stream, *(slow.Get(get) for _ in range(3))]
+            # Sent after the slow calls: when it is answered, they have arrived.
+            await rpcs.Get(get)
+        await http.post(f"{momento.admin_url}/block")
+        assert {await call.code() for call in calls} == {grpc.StatusCode.UNAVAILABLE}
+        await http.post(f"{momento.admin_url}/unblock")
 
 
 @pytest.mark.parametrize("sync", [False, True])
