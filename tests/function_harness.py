@@ -92,6 +92,9 @@ class Momento:
         return response.found.remaining_ttl_millis / 1000
 
     def subscribe(self, auth_token: str | None = None, topic: str = TOPIC) -> Subscription:
+        """Subscribe to what is published from now on: no message of an earlier test is held any more."""
+        query = urlencode({"cache": CACHE, "topic": topic})
+        urllib.request.urlopen(f"{self.server.admin_url}/reset-topic?{query}").close()  # noqa: S310
         return Subscription(self.credentials(auth_token), topic)
 
     def _run(self, work: Any) -> Any:

@@ -365,6 +365,25 @@ test("a subscription goes on when its port is unblocked", async () => {
   assert.deepEqual(errors.map(String), []);
 });
 
+test("calls that a block interrupts are unavailable, not cancelled", async () => {
+  const [hostname, port] = MOMENTO_WITHOUT_KEYS.split(":");
+  const delay = metadataMiddleware({ "delay-rpcs": "increment", "delay-ms": "20000" });
+  const client = await CacheClient.create({
+    configuration: Configurations.Laptop.latest(QUIET).withMiddlewares([delay]).withClientTimeoutMillis(20_000),
+    credentialProvider: new MomentoLocalProvider({ hostname, port: Number(port) }),
+    defaultTtlSeconds: 60,
+  });
+  endings.push(() => client.close());
+  const slow = Array.from({ length: 5 }, () => client.increment(CACHE, "slow"));
+  // Sent after the slow calls: when it is answered, they have arrived.
+  await client.get(CACHE, "key");
+  await fetch(`${MOMENTO_WITHOUT_KEYS_ADMIN}/block`);
+  for (const response of await Promise.all(slow)) {
+    assert.equal(response.errorCode?.(), MomentoErrorCode.SERVER_UNAVAILABLE, response.toString());
+  }
+  await fetch(`${MOMENTO_WITHOUT_KEYS_ADMIN}/unblock`);
+});
+
 test("no key is needed where Momento is started without", async () => {
   const [hostname, port] = MOMENTO_WITHOUT_KEYS.split(":");
   const credentialProvider = new MomentoLocalProvider({ hostname, port: Number(port) });
