@@ -301,7 +301,7 @@ test("an injected error ends a stream of heartbeats", async () => {
     });
     const ended = new EventEmitter();
     const errors = [];
-    const lost = once(ended, "lost", { signal: AbortSignal.timeout(5000) });
+    const lost = once(ended, "lost", { signal: AbortSignal.timeout(14_000) });
     const response = await client.subscribe(CACHE, "broken", {
       onItem() {},
       onError: (given) => errors.push(given.errorCode()),
@@ -378,10 +378,11 @@ test("calls that a block interrupts are unavailable, not cancelled", async () =>
   // Sent after the slow calls: when it is answered, they have arrived.
   await client.get(CACHE, "key");
   await fetch(`${MOMENTO_WITHOUT_KEYS_ADMIN}/block`);
-  for (const response of await Promise.all(slow)) {
+  const responses = await Promise.all(slow);
+  await fetch(`${MOMENTO_WITHOUT_KEYS_ADMIN}/unblock`);
+  for (const response of responses) {
     assert.equal(response.errorCode?.(), MomentoErrorCode.SERVER_UNAVAILABLE, response.toString());
   }
-  await fetch(`${MOMENTO_WITHOUT_KEYS_ADMIN}/unblock`);
 });
 
 test("no key is needed where Momento is started without", async () => {

@@ -53,7 +53,7 @@ async def test_the_sdk_for_node_works() -> None:
             "node",
             "--test",
             "--test-reporter=spec",
-            "--test-timeout=30000",
+            "--test-timeout=90000",
             "node_sdk.test.js",
             MOMENTO=f"{momento.host}:{momento.port}",
             MOMENTO_API_KEY=momento.api_key,
