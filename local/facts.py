@@ -41,6 +41,7 @@ class StackFacts:
     web_url: str | None
     cache: str
     topic: str
+    topics: list[str]
     user_pool_id: str | None
     user_pool_client_id: str | None
     users: tuple[User, ...]

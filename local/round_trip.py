@@ -19,6 +19,7 @@ from momento.responses import CacheListFetch, TopicPublish
 from local.facts import StackFacts
 from local.stack import MOMENTO_WEBHOOK, LocalStack
 
+COMMENT = "comment"
 COURSE_ID = "123"
 _SECONDS_FOR_DELIVERY = 30
 _NAME_WITHOUT_USERS = "taylor"
@@ -50,8 +51,9 @@ async def round_trip(stack: LocalStack, on_hop: Callable[[Hop], None]) -> None:
     """
     facts = stack.facts
     username = facts.users[0].username if facts.users else _NAME_WITHOUT_USERS
+    identity = username
     comment = f"Hello from {username} ({secrets.token_hex(3)})"
-    message = json.dumps({"courseId": COURSE_ID, "comment": comment})
+    message = json.dumps({"courseId": COURSE_ID, "comment": comment, "id": secrets.token_hex(16)})
     credentials: CredentialProvider | None
 
     if facts.users:
@@ -62,21 +64,21 @@ async def round_trip(stack: LocalStack, on_hop: Callable[[Hop], None]) -> None:
         with _hop(on_hop, "Token") as happened:
             token = await _fetch_token(facts, jwt)
             minutes = round((token["expiresAt"] - time.time()) / 60)
-            happened(
-                f"the token API gave a Momento token that says {token['tokenId']}, for {minutes} minutes"
-            )
+            identity = token["tokenId"]
+            lifetime = "1 minute" if minutes == 1 else f"{minutes} minutes"
+            happened(f"the token API gave a Momento token that carries {identity}, for {lifetime}")
 
         credentials = _credentials(facts, token["authToken"])
         delivery = stack.delivery_of(comment)
         with _hop(on_hop, "Publish") as happened:
             await _publish(facts, credentials, message)
-            happened(f"published on {facts.cache}/{facts.topic} with that token")
+            happened(f"published on {facts.cache}/{COMMENT} with that token")
     else:
         credentials = _own_credentials(facts)
         delivery = stack.delivery_of(comment)
         with _hop(on_hop, "Publish") as happened:
             await _publish_as_service(facts, username, comment)
-            happened(f"PublisherFunction published on {facts.cache}/{facts.topic} as {username}")
+            happened(f"PublisherFunction published on {facts.cache}/{COMMENT} as {username}")
 
     with _hop(on_hop, "Webhook") as happened:
         caller, caller_function = _caller_of_webhook(facts)
@@ -98,9 +100,9 @@ async def round_trip(stack: LocalStack, on_hop: Callable[[Hop], None]) -> None:
         stored = next((entry for entry in entries if entry.get("comment") == comment), None)
         if stored is None:
             raise RoundTripError(f"The comment is not in the list {COURSE_ID!r}.", "WebhookFunction")
-        if stored.get("userID") != username:
+        if stored.get("userID") != identity:
             raise RoundTripError(
-                f"The comment was stored as {stored.get('userID')!r}'s, and {username!r} has published it.",
+                f"The comment was stored as {stored.get('userID')!r}'s, and {identity!r} has published it.",
                 "WebhookFunction",
             )
         happened(f"read back: {stored['userID']} wrote “{stored['comment']}”")
@@ -204,7 +206,7 @@ async def _publish_as_service(facts: StackFacts, username: str, comment: str) ->
 
 async def _publish(facts: StackFacts, credentials: CredentialProvider, text: str) -> None:
     async with TopicClientAsync(TopicConfigurations.Default.latest(), credentials) as topics:
-        published = await topics.publish(facts.cache, facts.topic, text)
+        published = await topics.publish(facts.cache, COMMENT, text)
     if isinstance(published, TopicPublish.Error):
         raise RoundTripError(_failure("Publishing", facts, published))
 

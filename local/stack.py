@@ -32,6 +32,7 @@ from local.ports import HOST, port_in
 from local.sam_profile import PROFILE_FILES, profile_files
 from local.state_directory import FACTS_FILE, StateDirectory
 from local.template import REGION, Template, TemplateError
+from local.topics import topic_names
 from local.web_page import is_built, page_configuration, web_page
 
 ROOT = Path(__file__).parents[1]
@@ -141,11 +142,12 @@ class LocalStack:
             self._host = await self._start_functions(resources, template, momento)
             self.facts = await self._facts(template, momento)
             if self.facts.message_source == MOMENTO_WEBHOOK:
-                own_momento.add_webhook(
-                    WebhookSubscription(
-                        self.facts.cache, self.facts.topic, self.facts.webhook_url, self.facts.signing_secret
+                for topic in self.facts.topics:
+                    own_momento.add_webhook(
+                        WebhookSubscription(
+                            self.facts.cache, topic, self.facts.webhook_url, self.facts.signing_secret
+                        )
                     )
-                )
             has_momento = momento.web_url or not momento.local_address
             if is_built(self._page_folder) and user_pool and has_momento:
                 self.facts = await self._start_page(resources, self.facts)
@@ -193,10 +195,8 @@ class LocalStack:
                 f"{' and '.join(refused)} cannot be chosen: the stack has its own Momento, "
                 "or the one that MOMENTO_API_KEY and MOMENTO_ENDPOINT in the environment say."
             )
-        defaults = {"AllowedOrigins": "*"}
+        defaults = {"AllowedOrigins": "*", "Topics": ",".join(topic_names())}
         issuer = self._parameters.get("JwtIssuer")
-        if not issuer:
-            defaults["TokenIdClaim"] = "cognito:username"
         template = Template.load(
             ROOT / "template.yaml",
             {**defaults, **self._parameters, **given_by_the_stack},
@@ -273,6 +273,7 @@ class LocalStack:
         return host
 
     async def _facts(self, template: Template, momento: MomentoFacts) -> StackFacts:
+        topics = template.resolve({"Ref": "Topics"}).split(",")
         return StackFacts(
             momento=momento,
             token_url=f"{self._host.http_api_url}/token",
@@ -281,7 +282,8 @@ class LocalStack:
             aws_endpoint_url=self._aws.endpoint_url,
             web_url=None,
             cache=template.resolve({"Ref": "CacheName"}),
-            topic=template.resolve({"Ref": "TopicName"}),
+            topic=topics[0],
+            topics=topics,
             user_pool_id=(user_pool := _only(template, "AWS::Cognito::UserPool")),
             user_pool_client_id=_only(template, "AWS::Cognito::UserPoolClient"),
             users=USERS if user_pool else (),

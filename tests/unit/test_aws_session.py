@@ -15,7 +15,9 @@ from aws_access.session import aws_session
 PARTITIONS = Loader().load_data("partitions")["partitions"]
 CALLS: dict[str, Callable[[Any], object]] = {
     "events": lambda client: client.put_events(Entries=[{"Detail": "{}"}]),
-    "translate": lambda client: client.translate_text(Text="x", SourceLanguageCode="en", TargetLanguageCode="de"),
+    "translate": lambda client: client.translate_text(
+        Text="x", SourceLanguageCode="en", TargetLanguageCode="de"
+    ),
     "dynamodb": lambda client: client.put_item(TableName="messages", Item={"id": {"S": "1"}}),
     "secretsmanager": lambda client: client.get_secret_value(SecretId="secret"),
     "sqs": lambda client: client.send_message(QueueUrl="https://queue.example/1/spill", MessageBody="x"),

@@ -85,7 +85,9 @@ def test_no_accepted_name_holds_a_control_or_bidi_character(name: str) -> None:
     except InvalidInputError:
         return
     assert not any(unicodedata.category(character) in {"Cc", "Cs", "Co", "Cn"} for character in name)
-    assert not set(name) & set("\u200b\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+    assert not set(name) & set(
+        "\u200b\u200e\u200f\u061c\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+    )
 
 
 def test_bounds_the_length_in_characters() -> None:
