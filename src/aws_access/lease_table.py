@@ -34,21 +34,24 @@ class LeaseTable:
         self._name = name
         self._dynamodb = aws_session.client("dynamodb", config=_CONFIG)
 
-    def update(self, item_id: str, update: str, condition: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    def update(
+        self, item_id: str, update: str, values: Mapping[str, Any], condition: str | None = None
+    ) -> dict[str, Any]:
         """Update an item if the condition holds, and return all its attributes, in DynamoDB's notation.
 
         `update` and `condition` are DynamoDB's expressions, and `values` are theirs. Raise
         `ConditionFailedError` or `TableError`.
         """
+        conditions: dict[str, Any] = {"ConditionExpression": condition} if condition else {}
         try:
             answer = self._dynamodb.update_item(
                 TableName=self._name,
                 Key={"id": {"S": item_id}},
                 UpdateExpression=update,
-                ConditionExpression=condition,
                 ExpressionAttributeValues=values,
                 ReturnValues="ALL_NEW",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
+                **conditions,
             )
         except self._dynamodb.exceptions.ConditionalCheckFailedException as error:
             raise ConditionFailedError(error.response.get("Item", {})) from error

@@ -1,1 +1,1 @@
-"""Relay: subscribes to the topic and calls the webhook for every message, as Momento's webhooks did."""
+"""Relay: subscribes to the topics and calls the webhook for every message, as Momento's webhooks did."""

@@ -3,13 +3,14 @@
 Several may run: one relays, the others wait to take its place. Their environment is that of RelayFunction in
 template.yaml:
 
-- `CACHE_NAME`, `TOPIC_NAME`: what to subscribe to;
+- `CACHE_NAME`, `TOPICS` (names with commas between): what to subscribe to;
 - `MOMENTO_API_KEY_SECRET`, `WEBHOOK_SIGNING_SECRET`: names or ARNs of secrets in Secrets Manager;
 - `MOMENTO_ENDPOINT`: endpoint of a v2 API key, empty for a v1 key; `MOMENTO_LOCAL`: `host:port` of a local
   Momento, or empty;
-- `WEBHOOK_URL`: where messages are delivered;
+- `WEBHOOK_URL`: where messages are delivered; `RELAY_CONCURRENCY`: to how many publishers' messages at once
+  (16 if it is not set);
 - `DEAD_LETTER_QUEUE_URL`: SQS queue for those that the webhook refuses;
-- `RELAY_TABLE`: DynamoDB table, with the key `id`, for the lease and the position;
+- `RELAY_TABLE`: DynamoDB table, with the key `id`, for the lease and the positions;
 - `POWERTOOLS_SERVICE_NAME`, `POWERTOOLS_METRICS_NAMESPACE`, `POWERTOOLS_LOG_LEVEL`,
   `POWERTOOLS_PARAMETERS_MAX_AGE`: as for the functions; logs and metrics (EMF) go to the standard output;
 - what boto3 needs: region and credentials, and `AWS_ENDPOINT_URL` for local AWS services.
@@ -23,7 +24,7 @@ from threading import Event, Thread
 
 from aws_lambda_powertools import Logger
 
-from relay.relaying import relay
+from relay.run import relay
 from relay.settings import Settings
 
 _STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
@@ -32,9 +33,9 @@ logger = Logger()
 
 
 def main() -> None:
-    """Relays until told to stop."""
+    """Relay until told to stop."""
     stop = Event()
-    # A handler could interrupt the very wait that it is to end, so a thread waits for the signal.
+    # A signal handler could interrupt the very wait that it must end, so a thread waits for the signal.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     Thread(target=_stop_at_signal, args=(stop,), daemon=True).start()
     outcome = relay(Settings.from_environ(os.environ), stop)

@@ -1,171 +1,129 @@
-"""Calls the webhook for one message after the other, until each is stored or kept."""
+"""One message on its way to the webhook."""
 
 from __future__ import annotations
 
-import json
+import sys
 import time
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import urllib3
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
-from aws_session import aws_session
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-from momento_access.secrets import read_secret, reread_secret
-from urllib3.exceptions import HTTPError
-from webhook.signature import SIGNATURE_HEADER, sign
 
-from relay.backoff import backoff
-from relay.counts import DELIVERED, REFUSED, RETRIES
+from aws_access.queues import QueueError
+from common.pauses import pauses
+from relay.relay_metrics import REFUSED, RETRIES
+from relay.webhook_client import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from threading import Event
 
-    from relay.counts import Counts
-    from relay.settings import Settings
-    from relay.subscription import Message
+    from aws_access.queues import Queue
+    from relay.message import Message
+    from relay.relay_metrics import RelayMetrics
+    from relay.settings import Durations
+    from relay.webhook_client import Answer, WebhookClient
 
-_USER_AGENT = "momento-realtime-identity (relay)"
-_CONNECT_SECONDS = 2
-_CLOCK_TOLERANCE_SECONDS = 5
-_NO_ANSWER = 0
-_ASKS_FOR_ANOTHER_TRY = {408, 429}
-_IN_TIME = Config(connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2})
+_FIRST_PAUSE_SECONDS = 0.2
+_LONGEST_PAUSE_SECONDS = 10
+_BYTES_BESIDE_TEXT = 2000
 
 logger = Logger(child=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Courier:
+    """What all deliveries share."""
+
+    webhook: WebhookClient
+    dead_letters: Queue
+    metrics: RelayMetrics
+    durations: Durations
+
+
 class Delivery:
-    """Delivers messages as Momento's webhooks did, but for as long as it takes."""
+    """Takes one message to the webhook, or, if the webhook refuses it, to the dead-letter queue."""
 
     def __init__(
-        self, settings: Settings, counts: Counts, stop: Event, seconds_allowed: Callable[[], float]
+        self, message: Message, waiting_since: float, courier: Courier, when_done: Callable[[], None]
     ) -> None:
-        """`stop` has it give up; no request lasts longer than `seconds_allowed` says when it begins."""
-        self._settings = settings
-        self._counts = counts
-        self._stop = stop
-        self._seconds_allowed = seconds_allowed
-        self._connections = urllib3.PoolManager()
-        self._dead_letters = aws_session.client("sqs", config=_IN_TIME)
-        self._clock_error = 0.0
-        """Seconds to add to this machine's clock, once the webhook was seen to have another time."""
+        """`waiting_since` is in seconds of `time.monotonic`."""
+        self.waiting_since = waiting_since
+        self._message = message
+        self._courier = courier
+        self._when_done = when_done
+        self._pauses = pauses(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
+        self._attempts = 0
+        self._doubtful_since: float | None = None
+        self._refused_with: int | None = None
 
-    def deliver(self, message: Message) -> bool:
-        """Tries until the webhook has taken the message, or has refused it and the dead-letter queue has it.
+    @property
+    def lane(self) -> str:
+        """Return whose message it is: each publisher's messages are delivered in their order."""
+        return self._message.publisher_id
 
-        Returns False where it was stopped before.
-        """
-        forbidden = _Forbidden(self._settings)
-        pauses = backoff(0.2, 10)
-        while not self._stop.is_set():
-            status = self._post(message)
-            if 200 <= status < 300:
-                self._counts.add(DELIVERED)
-                return True
-            is_refused = forbidden.stands() if status == 403 else _is_refused(status)
-            if is_refused:
-                return self._keep(message, status)
-            logger.warning("not delivered yet", status=status, position=str(message.position))
-            self._counts.add(RETRIES)
-            self._stop.wait(next(pauses))
-        return False
+    @property
+    def size(self) -> int:
+        """Return about how many bytes it takes."""
+        return sys.getsizeof(self._message.text) + _BYTES_BESIDE_TEXT
 
-    def _post(self, message: Message) -> int:
-        """Calls the webhook; returns its status, `_NO_ANSWER` where there is none."""
-        body = self._body(message)
-        try:
-            signature = sign(body, read_secret(self._settings.signing_secret))
-            seconds = min(self._settings.durations.answer, self._seconds_allowed())
-            if seconds <= 0:
-                return _NO_ANSWER
-            answer = self._connections.request(
-                "POST",
-                self._settings.webhook_url,
-                body=body,
-                headers={
-                    "Content-Type": "application/json",
-                    "User-Agent": _USER_AGENT,
-                    SIGNATURE_HEADER: signature,
-                },
-                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, total=seconds),
-                retries=False,  # Redirects are not followed either.
-            )
-        except (HTTPError, GetParameterError) as error:
-            logger.warning("the webhook was not reached", error=type(error).__name__)
-            return _NO_ANSWER
-        if answer.status == 403:
-            self._compare_clocks(answer.headers.get("Date"))
-        return answer.status
+    def attempt(self) -> float | None:
+        """Try once. Return None once the message is taken or kept, or how long to pause, in seconds."""
+        self._attempts += 1
+        if self._refused_with is None:
+            answer = self._courier.webhook.post(self._message)
+            if answer.verdict is Verdict.TAKEN:
+                self._courier.metrics.add_delivered(time.monotonic() - self.waiting_since)
+                self._when_done()
+                return None
+            if not self._is_final(answer):
+                self._note_retry(answer)
+                return max(next(self._pauses), answer.retry_after_seconds)
+            self._refused_with = answer.status
+        if not self._keep():
+            return next(self._pauses)
+        self._when_done()
+        return None
 
-    def _body(self, message: Message) -> bytes:
-        fields = {
-            "cache": self._settings.momento.cache_name,
-            "topic": self._settings.momento.topic_name,
-            "event_timestamp": self._milliseconds(message.received_at),
-            "publish_timestamp": self._milliseconds(time.time()),
-            "topic_sequence_number": message.position.number,
-            "token_id": message.publisher_id,
-            "text": message.text,
-            "topic_sequence_page": message.position.page,
-        }
-        return json.dumps(fields).encode()
-
-    def _milliseconds(self, seconds: float) -> int:
-        return int((seconds + self._clock_error) * 1000)
-
-    def _compare_clocks(self, date: str | None) -> None:
-        """Goes by the webhook's clock if that says something else: it refuses what seems old or to come."""
-        try:
-            difference = parsedate_to_datetime(date or "").timestamp() - time.time()
-        except ValueError:
-            return
-        if abs(difference - self._clock_error) > _CLOCK_TOLERANCE_SECONDS:
-            logger.warning("the webhook has another time", seconds=round(difference))
-            self._clock_error = difference
-
-    def _keep(self, message: Message, status: int) -> bool:
-        """Puts a refused message into the dead-letter queue; returns False where it was stopped before.
-
-        It tries once at least, so that a message that was in flight is dealt with.
-        """
-        for pause in backoff(0.2, 10):
-            try:
-                self._dead_letters.send_message(
-                    QueueUrl=self._settings.dead_letter_queue_url, MessageBody=self._body(message).decode()
-                )
-            except (BotoCoreError, ClientError) as error:
-                logger.warning("the dead-letter queue fails", error=type(error).__name__)
-            else:
-                logger.error("refused", status=status, position=str(message.position))
-                self._counts.add(REFUSED)
-                return True
-            if self._stop.wait(pause):
-                break
-        return False
-
-
-class _Forbidden:
-    """Whether a message is refused for good by a 403, or the secret was rotated or a clock is wrong."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._since: float | None = None
-        self._has_reread_secret = False
-
-    def stands(self) -> bool:
-        """Whether a 403 still comes, long after the first one and though the secret was read anew."""
+    def _is_final(self, answer: Answer) -> bool:
+        """Return whether the webhook refuses the message for good."""
         now = time.monotonic()
-        self._since = self._since or now
+        durations = self._courier.durations
+        match answer.verdict:
+            case Verdict.REFUSED:
+                return True
+            case Verdict.UNTRUSTED:
+                since = self._doubtful_since = self._doubtful_since or now
+                has_reread = self._courier.webhook.has_reread_secret(since)
+                return has_reread and now - since >= durations.refusal
+            case Verdict.OTHER_STACK:
+                since = self._doubtful_since = self._doubtful_since or now
+                return now - since >= durations.deploy
+        self._doubtful_since = None
+        return False
+
+    def _note_retry(self, answer: Answer) -> None:
+        self._courier.metrics.add(RETRIES)
+        if self._attempts & (self._attempts - 1) == 0:  # Not each time: an outage has many attempts.
+            logger.warning(
+                "not delivered yet",
+                status=answer.status,
+                topic=self._message.topic,
+                position=str(self._message.position),
+                attempts=self._attempts,
+            )
+
+    def _keep(self) -> bool:
+        """Put the message into the dead-letter queue. Return whether that is done."""
         try:
-            self._has_reread_secret |= reread_secret(self._settings.signing_secret)
-        except GetParameterError:
-            logger.exception("the signing secret cannot be read")
-        return self._has_reread_secret and now - self._since >= self._settings.durations.refusal
-
-
-def _is_refused(status: int) -> bool:
-    return 400 <= status < 500 and status not in _ASKS_FOR_ANOTHER_TRY
+            self._courier.dead_letters.send(self._courier.webhook.body(self._message).decode())
+        except QueueError as error:
+            logger.warning("the dead-letter queue fails", reason=str(error))
+            return False
+        logger.error(
+            "refused",
+            status=self._refused_with,
+            topic=self._message.topic,
+            position=str(self._message.position),
+        )
+        self._courier.metrics.add(REFUSED)
+        return True

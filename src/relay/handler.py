@@ -1,4 +1,4 @@
-"""The relay as a function: started every minute, at work for most of its time, one at a time."""
+"""The relay as a function: started every minute, at work for most of its time, one run at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger
 
-from relay.relaying import relay
+from relay.run import relay
 from relay.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,6 +21,6 @@ settings = Settings.from_environ(os.environ)
 
 @logger.inject_lambda_context
 def lambda_handler(event: Any, context: LambdaContext) -> dict[str, Any]:
-    """Answers `{"status": "busy"}`, or `{"status": "relayed", "delivered", "refused", "discontinuities"}`."""
+    """Answer `{"status": "busy"}`, or `{"status": "relayed", "delivered", "refused", "discontinuities"}`."""
     seconds = context.get_remaining_time_in_millis() / 1000 - settings.durations.stopping
     return relay(settings, Event(), time.monotonic() + seconds)

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
-@dataclass(frozen=True, order=True, slots=True)
-class Position:
-    """A place in a topic. Numbers count up from 1 on a page; each time they start again on a larger page."""
-
-    page: int
-    number: int
+from relay.message import Position
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,49 +16,55 @@ class Restart:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Momento did not send what stands before and at `position`: `missed` messages at least."""
+    """Momento did not send some messages up to `position`: `missed` at least."""
 
     position: Position
     missed: int
-
-
-# To resume after it is to begin with what Momento still holds of the present page, which page 0 stands for.
-_BEGINNING = Position(0, 0)
 
 
 class Progress:
     """Follows the positions that a topic's streams bring."""
 
     def __init__(self, last: Position | None) -> None:
-        """`last`: the position already dealt with; None where the topic was never followed."""
-        self.last = last or _BEGINNING
-        self._may_miss = last is not None
+        """`last` is the last position that was read, or None if the topic was never followed.
+
+        Then nothing can be missing before the first position, whatever its number is.
+        """
+        self._last = last
         self._is_unbroken = False
 
-    def stand(self) -> None:
-        """Says that a stream has stood for a while, so that it brings all that is published."""
-        self._may_miss = True
+    @property
+    def last(self) -> Position | None:
+        """Return the last position that was read."""
+        return self._last
+
+    def confirm(self) -> None:
+        """Note that the stream brings everything that is published from now on."""
         self._is_unbroken = True
 
-    def break_off(self) -> None:
-        """Says that a stream has ended: until the next one stands, anything can be missing."""
-        self._may_miss = True
-        self._is_unbroken = False
+    def resume(self, *, quiet_seconds: float, away_seconds: float, idle_seconds: float) -> None:
+        """Note that a stream begins, `away_seconds` after the one before it has ended.
+
+        Momento restarts the numbers of a topic that was idle for long. Before the break, the topic was quiet
+        for `quiet_seconds` and did not restart. If it restarts after a break that is shorter than that,
+        nothing was published during the break, because a message would have kept it from being idle.
+        A topic that was quiet for less than `idle_seconds` is not idle.
+        """
+        self._is_unbroken = quiet_seconds >= idle_seconds and away_seconds < quiet_seconds
 
     def move_to(self, message: Position) -> Gap | Restart | None:
-        """Goes on to a message; returns what has come to light just before it."""
+        """Go on to a message. Return what is found to be missing before it."""
         before = Position(message.page, message.number - 1)
-        found = self.skip_to(before) if before > self.last else None
-        self.last = message
+        found = self.skip_to(before) if self._last is None or before > self._last else None
+        self._last = message
         return found
 
     def skip_to(self, position: Position) -> Gap | Restart | None:
-        """Goes on to a position after which messages follow; returns what that means."""
-        last, self.last = self.last, position
-        is_same_page = last.page in {position.page, _BEGINNING.page}
-        if not self._may_miss or (is_same_page and position.number == last.number):
+        """Go on to a position that messages follow. Return what that means."""
+        last, self._last = self._last, position
+        if last is None or position == last:
             return None
         if self._is_unbroken and position.page > last.page and position.number == 0:
             return Restart(position)
-        missed = position.number - last.number if is_same_page else position.number
+        missed = position.number - last.number if position.page == last.page else position.number
         return Gap(position, max(missed, 0))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from momento_access.secrets import SECONDS_BETWEEN_REREADS
-
+from aws_access.secrets import SECONDS_BETWEEN_REREADS
 from momento_access.settings import MomentoSettings
 
 if TYPE_CHECKING:
@@ -22,21 +21,26 @@ class Durations:
     renewal: float = 5
     """Between renewals of the lease."""
     checkpoint: float = 1
-    """Between checkpoints at least: what a crash may have delivered again."""
+    """Between checkpoints at least: what a crash may deliver again."""
     poll: float = 0.5
-    """Between looks at a lease that another holds."""
+    """Between looks at a lease that another run holds."""
     handover: float = 90
     """Before a run's end, the next one may wait for it: they start a minute apart, give or take."""
     patience: float = 120
-    """What a run waits for the lease at most."""
+    """How long a run waits for the lease at most."""
     stopping: float = 25
-    """A run stops so long before its time is up: the message in flight and the checkpoint need some of it."""
+    """A run stops so long before its time is up: messages in flight and the checkpoint need some of it."""
     silence: float = 30
     """A stream without even a heartbeat for so long is dead; Momento promises no interval."""
+    idle: float = 5
+    """A topic that had a message less than so long ago is not idle: if it restarts, it lost something."""
     answer: float = 10
-    """The webhook answers in 5, where it has not to be started first."""
+    """The webhook answers within 5, or later if a process has to be started first."""
     refusal: float = 2 * SECONDS_BETWEEN_REREADS
-    """A 403 counts once it has stood for so long: the secret may have been rotated, or a clock be wrong."""
+    """A 403 is final after so long: the secret may have been rotated, or a clock may be wrong."""
+    deploy: float = 180
+    """A refusal because the webhook has other parameters is final after so long: a deploy may be under way,
+    whose relay takes over within about a minute."""
     report: float = 5
     """Between reports of the metrics."""
 
@@ -46,20 +50,36 @@ class Settings:
     """What the relay needs to know."""
 
     momento: MomentoSettings
+    topics: tuple[str, ...]
     webhook_url: str
     signing_secret: str
     """Name or ARN of the secret that requests are signed with."""
     dead_letter_queue_url: str
     relay_table: str
+    concurrency: int
+    """Calls to the webhook at the same time, at most."""
+    max_bytes_in_hand: int = 50_000_000
+    """About how much memory the messages that are read and wait for delivery take."""
     durations: Durations = Durations()
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
-        """Read the settings. Raise `KeyError` with the name of a missing variable."""
+        """Read the settings.
+
+        Raise `KeyError` with the name of a missing variable, and `ValueError` if one has no usable value.
+        """
+        topics = tuple(dict.fromkeys(name.strip() for name in environ["TOPICS"].split(",") if name.strip()))
+        if not topics:
+            raise ValueError("TOPICS names no topic; list them with commas between, such as comment,poll")
+        concurrency = int(environ.get("RELAY_CONCURRENCY", "16"))
+        if concurrency < 1:
+            raise ValueError("RELAY_CONCURRENCY must be 1 or more")
         return cls(
             momento=MomentoSettings.from_environ(environ),
+            topics=topics,
             webhook_url=environ["WEBHOOK_URL"],
             signing_secret=environ["WEBHOOK_SIGNING_SECRET"],
             dead_letter_queue_url=environ["DEAD_LETTER_QUEUE_URL"],
             relay_table=environ["RELAY_TABLE"],
+            concurrency=concurrency,
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from common.inputs import InvalidInputError, parse_json_object, raw_body
 from common.message_id import take_message_id
+from common.webhook_answers import OTHER_STACK
 from common.webhook_signature import SIGNATURE_HEADER
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def parse_message(
         raise AnonymousError
     topic = topics.get(topic_name)
     if topic is None or cache != cache_name:
-        raise InvalidInputError("this webhook is not for that cache and topic")
+        raise InvalidInputError(OTHER_STACK)
     content = parse_json_object(text)
     sender_id = take_message_id(content)
     return ReceivedMessage(

@@ -249,7 +249,7 @@ class Site:
         self.webhook = webhook
         self.environment = environment
         self._settings = importlib.import_module("relay.settings")
-        self._relaying = importlib.import_module("relay.relaying")
+        self._run = importlib.import_module("relay.run")
         self._running: list[Running] = []
         self._processes: list[subprocess.Popen[str]] = []
 
@@ -260,7 +260,7 @@ class Site:
             self._settings.Settings.from_environ(self.environment),
             durations=self._settings.Durations(**quick),
         )
-        self._running.append(Running(self._relaying.relay, settings, seconds))
+        self._running.append(Running(self._run.relay, settings, seconds))
         return self._running[-1]
 
     def start_process(self, **changes: str) -> subprocess.Popen[str]:
@@ -306,9 +306,14 @@ class Site:
         answer = boto3.client("dynamodb").scan(TableName=self.environment["RELAY_TABLE"], ConsistentRead=True)
         return {name: next(iter(value.values())) for item in answer["Items"] for name, value in item.items()}
 
+    def saved(self, topic: str = TOPIC) -> int | None:
+        """Return the sequence number that is saved for a topic, or None if there is none yet."""
+        bookmark = self.item().get("bookmarks", {}).get(f"{CACHE}/{topic}")
+        return None if bookmark is None else int(bookmark["M"]["number"]["N"])
+
     def wait_for_saved(self, number: int) -> None:
-        """Waits until the relay has saved this sequence number."""
-        wait_until(lambda: self.item().get("sequence_number") == str(number))
+        """Wait until the relay has saved this sequence number."""
+        wait_until(lambda: self.saved() == number)
 
     def clean_up(self) -> None:
         for process in self._processes:
@@ -375,7 +380,7 @@ def aws(aws_endpoint: str, aws_proxy: AwsProxy) -> Iterator[dict[str, str]]:
             patch.setenv(name, value)
         for module in loaded_from_source():
             patch.delitem(sys.modules, module)
-        importlib.import_module("relay.relaying")
+        importlib.import_module("relay.run")
         yield values
         for module in loaded_from_source():
             del sys.modules[module]
@@ -421,7 +426,7 @@ def site(momento: Momento, webhook: Webhook, aws: dict[str, str], aws_proxy: Aws
         {
             **aws,
             "CACHE_NAME": CACHE,
-            "TOPIC_NAME": TOPIC,
+            "TOPICS": TOPIC,
             "MOMENTO_API_KEY_SECRET": f"{name}-api-key",
             "MOMENTO_ENDPOINT": "momento.example.com",
             "MOMENTO_LOCAL": momento.address,

@@ -15,9 +15,10 @@ from .conftest import CACHE, TOPIC, Metrics, Request, Site, wait_until
 
 def test_a_message_is_posted_as_momento_would_and_says_its_page(site: Site) -> None:
     began = time.time() * 1000
+    text = '{"courseId": 123, "comment": "naïve ✓"}'
     site.start()
-    site.momento.publish("naïve ✓", publisher="taylor")
-    site.webhook.wait_for_taken("naïve ✓")
+    site.momento.publish(text, publisher="taylor")
+    site.webhook.wait_for_taken(text)
 
     (request,) = site.webhook.requests
     fields = request.fields
@@ -36,8 +37,11 @@ def test_a_message_is_posted_as_momento_would_and_says_its_page(site: Site) -> N
     assert (fields["topic_sequence_number"], fields["token_id"]) == (1, "taylor")
     assert fields["topic_sequence_page"] > 0
     assert request.headers["content-type"] == "application/json"
-    known = importlib.import_module("webhook.message").parse_message(fields)
-    assert (known.id, known.publisher, known.text) == (
+    comment = importlib.import_module("topics.comment").Comments(
+        {"COMMENT_TTL_SECONDS": "600", "COMMENT_LIST_LENGTH": "3", "COURSE_IDS_CLAIM": ""}
+    )
+    known = importlib.import_module("webhook.request").parse_message(fields, {TOPIC: comment}, CACHE)
+    assert (known.id, known.publisher, known.content.text) == (
         f"page{fields['topic_sequence_page']}-1",
         "taylor",
         "naïve ✓",
@@ -163,7 +167,7 @@ def test_a_refused_message_is_not_passed_over_until_it_is_kept(site: Site) -> No
     wait_until(lambda: [name for name, _ in site.aws.calls].count("SendMessage") > 1)
     assert len(site.webhook.requests) == 1
     assert running.stop()["refused"] == 0
-    assert "sequence_number" not in site.item()
+    assert site.saved() is None
 
     site.environment["DEAD_LETTER_QUEUE_URL"] = queue
     site.start()

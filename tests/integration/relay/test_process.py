@@ -41,7 +41,7 @@ def test_a_stopped_relay_saves_where_it_was_and_lets_the_next_begin(site: Site) 
         assert process.returncode == 0, errors
         assert "holder" not in site.item()
     assert site.webhook.taken == ["one", "two"]
-    assert site.item()["sequence_number"] == "2"
+    assert site.saved() == 2
 
 
 def test_a_waiting_relay_stops_as_well(site: Site) -> None:

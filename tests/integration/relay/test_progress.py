@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from relay.progress import Gap, Position, Progress, Restart
+from relay.message import Position
+from relay.progress import Gap, Progress, Restart
 
 
 def followed(page: int, number: int, *, unbroken: bool) -> Progress:
     progress = Progress(Position(page, number))
     if unbroken:
-        progress.stand()
+        progress.confirm()
     return progress
 
 
@@ -33,13 +34,19 @@ def test_a_discontinuity_counts_what_is_known_to_be_missing(
     assert progress.last == to
 
 
-def test_a_new_page_from_its_beginning_is_a_restart_only_for_who_was_there() -> None:
+@pytest.mark.parametrize(
+    ("quiet", "away", "is_restart"),
+    [(0, 0.1, False), (4, 1, False), (60, 61, False), (6, 5, True), (600, 1, True)],
+)
+def test_a_new_page_is_a_restart_only_if_nothing_can_have_been_published_meanwhile(
+    quiet: float, away: float, *, is_restart: bool
+) -> None:
     to = Position(8, 0)
     assert followed(7, 10, unbroken=True).skip_to(to) == Restart(to)
     assert followed(7, 10, unbroken=False).skip_to(to) == Gap(to, 0)
     interrupted = followed(7, 10, unbroken=True)
-    interrupted.break_off()
-    assert interrupted.skip_to(to) == Gap(to, 0)
+    interrupted.resume(quiet_seconds=quiet, away_seconds=away, idle_seconds=5)
+    assert interrupted.skip_to(to) == (Restart(to) if is_restart else Gap(to, 0))
 
 
 @pytest.mark.parametrize(
@@ -64,14 +71,9 @@ def test_nothing_is_missing_of_what_was_never_followed() -> None:
     assert Progress(None).move_to(Position(7, 100)) is None
 
 
-def test_once_it_was_followed_something_can_be() -> None:
-    for begin in (Progress.stand, Progress.break_off):
-        progress = Progress(None)
-        begin(progress)
-        assert progress.skip_to(Position(7, 3)) == Gap(Position(7, 3), 3)
-
-
-def test_the_first_page_is_not_a_new_one() -> None:
+@pytest.mark.parametrize("number", [1, 57])
+def test_nothing_is_missing_before_the_first_position_of_a_topic_that_was_quiet_for_long(number: int) -> None:
     progress = Progress(None)
-    progress.stand()
-    assert progress.move_to(Position(7, 1)) is None
+    progress.confirm()
+    assert progress.move_to(Position(7, number)) is None
+    assert progress.move_to(Position(7, number + 2)) == Gap(Position(7, number + 1), 1)
