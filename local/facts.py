@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from dataclasses import dataclass
+from typing import Self
 
 from local.aws.services import User
 
@@ -53,3 +54,10 @@ class StackFacts:
     def to_json(self) -> str:
         """Return the facts as `stack.json` holds them."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Return the facts in a `stack.json`."""
+        fields = json.loads(text)
+        users = tuple(User(**user) for user in fields.pop("users"))
+        return cls(momento=MomentoFacts(**fields.pop("momento")), users=users, **fields)

@@ -11,10 +11,11 @@ from local.aws.services import AwsServicesError
 from local.display import Display
 from local.given_momento import GivenMomento, GivenMomentoError
 from local.interruption import InterruptedBySignalError, until_interrupted
-from local.round_trip import COMMENT, Hop, RoundTripError, round_trip
+from local.round_trip import COMMENT, Hop, round_trip
 from local.stack import LocalStack
 from local.state_directory import StackRunningError
 from local.template import TemplateError
+from local.user_token import LoopError
 
 
 async def run(state_directory: Path, parameters: Mapping[str, str], *, demo: bool) -> int:
@@ -78,7 +79,7 @@ async def _show_round_trip(stack: LocalStack, display: Display) -> bool:
     hops: list[Hop] = []
     try:
         await round_trip(stack, hops.append)
-    except RoundTripError as error:
+    except LoopError as error:
         display.hops(hops)
         display.fail(f"The comment did not come back. {error}")
         if error.function:

@@ -178,7 +178,7 @@ class Template:
 
         return _SUB_VARIABLE.sub(substitute, text)
 
-    def _holds(self, expression: Any) -> bool:  # noqa: PLR0911 (one for each function)
+    def _holds(self, expression: Any) -> bool:
         match expression:
             case {"Fn::Equals": [left, right]}:
                 return text_of(self._resolve(left)) == text_of(self._resolve(right))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
+import itertools
 import json
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,6 +32,7 @@ from momento_wire_types import cachepubsub_pb2 as pubsub
 from momento_wire_types import cachepubsub_pb2_grpc as pubsub_service
 from moto.server import ThreadedMotoServer
 
+from common.webhook_signature import SIGNATURE_HEADER, sign
 from local.momento.server import MomentoServer, MomentoServerConfig
 
 EVENTS = Path(__file__).parents[1] / "events"
@@ -311,6 +313,32 @@ def loaded_from_source() -> list[str]:
         for name, module in sys.modules.items()
         if str(getattr(module, "__file__", None) or "").startswith(str(SOURCE))
     ]
+
+
+_sequence_numbers = itertools.count(1_000_000)
+
+
+def delivery(
+    topic: str, content: Mapping[str, Any], publisher: str = "taylor", **fields: Any
+) -> dict[str, Any]:
+    """A signed request to the webhook, as the relay makes it for a message that was just published."""
+    now = time.time_ns() // 1_000_000
+    message = {
+        "cache": CACHE,
+        "topic": topic,
+        "event_timestamp": now,
+        "publish_timestamp": now,
+        "topic_sequence_number": next(_sequence_numbers),
+        "token_id": publisher,
+        "text": json.dumps(content),
+    } | fields
+    body = json.dumps(message)
+    return {
+        "headers": {SIGNATURE_HEADER: sign(body.encode(), SIGNING_SECRET)},
+        "requestContext": {"requestId": "request"},
+        "body": body,
+        "isBase64Encoded": False,
+    }
 
 
 def sample_event(path: str) -> dict[str, Any]:

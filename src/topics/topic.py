@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
+from common.inputs import InvalidInputError
 from common.names import parse_id
 from momento_access.permissions import Permissions
 
@@ -99,4 +100,7 @@ class Topic(ABC, Generic[Content]):
 
     def key(self, id_: object) -> str:
         """Return the cache key of an id, which no other topic can reach. Raise `InvalidInputError`."""
-        return f"{self.name}:{parse_id(id_)}"
+        try:
+            return f"{self.name}:{parse_id(id_)}"
+        except InvalidInputError as error:
+            raise InvalidInputError(f"an id of {self.name} must be {error}") from None

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import Stack, running_stack
 from common.webhook_signature import sign
+from tests.e2e.conftest import Stack, running_stack
 
 UNTHROTTLED = ("--parameter", "TokenRateLimit=10000", "--parameter", "TokenBurstLimit=5000")
 

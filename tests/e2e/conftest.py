@@ -142,12 +142,12 @@ def post(url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
 class StartedStack(subprocess.Popen[str]):
     """`make run`, or `make demo` with `--demo`, with the Ctrl-C of a terminal of its own."""
 
-    def __init__(self, state_dir: Path, *arguments: str, **environment: str) -> None:
-        """`environment` is added to this process's, without the Momento of whoever runs the tests."""
+    def __init__(self, state_dir: Path, *arguments: str, root: Path = ROOT, **environment: str) -> None:
+        """`root` is the checkout. `environment` is added to this process's, except its Momento."""
         inherited = {name: value for name, value in os.environ.items() if name not in GIVEN_MOMENTO}
         super().__init__(
             [sys.executable, "-m", "local", "--state-dir", str(state_dir), *arguments],
-            cwd=ROOT,
+            cwd=root,
             env={**inherited, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -171,9 +171,9 @@ class StartedStack(subprocess.Popen[str]):
 
 
 @contextmanager
-def running_stack(state_dir: Path, *arguments: str) -> Iterator[Stack]:
+def running_stack(state_dir: Path, *arguments: str, root: Path = ROOT) -> Iterator[Stack]:
     """A stack that serves, and that ends well."""
-    with StartedStack(state_dir, *arguments) as process:
+    with StartedStack(state_dir, *arguments, root=root) as process:
         process.wait_until_ready()
         # A pipe that nobody reads and is full would stop the stack.
         drain = threading.Thread(target=process.communicate)
