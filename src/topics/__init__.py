@@ -23,14 +23,21 @@ def registered_topics() -> dict[str, type[Topic[Any]]]:
     return {topic.name: topic for topic in classes}
 
 
-def enabled_topics(environ: Mapping[str, str]) -> dict[str, Topic[Any]]:
-    """Return the topics that are listed in the variable `TOPICS`, by name and in that order.
+def enabled_names(environ: Mapping[str, str]) -> list[str]:
+    """Return the names in the variable `TOPICS`, which lists the topics that are on, separated by commas.
 
     Raise `KeyError` with the name of a missing variable, and `ValueError` for a topic that is not registered.
     """
-    registered = registered_topics()
     names = [name.strip() for name in environ["TOPICS"].split(",")]
-    if unknown := [name for name in names if name not in registered]:
-        known = ", ".join(registered)
+    if unknown := [name for name in names if name not in registered_topics()]:
+        known = ", ".join(registered_topics())
         raise ValueError(f"TOPICS names {', '.join(unknown)}; there is {known} (see src/topics/__init__.py)")
-    return {name: registered[name](environ) for name in names}
+    return names
+
+
+def enabled_topics(environ: Mapping[str, str]) -> dict[str, Topic[Any]]:
+    """Return the topics that are on, by name, with their settings from the environment.
+
+    Raise as `enabled_names` does.
+    """
+    return {name: registered_topics()[name](environ) for name in enabled_names(environ)}
