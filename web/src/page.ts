@@ -1,10 +1,17 @@
 /** The page: shows what the session tells, and asks it for what the user wants. */
 
-import { fromMessage, toMessage } from './comments';
+import { fromMessage, keyOf, type StoredComment, toMessage } from './comments';
 import { type Config, ConfigError, loadConfig } from './config';
-import type { MomentoError, MomentoSession, MomentoToken, SessionState, TopicMessage } from './momento';
+import type {
+  MessageAge,
+  MomentoError,
+  MomentoSession,
+  MomentoToken,
+  SessionState,
+  TopicMessage,
+} from './momento';
 import { SignIn, SignInError } from './sign-in';
-import { StoredComments } from './stored-comments';
+import { type Arrival, isStored, StoredComments } from './stored-comments';
 
 declare global {
   interface Window {
@@ -24,6 +31,8 @@ const STATE_NAMES: Record<PageState, string> = {
 };
 
 const LIVE_COMMENTS_KEPT = 200;
+/** A repeat comes soon after the first, or when a stream is resumed. */
+const KEYS_REMEMBERED = 1000;
 
 const byId = <Element extends HTMLElement>(id: string) => document.getElementById(id) as Element;
 
@@ -50,12 +59,19 @@ const page = {
   storedEmpty: byId('stored-empty'),
 };
 
-/** A comment as the live list shows it. */
-interface Arrived {
+/** A comment that came by the subscription, with its item for the live list. */
+interface Arrived extends Arrival {
   readonly courseId: string;
-  readonly publisher: string;
+  readonly item: HTMLLIElement;
+  /** One of `unknown` age is shown once it is known not to be among the comments that were stored before it came. */
+  age: MessageAge;
+}
+
+/** A comment that the user has asked to publish. Asked for again, it is published with the same id. */
+interface Publication {
+  readonly courseId: string;
   readonly comment: string;
-  readonly at: number;
+  readonly id: string;
 }
 
 /** What an alert is about, so that it goes when that is over. */
@@ -69,7 +85,11 @@ let course = '';
 /** The course that the session's token is for; `course` while no change is under way. */
 let courseInUse = '';
 let courseChange: Promise<void> | null = null;
+/** The newest first, of all courses. */
 let arrived: Arrived[] = [];
+let seenKeys: string[] = [];
+/** The last comment that was to be published, until it is known to be out. */
+let publication: Publication | null = null;
 let alertTopic: AlertTopic | null = null;
 /** The note about a gap, until the stored comments have been read again. */
 let gapNote = '';
@@ -84,8 +104,10 @@ const stored = new StoredComments({
     page.storedEmpty.hidden = comments.length > 0;
     page.storedEmpty.textContent = 'Nothing is stored for this course yet.';
     showGapNote();
+    compareWithStored(comments);
   },
   showFailure: () => {
+    compareWithStored([]);
     page.storedEmpty.hidden = false;
     page.storedEmpty.textContent = 'The stored comments cannot be read at the moment. Trying again…';
   },
@@ -104,6 +126,7 @@ async function open(): Promise<void> {
   for (const sample of config.users) {
     const button = document.createElement('button');
     button.type = 'button';
+    button.dir = 'auto';
     button.textContent = sample.username;
     button.addEventListener('click', () => {
       page.userName.value = sample.username;
@@ -208,7 +231,10 @@ async function startSession(): Promise<void> {
       if (isFinal) {
         showAlert('course', message);
       } else if (session?.state !== 'live') {
-        showAlert('connection', `${message} Trying again…`);
+        // What has become of the user's own comment is more important, and so is it that the device is offline.
+        if (alertTopic !== 'publish' && navigator.onLine) {
+          showAlert('connection', `${message} Trying again…`);
+        }
       } else if (courseChange) {
         showAlert('course', `${message} Trying again…`);
       }
@@ -232,6 +258,8 @@ function endSession(): void {
     window.session = null;
   }
   arrived = [];
+  seenKeys = [];
+  publication = null;
   page.live.replaceChildren();
   page.stored.replaceChildren();
   page.liveEmpty.hidden = false;
@@ -275,22 +303,75 @@ function showToken(token: MomentoToken): void {
   page.expiry.textContent = until.toLocaleTimeString([], { timeStyle: 'medium' });
 }
 
-function showMessage({ publisher, text, position }: TopicMessage): void {
+function showMessage({ publisher, text, position, age }: TopicMessage): void {
   const live = text === null ? null : fromMessage(text);
-  if (!live) {
+  if (!live || isRepeat(publisher, live.id)) {
     return;
   }
-  const arrival = { ...live, publisher, at: Date.now() };
+  const item = commentItem(publisher, live.comment, age === 'new' ? Date.now() : null);
+  const arrival: Arrived = { ...live, publisher, sequenceNumber: position.number, age, item };
+  const isOwn = publication !== null && live.id === publication.id && publisher === page.tokenId.textContent;
+  if (isOwn) {
+    showPublished();
+  }
+  if (age === 'new') {
+    item.className = 'new';
+  } else if (isOwn) {
+    arrival.age = 'missed';
+  }
   arrived = [arrival, ...arrived].slice(0, LIVE_COMMENTS_KEPT);
   if (arrival.courseId !== course) {
     return;
   }
-  page.live.prepend(commentItem(publisher, live.comment, arrival.at));
-  if (page.live.childElementCount > LIVE_COMMENTS_KEPT) {
-    page.live.lastElementChild?.remove();
+  if (arrival.age !== 'unknown') {
+    page.live.prepend(item);
+    if (page.live.childElementCount > LIVE_COMMENTS_KEPT) {
+      page.live.lastElementChild?.remove();
+    }
+    page.liveEmpty.hidden = true;
+  } else if (stored.lastRead) {
+    compareWithStored(stored.lastRead);
   }
-  page.liveEmpty.hidden = true;
-  stored.await({ publisher, comment: live.comment, sequenceNumber: position.number });
+  stored.await(arrival);
+}
+
+/** Return whether a comment has come before: published again with the same id, because an answer was lost. */
+function isRepeat(publisher: string, id: string | null): boolean {
+  if (id === null) {
+    return false;
+  }
+  const key = keyOf(publisher, id);
+  if (seenKeys.includes(key)) {
+    return true;
+  }
+  seenKeys = [key, ...seenKeys].slice(0, KEYS_REMEMBERED);
+  return false;
+}
+
+/**
+ * Give the comments that did not come the moment they were published the time that is stored with them. One
+ * of unknown age that is stored already is old news, and does not become part of the live list.
+ */
+function compareWithStored(comments: readonly StoredComment[]): void {
+  arrived = arrived.filter((arrival) => {
+    if (arrival.courseId !== course || arrival.age === 'new') {
+      return true;
+    }
+    const entry = comments.find((comment) => isStored(arrival, comment));
+    if (arrival.age === 'unknown') {
+      if (entry) {
+        return false;
+      }
+      arrival.age = 'missed';
+      // Nothing has arrived before it.
+      page.live.append(arrival.item);
+      page.liveEmpty.hidden = true;
+    }
+    if (entry) {
+      showTime(arrival.item, entry.publishedAt);
+    }
+    return true;
+  });
 }
 
 function showGap(missed: number | null): void {
@@ -350,8 +431,8 @@ function showCourse(courseId: string): void {
   course = courseId;
   page.course.value = courseId;
   const items = arrived
-    .filter((one) => one.courseId === courseId)
-    .map((one) => commentItem(one.publisher, one.comment, one.at));
+    .filter((one) => one.courseId === courseId && one.age !== 'unknown')
+    .map((one) => one.item);
   page.live.replaceChildren(...items);
   page.liveEmpty.hidden = items.length > 0;
   page.stored.replaceChildren();
@@ -365,20 +446,32 @@ async function publish(): Promise<void> {
     return;
   }
   const asked = session;
+  if (publication?.comment !== comment || publication.courseId !== course) {
+    publication = { courseId: course, comment, id: crypto.randomUUID() };
+  }
+  const { id } = publication;
   try {
-    await asked.publish(toMessage(course, comment));
-    // Unless the next one is being typed already.
-    if (page.comment.value.trim() === comment) {
-      page.comment.value = '';
+    await asked.publish(toMessage(course, comment, id));
+    if (publication?.id === id) {
+      showPublished();
     }
-    clearAlert();
   } catch (error) {
-    // Whoever has signed out in the meantime has left the comment behind.
-    if (session === asked) {
+    // Unless it has arrived all the same, or the user has signed out in the meantime.
+    if (publication?.id === id) {
       showAlert('publish', refusal(error as MomentoError));
     }
   }
   page.comment.focus();
+}
+
+/** The comment is out, whether Momento has answered or it has come back by the subscription. */
+function showPublished(): void {
+  // Unless the next one is being typed already.
+  if (page.comment.value.trim() === publication?.comment) {
+    page.comment.value = '';
+  }
+  publication = null;
+  clearAlert();
 }
 
 function refusal({ code, message }: MomentoError): string {
@@ -393,10 +486,12 @@ function refusal({ code, message }: MomentoError): string {
     case 'LIMIT_EXCEEDED_ERROR':
       return 'Not published: too many messages at the moment. Try again.';
     case 'SERVER_UNAVAILABLE':
-      return 'Not published: Momento cannot be reached at the moment. Try again.';
+      return 'Momento cannot be reached at the moment, so the comment is probably not out. Publish it again: it will appear once.';
     case 'TIMEOUT_ERROR':
+    case 'CANCELLED_ERROR':
+    case 'INTERNAL_SERVER_ERROR':
     case 'UNKNOWN_SERVICE_ERROR':
-      return 'Momento did not answer, so the comment may be out or not. Look whether it appears before you publish it again.';
+      return 'Momento did not answer, so nobody knows whether the comment is out. Publish it again: it will appear once.';
     default:
       return `Not published: ${message}`;
   }
@@ -425,29 +520,42 @@ function showView(state: PageState): void {
   }
 }
 
-/** An item of a list of comments. What others wrote is set as text, never as HTML. */
-function commentItem(publisher: string, comment: string, at: number): HTMLLIElement {
+/**
+ * Return an item of a list of comments. What others wrote is set as text, never as HTML, and in an element of its own
+ * with its own direction, so that a right-to-left script moves nothing around it. `at` is null where no time is known.
+ */
+function commentItem(publisher: string, comment: string, at: number | null): HTMLLIElement {
   const item = document.createElement('li');
   const byline = document.createElement('p');
   byline.className = 'byline';
-  const name = document.createElement('strong');
+  const name = document.createElement('bdi');
   name.textContent = publisher || 'Without a name';
-  const time = document.createElement('time');
-  const date = new Date(at);
-  if (!Number.isNaN(date.getTime())) {
-    time.dateTime = date.toISOString();
-    const isToday = date.toDateString() === new Date().toDateString();
-    time.textContent = date.toLocaleString([], {
-      timeStyle: 'short',
-      ...(isToday ? {} : { dateStyle: 'medium' }),
-    });
-  }
-  byline.append(name, time);
+  const author = document.createElement('strong');
+  author.append(name);
+  byline.append(author, document.createElement('time'));
   const text = document.createElement('p');
   text.className = 'text';
+  text.dir = 'auto';
   text.textContent = comment;
   item.append(byline, text);
+  if (at !== null) {
+    showTime(item, at);
+  }
   return item;
+}
+
+function showTime(item: HTMLLIElement, at: number): void {
+  const time = item.querySelector('time');
+  const date = new Date(at);
+  if (!time || Number.isNaN(date.getTime())) {
+    return;
+  }
+  time.dateTime = date.toISOString();
+  const isToday = date.toDateString() === new Date().toDateString();
+  time.textContent = date.toLocaleString([], {
+    timeStyle: 'short',
+    ...(isToday ? {} : { dateStyle: 'medium' }),
+  });
 }
 
 function showAlert(topic: AlertTopic, message: string): void {

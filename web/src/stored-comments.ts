@@ -3,17 +3,19 @@
  * stored too. (The webhook stores it a moment later, or not at all, so that is tried a few times only.)
  */
 
-import { fromStored, type StoredComment } from './comments';
+import { fromStored, keyOf, type StoredComment } from './comments';
 
-/** A comment that arrived live. */
+/** A comment that arrived by the subscription. */
 export interface Arrival {
   readonly publisher: string;
   readonly comment: string;
+  /** The sender's id; null where the sender gave none. */
+  readonly id: string | null;
   readonly sequenceNumber: number;
 }
 
 export interface StoredCommentsOptions {
-  /** Reads the entries of a course, newest first. */
+  /** Return the entries of a course, newest first. */
   read(courseId: string): Promise<string[]>;
   show(comments: readonly StoredComment[]): void;
   /** They could not be read; they will be read again. */
@@ -28,6 +30,7 @@ const MOST_AWAITED = 100;
 export class StoredComments {
   readonly #options: StoredCommentsOptions;
   #courseId: string | null = null;
+  #lastRead: readonly StoredComment[] | null = null;
   #awaited: Arrival[] = [];
   #tries = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -38,19 +41,26 @@ export class StoredComments {
     this.#options = options;
   }
 
+  /** What the last reading of the open course found; null where there was none, or it failed. */
+  get lastRead(): readonly StoredComment[] | null {
+    return this.#lastRead;
+  }
+
   open(courseId: string): void {
     this.#courseId = courseId;
+    this.#lastRead = null;
     this.refresh();
   }
 
-  /** What is awaited from now on is waited for when a course opens. */
+  /** Stop reading. What is awaited from now on is waited for when a course opens. */
   close(): void {
     this.#courseId = null;
+    this.#lastRead = null;
     this.#awaited = [];
     this.#cancelTimer();
   }
 
-  /** Reads at once, or again, where a reading is under way. */
+  /** Read at once, or once more where a reading is under way. */
   refresh(): void {
     this.#cancelTimer();
     if (this.#isReading) {
@@ -60,7 +70,7 @@ export class StoredComments {
     }
   }
 
-  /** Reads until this comment is among the stored ones. */
+  /** Read until this comment is among the stored ones. */
   await(arrival: Arrival): void {
     this.#awaited = [...this.#awaited, arrival].slice(-MOST_AWAITED);
     this.#tries = 0;
@@ -85,6 +95,7 @@ export class StoredComments {
     } catch (error) {
       hasFailed = true;
       if (this.#courseId === courseId) {
+        this.#lastRead = null;
         this.#options.showFailure(error);
       }
     }
@@ -99,10 +110,11 @@ export class StoredComments {
   }
 
   #show(entries: readonly string[]): void {
-    const comments = entries.map(fromStored).filter((comment) => comment !== null);
+    const comments = withoutRepeats(entries.map(fromStored).filter((comment) => comment !== null));
     this.#awaited = this.#awaited.filter(
       (arrival) => !comments.some((comment) => isStored(arrival, comment)),
     );
+    this.#lastRead = comments;
     this.#options.show(comments);
   }
 
@@ -130,9 +142,19 @@ export class StoredComments {
   }
 }
 
-/** An entry's id ends with the number of its message; what comes before tells the number's repeats apart. */
-function isStored(arrival: Arrival, { userID, comment, id }: StoredComment): boolean {
+/** Return whether an entry is this comment. Without an id of the sender's, an entry's id ends with the message's number. */
+export function isStored(arrival: Arrival, { userID, comment, id }: StoredComment): boolean {
   return (
-    userID === arrival.publisher && comment === arrival.comment && id.endsWith(`-${arrival.sequenceNumber}`)
+    userID === arrival.publisher &&
+    (id === arrival.id || (comment === arrival.comment && id.endsWith(`-${arrival.sequenceNumber}`)))
   );
+}
+
+/** Leave out entries that a rare crash has stored twice. */
+function withoutRepeats(comments: readonly StoredComment[]): StoredComment[] {
+  const seen = new Set<string>();
+  return comments.filter(({ userID, id }) => {
+    const key = keyOf(userID, id);
+    return !seen.has(key) && seen.add(key);
+  });
 }

@@ -1,5 +1,6 @@
 /** What an app uses of this folder. */
 
 export { MomentoError, MomentoSession, type SessionOptions, type SessionState } from './session';
+export type { MessageAge, TopicMessage } from './subscription';
 export { type MomentoToken, TokenError } from './token-api';
-export type { Position, TopicMessage } from './topic-stream';
+export type { Position } from './topic-stream';

@@ -16,13 +16,13 @@ import {
   TopicPublishResponse,
 } from '@gomomento/sdk-web';
 import { backoffMs, Pause } from './backoff';
-import { DOUBTFUL_SILENCE_MS, Subscription } from './subscription';
+import { Subscription, type TopicMessage } from './subscription';
 import { fetchToken, type MomentoToken, TokenError } from './token-api';
-import type { EndReason, TopicMessage } from './topic-stream';
+import { type EndReason, TopicStream } from './topic-stream';
 
 /**
- * `connecting`: not yet live. `live`: what is published arrives. `reconnecting`: it does not for the moment,
- * and will be made up for. `sign-in-needed`: waits for `signedInAgain`. `closed`: for good.
+ * `connecting`: not yet live. `live`: what is published arrives. `reconnecting`: it does not, or that is in
+ * doubt; what is missed meanwhile arrives later. `sign-in-needed`: waits for `signedInAgain`. `closed`: for good.
  */
 export type SessionState = 'connecting' | 'live' | 'reconnecting' | 'sign-in-needed' | 'closed';
 
@@ -66,6 +66,14 @@ const MESSAGE_BYTES = 4096;
 const PUBLISH_ATTEMPTS = 4;
 /** A stream that ends sooner than this after opening counts as another failure in a row. */
 const STABLE_MS = 5_000;
+/** From this many failures in a row on, the user is told even where Momento has refused nothing. */
+const FAILURES_TO_TELL = 3;
+/** A sign-in or a token that takes longer than this is asked for again. */
+const TOKEN_ATTEMPT_MS = 30_000;
+/** How often the session looks at the clock. Timers stop while the device sleeps. */
+const WATCH_MS = 2_000;
+/** A watch that is late by more than this was asleep. Browsers run those of hidden pages once a minute. */
+const SLEEP_MS = 90_000;
 const SHORTEST_RENEWAL_MS = 1_000;
 const LONGEST_RENEWAL_MS = 3_600_000;
 const BLIND_RENEWAL_MS = 60_000;
@@ -91,11 +99,14 @@ export class MomentoSession {
   /** Those that the subscription was last told to use. */
   #subscribedWith: Clients | null = null;
 
-  /** The request for a token that is under way, and the pause before its next attempt. */
+  /** The request for a token that is under way, the time limit of an attempt, and the pause before the next. */
   #request: { readonly abort: AbortController; readonly done: Promise<void> } | null = null;
+  #attemptLimit = new Pause();
   readonly #requestPause = new Pause();
-  #renewalTimer: ReturnType<typeof setTimeout> | undefined;
   #renewAt = Number.POSITIVE_INFINITY;
+
+  #watchTimer: ReturnType<typeof setInterval> | undefined;
+  #watchedAt = 0;
 
   #reconnectTimer: ReturnType<typeof setTimeout> | undefined;
   #reconnect: (() => void) | null = null;
@@ -106,14 +117,17 @@ export class MomentoSession {
     this.#options = options;
     this.#courseIds = options.courseIds;
     this.#courseIdsInUse = options.courseIds;
-    this.#subscription = new Subscription({
-      onLive: () => this.#onLive(),
-      onInterruption: () => this.#onInterruption(),
-      onMessage: (message) => options.onMessage?.(message),
-      onGap: (missed) => options.onGap?.(missed),
-      onFailure: (reason, detail, isLive) => this.#onStreamFailure(reason, detail, isLive),
-      onSilence: () => this.#replaceStream(),
-    });
+    this.#subscription = new Subscription(
+      ({ credentials, cacheName, topicName }, after, listener) =>
+        new TopicStream(credentials, cacheName, topicName, after, listener),
+      {
+        onLive: () => this.#onLive(),
+        onInterruption: () => this.#updateState(),
+        onMessage: (message) => options.onMessage?.(message),
+        onGap: (missed) => options.onGap?.(missed),
+        onFailure: (reason, detail, isLive) => this.#onStreamFailure(reason, detail, isLive),
+      },
+    );
   }
 
   get state(): SessionState {
@@ -124,9 +138,11 @@ export class MomentoSession {
     return this.#token;
   }
 
-  /** Fetches a token and subscribes. What comes of it is told by the callbacks. */
+  /** Fetch a token and subscribe. The callbacks tell what comes of it. */
   start(): void {
     this.#options.onState?.(this.#state);
+    this.#watchedAt = Date.now();
+    this.#watchTimer = setInterval(() => this.#watch(), WATCH_MS);
     this.#renew();
   }
 
@@ -148,8 +164,11 @@ export class MomentoSession {
   }
 
   /**
-   * Publishes a message, with the user's identity. A refusal that may pass (a limit, an outage, an expired
-   * token) is tried again for some seconds. Rejects with a `MomentoError`.
+   * Publish a message, with the user's identity. Rejects with a `MomentoError`.
+   *
+   * A failure that may pass (a limit, an outage, an expired token, no answer) is tried again for some seconds.
+   * Momento may have taken the message although its answer was lost, so it may be published more than once:
+   * give it an id of its own, by which receivers can drop repeats.
    */
   async publish(text: string, topicName?: string): Promise<void> {
     if (new TextEncoder().encode(text).length > MESSAGE_BYTES) {
@@ -169,7 +188,7 @@ export class MomentoSession {
     }
   }
 
-  /** A list in the cache, first element first; empty where there is none. Rejects with a `MomentoError`. */
+  /** Return a list in the cache, first element first; empty where there is none. Rejects with a `MomentoError`. */
   async readList(name: string): Promise<string[]> {
     for (let attempt = 1; ; attempt++) {
       const { token, clients } = await this.#ready();
@@ -188,42 +207,48 @@ export class MomentoSession {
     }
   }
 
-  /** The user has signed in again: goes on where it was. */
+  /** The user has signed in again: go on where it was. */
   signedInAgain(): void {
     if (this.#state === 'sign-in-needed') {
-      this.#setState(this.#subscription.isLive ? 'live' : 'reconnecting');
+      this.#setState(this.#subscription.isHeard ? 'live' : 'reconnecting');
       this.#renew();
     }
   }
 
   /** The device says that it has lost the network. */
   networkLost(): void {
-    if (this.#state === 'live') {
+    if (this.#subscription.isLive) {
       this.#subscription.close();
       this.#onStreamFailure('connection', 'The network is gone.', false);
     }
   }
 
-  /** The device is back: on the network (`isNewNetwork`), or out of sleep. Nothing waits any longer. */
-  wake(isNewNetwork: boolean): void {
-    if (this.#state === 'closed' || this.#state === 'sign-in-needed') {
+  /**
+   * The page is in use again. With `isNewConnection` the device was asleep or changed networks, so every
+   * connection from before is in doubt. End all pauses, and replace what may not work any more.
+   */
+  wake(isNewConnection: boolean): void {
+    if (this.#isWaitingForUser) {
       return;
     }
-    this.#requestPause.end();
-    if (Date.now() >= this.#renewAt && !this.#request) {
-      this.#renew();
+    if (isNewConnection) {
+      this.#subscription.doubt();
+      this.#attemptLimit.end();
     }
+    this.#requestPause.end();
+    this.#renewIfDue();
     if (this.#reconnect) {
       this.#reconnect();
-    } else if (isNewNetwork || this.#subscription.silentMs > DOUBTFUL_SILENCE_MS) {
+    } else if (!this.#subscription.isHeard) {
       this.#replaceStream();
     }
   }
 
   close(): void {
+    clearInterval(this.#watchTimer);
     this.#request?.abort.abort();
+    this.#attemptLimit.end();
     this.#requestPause.end();
-    clearTimeout(this.#renewalTimer);
     this.#cancelReconnect();
     this.#subscription.close();
     this.#token = null;
@@ -246,8 +271,8 @@ export class MomentoSession {
       return Promise.reject(new MomentoError('SIGN_IN_NEEDED', 'The session is closed.'));
     }
     this.#request?.abort.abort();
+    this.#attemptLimit.end();
     this.#requestPause.end();
-    clearTimeout(this.#renewalTimer);
     const abort = new AbortController();
     const done = this.#fetchPersistently(abort.signal).then(
       (token) => {
@@ -271,14 +296,7 @@ export class MomentoSession {
     let isRefused = false;
     for (let failures = 0; ; ) {
       try {
-        const jwt = await this.#options.identity(isRefused);
-        throwIfAborted(signal);
-        if (jwt === null) {
-          throw new TokenError('sign-in', 'The sign-in has expired.');
-        }
-        const token = await fetchToken(this.#options.tokenUrl, jwt, this.#courseIds, signal);
-        throwIfAborted(signal);
-        return token;
+        return await this.#fetchOnce(isRefused, signal);
       } catch (error) {
         throwIfAborted(signal);
         const failure = error instanceof TokenError ? error.failure : 'unavailable';
@@ -301,6 +319,34 @@ export class MomentoSession {
     }
   }
 
+  /** Ask for a JWT, and with it for a token. Gives up after a while, or when `#attemptLimit` ends. */
+  async #fetchOnce(isRefused: boolean, signal: AbortSignal): Promise<MomentoToken> {
+    const attempt = new AbortController();
+    const limit = new Pause();
+    this.#attemptLimit = limit;
+    const isOver = limit.wait(TOKEN_ATTEMPT_MS).then(() => {
+      attempt.abort();
+      throw new TokenError('unavailable', 'No token has arrived in time.');
+    });
+    const fetched = this.#options.identity(isRefused).then((jwt) => {
+      throwIfAborted(attempt.signal);
+      if (jwt === null) {
+        throw new TokenError('sign-in', 'The sign-in has expired.');
+      }
+      return fetchToken(this.#options.tokenUrl, jwt, this.#courseIds, attempt.signal);
+    });
+    try {
+      const token = await Promise.race([fetched, isOver]);
+      throwIfAborted(signal);
+      return token;
+    } finally {
+      // Whichever is slower has nobody to tell.
+      isOver.catch(() => {});
+      fetched.catch(() => {});
+      limit.end();
+    }
+  }
+
   #giveUp(error: unknown): void {
     if (error instanceof TokenError && error.failure === 'sign-in') {
       this.#setState('sign-in-needed');
@@ -320,20 +366,20 @@ export class MomentoSession {
     this.#courseIdsInUse = this.#courseIds;
     this.#scheduleRenewal(token.expiresAt * 1000);
     this.#options.onToken?.(token);
-    const isServed = this.#subscription.isLive || this.#subscription.isConnecting || this.#reconnect;
+    const isServed = this.#subscription.isHeard || this.#subscription.isConnecting || this.#reconnect;
     if (this.#subscribedWith !== this.#clients || !isServed) {
       this.#subscribe();
     }
   }
 
   /**
-   * A token is renewed when a quarter of what it had left is left, or a minute where that is more, but not in
-   * its first half, with something to spare: so long, the token API gives the same one again.
+   * Renew a token when a quarter of its remaining life is left, or a minute where that is more. Leave its
+   * first half alone, with a margin: until then the token API returns the same token again.
    */
   #scheduleRenewal(expiresAt: number): void {
     const left = expiresAt - Date.now();
     const early = Math.max(left / 4, Math.min(60_000, left * 0.4));
-    // Nobody hands out expired tokens: then this device's clock is wrong, and Momento's refusal has to tell.
+    // The token API returns no expired tokens: this device's clock is wrong, so wait for Momento to refuse it.
     const isClockWrong = left <= 0;
     this.#expiresAt = isClockWrong ? Number.POSITIVE_INFINITY : expiresAt;
     const waitMs = isClockWrong ? BLIND_RENEWAL_MS : (left - early) * (1 - Math.random() / 20);
@@ -341,15 +387,39 @@ export class MomentoSession {
   }
 
   #renewIn(waitMs: number): void {
-    // A clock that is far behind makes a token's life so long that no timer takes it.
-    const boundedMs = Math.min(waitMs, LONGEST_RENEWAL_MS);
-    this.#renewAt = Date.now() + boundedMs;
-    clearTimeout(this.#renewalTimer);
-    this.#renewalTimer = setTimeout(() => this.#renew(), boundedMs);
+    // Where the device's clock is far behind, the token seems to live for ever.
+    this.#renewAt = Date.now() + Math.min(waitMs, LONGEST_RENEWAL_MS);
+  }
+
+  #renewIfDue(): void {
+    if (!this.#request && Date.now() >= this.#renewAt) {
+      this.#renew();
+    }
   }
 
   get #isExpired(): boolean {
     return Date.now() >= this.#expiresAt;
+  }
+
+  /** Compare with the clock what timers cannot tell, since they stop while the device sleeps. */
+  #watch(): void {
+    const wasAsleep = Date.now() - this.#watchedAt > SLEEP_MS;
+    this.#watchedAt = Date.now();
+    if (wasAsleep) {
+      this.wake(true);
+    }
+    if (this.#isWaitingForUser) {
+      return;
+    }
+    this.#renewIfDue();
+    if (this.#subscription.isLive && !this.#subscription.isHeard && !this.#subscription.isConnecting) {
+      this.#replaceStream();
+    }
+    this.#updateState();
+  }
+
+  get #isWaitingForUser(): boolean {
+    return this.#state === 'closed' || this.#state === 'sign-in-needed';
   }
 
   // The subscription
@@ -368,36 +438,35 @@ export class MomentoSession {
   #onLive(): void {
     this.#liveSince = Date.now();
     this.#cancelReconnect();
-    if (this.#state !== 'sign-in-needed') {
-      this.#setState('live');
-    }
+    this.#updateState();
   }
 
-  #onInterruption(): void {
-    if (this.#state === 'live') {
-      this.#setState('reconnecting');
+  /** Say `live` only while there is no doubt about it. */
+  #updateState(): void {
+    if (!this.#isWaitingForUser) {
+      const isLive = this.#subscription.isHeard;
+      this.#setState(isLive ? 'live' : this.#liveSince > 0 ? 'reconnecting' : 'connecting');
     }
   }
 
   #onStreamFailure(reason: EndReason, detail: string, isLive: boolean): void {
-    if (this.#state === 'closed' || this.#state === 'sign-in-needed') {
+    if (this.#isWaitingForUser) {
       return;
     }
     if (!isLive && this.#liveSince > 0 && Date.now() - this.#liveSince > STABLE_MS) {
       this.#failures = 0;
     }
     this.#failures += 1;
-    if (isLive && this.#subscription.silentMs > DOUBTFUL_SILENCE_MS) {
+    if (isLive && !this.#subscription.isHeard) {
       // Nothing comes, and no other stream can be opened.
       this.#subscription.close();
     }
-    if (!this.#subscription.isLive) {
-      this.#setState(this.#liveSince ? 'reconnecting' : 'connecting');
+    this.#updateState();
+    const problem = problemOf(reason, detail, this.#failures);
+    if (problem !== null) {
+      this.#options.onProblem?.(problem, false);
     }
-    if (reason === 'permission') {
-      this.#options.onProblem?.(`Momento refused the subscription: ${detail}`, false);
-    }
-    this.#scheduleReconnect(reason !== 'connection');
+    this.#scheduleReconnect(reason === 'token' || reason === 'permission');
   }
 
   #scheduleReconnect(needsToken: boolean): void {
@@ -418,8 +487,13 @@ export class MomentoSession {
     this.#reconnect = null;
   }
 
+  /** The present stream is in doubt: open another, with a token that has not expired. */
   #replaceStream(): void {
-    if (!this.#isExpired && !this.#subscription.isConnecting) {
+    this.#updateState();
+    if (this.#isExpired) {
+      // The renewed token is put to use with a new stream.
+      this.#renewIfDue();
+    } else if (!this.#reconnect) {
       this.#subscribe();
     }
   }
@@ -466,13 +540,52 @@ export class MomentoSession {
   }
 }
 
-/** Whether Momento has not done what was asked, and may do so if it is asked again. */
+const MAY_PASS: readonly MomentoErrorCode[] = [
+  MomentoErrorCode.AUTHENTICATION_ERROR,
+  MomentoErrorCode.LIMIT_EXCEEDED_ERROR,
+  MomentoErrorCode.SERVER_UNAVAILABLE,
+  // After these, and often after the one above, nobody knows whether Momento has done what was asked.
+  MomentoErrorCode.INTERNAL_SERVER_ERROR,
+  MomentoErrorCode.CANCELLED_ERROR,
+  MomentoErrorCode.UNKNOWN_SERVICE_ERROR,
+  MomentoErrorCode.TIMEOUT_ERROR,
+];
+
+/** Return whether the same call may succeed if it is made again. */
 function mayPass(code: MomentoErrorCode): boolean {
-  return (
-    code === MomentoErrorCode.AUTHENTICATION_ERROR ||
-    code === MomentoErrorCode.LIMIT_EXCEEDED_ERROR ||
-    code === MomentoErrorCode.SERVER_UNAVAILABLE
-  );
+  return MAY_PASS.includes(code);
+}
+
+/** Say what is wrong with the subscription and what to do; null for what passes without anybody's help. */
+function problemOf(reason: EndReason, detail: string, failures: number): string | null {
+  switch (reason) {
+    case 'limit':
+      return (
+        `A limit of the Momento account is reached, so Momento refused the subscription (“${detail}”). ` +
+        'Close pages that nobody uses, or ask for a higher limit.'
+      );
+    case 'not-found':
+      return `Momento does not find the cache (“${detail}”). Create it, or correct its name in the deployment.`;
+    case 'permission':
+      return (
+        `Momento refused the subscription: the token does not permit it (“${detail}”). ` +
+        'Check which topics the deployment switches on.'
+      );
+    case 'request':
+      return (
+        `Momento did not accept the subscription (“${detail}”). ` +
+        'Reload the page. If that does not help, check the names of the cache and the topic.'
+      );
+    case 'token':
+      // A token that has just expired is replaced by another.
+      return failures < FAILURES_TO_TELL
+        ? null
+        : `Momento does not accept the token (“${detail}”). Sign out and in again, or check the API key.`;
+    case 'connection':
+      return failures < FAILURES_TO_TELL
+        ? null
+        : `Momento cannot be reached (“${detail}”). Check the network.`;
+  }
 }
 
 function makeClients({ authToken }: MomentoToken, endpoint: string | null): Clients {

@@ -1,21 +1,26 @@
 /**
  * A subscription that outlives its tokens and its connections, and gives every message once.
  *
- * It knows the position of the last message it gave, and each new stream begins just after that. While a
- * stream is open it stays so until its successor is, so nothing waits for the change; what both bring is
- * given once. Before the first message there is no position to begin after. Then the successor begins
- * at the present, and both stay open until the first one has a message (from there on there is a position), has
- * shown by heartbeats that it has nothing more to bring, or turns out to be dead.
+ * It knows the position of the last message it gave, and each new stream begins just after that. A stream
+ * stays open until its successor is, so nothing waits for the change; a message that both bring is given
+ * once. Before the first message there is no position to begin after. Then both streams stay open until the
+ * first one has a message (from there on there is a position), has shown by heartbeats that it has nothing
+ * more to bring, or turns out to be dead.
  */
 
 import type { CredentialProvider } from '@gomomento/sdk-web';
-import {
-  type EndReason,
-  type Position,
-  type StreamEvent,
-  type TopicMessage,
-  TopicStream,
-} from './topic-stream';
+import type { EndReason, Position, StreamEvent, StreamMessage } from './topic-stream';
+
+export interface TopicMessage extends StreamMessage {
+  readonly age: MessageAge;
+}
+
+/**
+ * When a message was published, as far as that can be told; Momento sends no time with it. `new`: just now.
+ * `missed`: while nothing was heard of the topic. `unknown`: before the subscription began, perhaps long
+ * ago, or just now. A first stream may begin with the latest message that Momento holds.
+ */
+export type MessageAge = 'new' | 'missed' | 'unknown';
 
 export interface SubscriptionListener {
   /** The present stream is open; after a change, the one that has taken over. */
@@ -27,8 +32,6 @@ export interface SubscriptionListener {
   onGap(missed: number | null): void;
   /** There is no stream left, or (`isLive`) the change to another has failed. */
   onFailure(reason: EndReason, detail: string, isLive: boolean): void;
-  /** The stream is open, but nothing has come for so long that another should take over. */
-  onSilence(): void;
 }
 
 /** Where to subscribe, and with which token. */
@@ -38,19 +41,41 @@ export interface Source {
   readonly topicName: string;
 }
 
+/** A `TopicStream`, as far as a subscription uses it. */
+export interface OpenedStream {
+  readonly isOpen: boolean;
+  readonly silentMs: number;
+  close(): void;
+}
+
+export type OpenStream = (
+  source: Source,
+  after: Position | null,
+  listener: (event: StreamEvent) => void,
+) => OpenedStream;
+
 /** A heartbeat may have been on its way before the other stream opened. The second one was not. */
 const HEARTBEATS_TO_TRUST = 2;
-/** After this long without anything, a stream may be dead; Momento promises no interval of heartbeats. */
-export const DOUBTFUL_SILENCE_MS = 20_000;
+/** After this long without anything, a stream may be dead. Momento does not document how often heartbeats come. */
+const SILENCE_MS = 20_000;
 /** A stream that has not brought a message this long after another has is dead. */
 const BEHIND_MS = 3_000;
+/** A stream that has just opened brings what it has missed within this time, and then what is new. */
+const CATCH_UP_MS = 1_000;
+/** More than Momento holds, and thus can repeat. */
+const POSITIONS_REMEMBERED = 5_000;
 
 interface Stream {
-  readonly stream: TopicStream;
+  readonly stream: OpenedStream;
   readonly source: Source;
   /** It began after a position, so it has all that follows, whatever another stream does. */
   readonly isResumed: boolean;
-  /** What it brings first may have come already, by the stream before it. */
+  /** No stream was open before it. */
+  readonly isFirst: boolean;
+  /** When it opened, the one before it still worked. */
+  isContinuous: boolean;
+  openedAt: number;
+  /** Its discontinuities may be about messages that the stream before it has brought. */
   mayRepeat: boolean;
   /** From the stream before it, or from its own last message, there was no time without one. */
   isUnbroken: boolean;
@@ -59,39 +84,53 @@ interface Stream {
 }
 
 export class Subscription {
+  readonly #openStream: OpenStream;
   readonly #listener: SubscriptionListener;
+  readonly #given = new Set<string>();
   #position: Position | null = null;
+  /** A discontinuity that has not been told yet: how much it skips is known for sure by the next message. */
+  #skipped: { readonly after: Position | null; readonly to: Position } | null = null;
   #current: Stream | null = null;
   #next: Stream | null = null;
   #heartbeats = 0;
   #hasBeenLive = false;
+  #isDoubted = false;
 
-  constructor(listener: SubscriptionListener) {
+  constructor(openStream: OpenStream, listener: SubscriptionListener) {
+    this.#openStream = openStream;
     this.#listener = listener;
   }
 
+  /** Whether a stream is open. The connection behind it may be dead: see `isHeard`. */
   get isLive(): boolean {
     return this.#current !== null;
+  }
+
+  /** Whether a stream is open, and there is no reason to doubt that it works. */
+  get isHeard(): boolean {
+    return this.#current !== null && !this.#isDoubted && this.#current.stream.silentMs <= SILENCE_MS;
   }
 
   get isConnecting(): boolean {
     return this.#next !== null;
   }
 
-  /** Time since anything arrived on the present stream, in ms. */
-  get silentMs(): number {
-    return this.#current?.stream.silentMs ?? Number.POSITIVE_INFINITY;
+  /** The device was asleep or changed networks: do not trust the present stream until something arrives. */
+  doubt(): void {
+    this.#isDoubted = true;
   }
 
-  /** Opens a stream that takes over as soon as it can. */
+  /** Open a stream that takes over as soon as it can. */
   connect(source: Source): void {
-    if (this.#next?.stream.isOpen && (this.#next.held.length > 0 || this.silentMs > DOUBTFUL_SILENCE_MS)) {
+    if (this.#next?.stream.isOpen && (this.#next.held.length > 0 || !this.isHeard)) {
+      const isDoubted = this.#isDoubted;
       this.#takeOver(this.#next, true);
+      this.#isDoubted = isDoubted;
     }
     this.#open(source);
   }
 
-  /** Closes the streams; the position stays, so that `connect` goes on from there. */
+  /** Close the streams; the position stays, so that `connect` goes on from there. */
   close(): void {
     this.#current?.stream.close();
     this.#next?.stream.close();
@@ -102,22 +141,28 @@ export class Subscription {
   #open(source: Source): void {
     this.#next?.stream.close();
     this.#heartbeats = 0;
-    const { credentials, cacheName, topicName } = source;
     const next: Stream = {
-      stream: new TopicStream(credentials, cacheName, topicName, this.#position, (event) =>
-        this.#on(next, event),
-      ),
+      stream: this.#openStream(source, this.#position, (event) => this.#on(next, event)),
       source,
       isResumed: this.#position !== null,
+      isFirst: !this.#hasBeenLive,
+      isContinuous: false,
+      openedAt: Number.POSITIVE_INFINITY,
       mayRepeat: this.#current !== null,
-      isUnbroken: this.#current !== null,
+      isUnbroken: false,
       held: [],
     };
     this.#next = next;
   }
 
   #on(from: Stream, event: StreamEvent): void {
+    if (event.type === 'open') {
+      from.openedAt = Date.now();
+      from.isContinuous = this.isHeard;
+      from.isUnbroken = this.isHeard;
+    }
     if (from === this.#current) {
+      this.#isDoubted = false;
       this.#onCurrent(from, event);
     } else if (from === this.#next) {
       this.#onNext(from, event);
@@ -135,6 +180,7 @@ export class Subscription {
         this.#resumeNext();
         break;
       case 'heartbeat':
+        this.#tellGap();
         if (this.#next?.stream.isOpen && this.#next.held.length === 0) {
           this.#heartbeats += 1;
           if (this.#heartbeats >= HEARTBEATS_TO_TRUST) {
@@ -142,18 +188,11 @@ export class Subscription {
           }
         }
         break;
-      case 'silent':
-        if (this.#next?.stream.isOpen) {
-          this.#takeOver(this.#next, true);
-        } else {
-          this.#listener.onSilence();
-        }
-        break;
       case 'end':
+        this.#tellGap();
         this.#current = null;
         if (this.#next?.stream.isOpen) {
-          // A stream that ends with its token was well until then.
-          this.#takeOver(this.#next, event.reason !== 'token');
+          this.#takeOver(this.#next, true);
         } else if (this.#next === null) {
           this.#listener.onFailure(event.reason, event.detail, false);
         } else {
@@ -166,7 +205,7 @@ export class Subscription {
   #onNext(next: Stream, event: StreamEvent): void {
     switch (event.type) {
       case 'open':
-        if (this.#current === null || next.isResumed) {
+        if (next.isResumed || !this.isHeard) {
           this.#takeOver(next, !next.isResumed && this.#hasBeenLive);
         }
         break;
@@ -196,9 +235,11 @@ export class Subscription {
   }
 
   #takeOver(next: Stream, mayHaveMissed: boolean): void {
+    this.#tellGap();
     this.#current?.stream.close();
     this.#current = next;
     this.#next = null;
+    this.#isDoubted = false;
     this.#hasBeenLive = true;
     this.#listener.onLive();
     if (mayHaveMissed) {
@@ -209,37 +250,80 @@ export class Subscription {
     }
   }
 
-  #give(from: Stream, message: TopicMessage): void {
-    if (this.#isRepeat(from, message.position)) {
+  #give(from: Stream, message: StreamMessage): void {
+    const { position } = message;
+    if (!this.#isGivenNow(position)) {
       return;
     }
-    const before = this.#position;
+    const age = ageOf(from);
+    this.#tellGap(position);
     from.mayRepeat = false;
     from.isUnbroken = true;
-    this.#position = message.position;
-    if (before?.page === message.position.page && message.position.number > before.number + 1) {
-      this.#listener.onGap(message.position.number - before.number - 1);
+    const last = this.#position;
+    // A message may also come late, after one with a larger number.
+    if (last?.page !== position.page || position.number > last.number) {
+      this.#position = position;
     }
-    this.#listener.onMessage(message);
+    this.#listener.onMessage({ ...message, age });
+  }
+
+  /** Remember that the message at this position is given; return false where it was given before. */
+  #isGivenNow({ page, number }: Position): boolean {
+    const key = `${page}:${number}`;
+    if (this.#given.has(key)) {
+      return false;
+    }
+    this.#given.add(key);
+    for (const oldest of this.#given) {
+      if (this.#given.size <= POSITIONS_REMEMBERED) {
+        break;
+      }
+      this.#given.delete(oldest);
+    }
+    return true;
   }
 
   #skip(from: Stream, to: Position): void {
-    if (this.#isRepeat(from, to)) {
+    const last = this.#position;
+    if (from.mayRepeat && last !== null && !isAfter(to, last)) {
       return;
     }
-    const before = this.#position;
-    const missed = before?.page === to.page ? to.number - before.number : null;
-    const isNewBeginning = before !== null && to.page > before.page && to.number === 0;
     this.#position = to;
-    if (missed !== 0 && !(isNewBeginning && from.isUnbroken)) {
-      this.#listener.onGap(missed !== null && missed > 0 ? missed : null);
+    const isNewBeginning = last !== null && to.page > last.page && to.number === 0;
+    // What came before the subscription is not missing.
+    if ((isNewBeginning && from.isUnbroken) || ageOf(from) === 'unknown') {
+      this.#tellGap();
+    } else {
+      this.#skipped = { after: this.#skipped ? this.#skipped.after : last, to };
     }
   }
 
-  #isRepeat(from: Stream, position: Position): boolean {
-    const last = this.#position;
-    return from.mayRepeat && last !== null && !isAfter(position, last);
+  /**
+   * Tell how many messages are missing before the one at `next`, if any are. Without `next`, a
+   * discontinuity is taken by its word: the number after it is the next one.
+   */
+  #tellGap(next?: Position): void {
+    const skipped = this.#skipped;
+    this.#skipped = null;
+    const last = skipped ? skipped.after : this.#position;
+    const first = next ?? (skipped && { page: skipped.to.page, number: skipped.to.number + 1 });
+    if (first === null) {
+      return;
+    }
+    const missed = last?.page === first.page ? first.number - last.number - 1 : -1;
+    if (missed > 0) {
+      this.#listener.onGap(missed);
+    } else if (missed < 0 && skipped) {
+      this.#listener.onGap(null);
+    }
   }
+}
+
+function ageOf(from: Stream): MessageAge {
+  if (from.isContinuous || Date.now() - from.openedAt > CATCH_UP_MS) {
+    return 'new';
+  }
+  return from.isFirst ? 'unknown' : 'missed';
 }
 
 function isAfter(one: Position, other: Position): boolean {

@@ -2,7 +2,7 @@
  * One subscription stream, from its opening to its end.
  *
  * The SDK's own `TopicClient.subscribe` cannot begin at a sequence number, nor tell the sequence page of an
- * item, and repeats by itself with the token it began with. So this uses the stub that the SDK is built on.
+ * item, and reconnects by itself with the token that it began with. So this uses the stub that the SDK is built on.
  */
 
 import { PubsubClient } from '@gomomento/generated-types-webtext/dist/CachepubsubServiceClientPb';
@@ -19,42 +19,55 @@ export interface Position {
   readonly number: number;
 }
 
-export interface TopicMessage {
+export interface StreamMessage {
   readonly position: Position;
-  /** The `tokenId` of the token it was published with; empty when that token has none. */
+  /** The `tokenId` of the token that the message was published with; empty when that token has none. */
   readonly publisher: string;
   /** What was published; null when that is not text. */
   readonly text: string | null;
 }
 
 export type StreamEvent =
-  /** The subscription stands: everything published from now on will arrive. */
+  /** Momento has accepted the subscription: everything published from now on will arrive. */
   | { readonly type: 'open' }
-  | { readonly type: 'message'; readonly message: TopicMessage }
+  | { readonly type: 'message'; readonly message: StreamMessage }
   /** Messages are missing here; the next one comes after `position`. */
   | { readonly type: 'discontinuity'; readonly position: Position }
   | { readonly type: 'heartbeat' }
-  /** Not even a heartbeat for long: the connection may be dead. */
-  | { readonly type: 'silent' }
-  /** The stream has ended by itself. */
+  /** The stream has ended by itself; `detail` is what Momento or the browser said. */
   | { readonly type: 'end'; readonly reason: EndReason; readonly detail: string };
 
-export type EndReason = 'token' | 'permission' | 'connection';
+/**
+ * Why a stream has ended. `connection`: it broke, or nothing answered. All others are Momento's refusals:
+ * of the token, for want of a permission, because a limit is reached, because the cache does not exist, or
+ * because it takes the request for wrong.
+ */
+export type EndReason = 'connection' | 'token' | 'permission' | 'limit' | 'not-found' | 'request';
 
 const OPENING_MS = 10_000;
-const SILENCE_MS = 60_000;
-const UNAUTHENTICATED = 16;
-const PERMISSION_DENIED = 7;
+
+/** The reasons by gRPC status code; any other code is a broken connection. */
+const REFUSALS: Readonly<Record<number, EndReason>> = {
+  3: 'request', // INVALID_ARGUMENT
+  5: 'not-found', // NOT_FOUND
+  6: 'request', // ALREADY_EXISTS
+  7: 'permission', // PERMISSION_DENIED
+  8: 'limit', // RESOURCE_EXHAUSTED
+  9: 'request', // FAILED_PRECONDITION
+  11: 'request', // OUT_OF_RANGE
+  12: 'request', // UNIMPLEMENTED
+  16: 'token', // UNAUTHENTICATED
+};
 
 export class TopicStream {
   readonly #call: ReturnType<PubsubClient['subscribe']>;
   readonly #listener: (event: StreamEvent) => void;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #openingTimer: ReturnType<typeof setTimeout>;
   #isOpen = false;
   #isOver = false;
   #lastSignAt = Date.now();
 
-  /** Begins after `after`, or, when that is null, with what is published from now on. */
+  /** Begin after `after`. When that is null, Momento begins with the latest message it holds, or with the next one. */
   constructor(
     credentials: CredentialProvider,
     cacheName: string,
@@ -74,9 +87,9 @@ export class TopicStream {
       authorization: credentials.getAuthToken(),
     });
     this.#call.on('data', (item) => this.#receive(item));
-    this.#call.on('error', (error) => this.#end(endReason(error.code), error.message));
+    this.#call.on('error', (error) => this.#end(REFUSALS[error.code] ?? 'connection', error.message));
     this.#call.on('end', () => this.#end('connection', 'The stream has ended.'));
-    this.#timer = setTimeout(() => {
+    this.#openingTimer = setTimeout(() => {
       this.#call.cancel();
       this.#end('connection', 'The subscription was not answered in time.');
     }, OPENING_MS);
@@ -86,16 +99,16 @@ export class TopicStream {
     return this.#isOpen && !this.#isOver;
   }
 
-  /** Time since anything arrived, in ms. */
+  /** Time since anything arrived, or since the stream was opened, in ms. */
   get silentMs(): number {
     return Date.now() - this.#lastSignAt;
   }
 
-  /** Ends the stream, without an event. */
+  /** End the stream, without an event. */
   close(): void {
     if (!this.#isOver) {
       this.#isOver = true;
-      clearTimeout(this.#timer);
+      clearTimeout(this.#openingTimer);
       this.#call.cancel();
     }
   }
@@ -105,8 +118,7 @@ export class TopicStream {
       return;
     }
     this.#lastSignAt = Date.now();
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#listener({ type: 'silent' }), SILENCE_MS);
+    clearTimeout(this.#openingTimer);
     if (!this.#isOpen) {
       this.#isOpen = true;
       this.#listener({ type: 'open' });
@@ -121,7 +133,7 @@ export class TopicStream {
   #end(reason: EndReason, detail: string): void {
     if (!this.#isOver) {
       this.#isOver = true;
-      clearTimeout(this.#timer);
+      clearTimeout(this.#openingTimer);
       this.#listener({ type: 'end', reason, detail });
     }
   }
@@ -146,17 +158,6 @@ function streamEvent(received: _SubscriptionItem): StreamEvent | null {
     return { type: 'discontinuity', position };
   }
   return received.getHeartbeat() ? { type: 'heartbeat' } : null;
-}
-
-function endReason(code: number): EndReason {
-  switch (code) {
-    case UNAUTHENTICATED:
-      return 'token';
-    case PERMISSION_DENIED:
-      return 'permission';
-    default:
-      return 'connection';
-  }
 }
 
 /** Where browsers find Momento: at the `web.` subdomain of what a token names. */
