@@ -4,9 +4,11 @@ Both are served at one address. The page fetches `/config.json`; on AWS, that is
 """
 
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -26,7 +28,8 @@ def is_built(folder: Path) -> bool:
 def page_configuration(facts: StackFacts) -> dict[str, Any]:
     """Return what `/config.json` says: where the page finds the stack's parts, and who may sign in.
 
-    On AWS, `cognitoEndpoint` and `momentoEndpoint` are null, and there are no `users`.
+    On AWS, `cognitoEndpoint` and `momentoEndpoint` are null, and there are no `users`. Each page that is
+    opened gets its own `momentoEndpoint`, see `_own_address`.
     """
     return {
         "tokenUrl": facts.token_url,
@@ -56,7 +59,14 @@ async def web_page(folder: Path, configuration: Mapping[str, Any], port: int) ->
 
 
 def _application(folder: Path, configuration: Mapping[str, Any]) -> web.Application:
-    async def config(_: web.Request) -> web.Response:
+    tab_numbers = itertools.count(1)
+
+    async def config(request: web.Request) -> web.Response:
+        momento = configuration.get("momentoEndpoint")
+        if momento and _resolves_localhost(request.headers.get("User-Agent", "")):
+            return web.json_response(
+                {**configuration, "momentoEndpoint": _own_address(momento, next(tab_numbers))}
+            )
         return web.json_response(configuration)
 
     async def index(_: web.Request) -> web.FileResponse:
@@ -68,6 +78,24 @@ def _application(folder: Path, configuration: Mapping[str, Any]) -> web.Applicat
     application.router.add_get("/", index)
     application.router.add_static("/", folder)
     return application
+
+
+def _own_address(url: str, tab: int) -> str:
+    """Return another address of the same server, such as `http://tab-1.localhost:8081`.
+
+    Browsers open six HTTP/1.1 connections to an address at most, over all tabs, and a tab's subscription
+    takes one for as long as the tab is open. With an address for each tab, any number of them works. (Momento
+    itself speaks HTTP/2, which has no such limit, but browsers speak that only with TLS.)
+    """
+    return f"http://tab-{tab}.localhost:{urlsplit(url).port}"
+
+
+def _resolves_localhost(user_agent: str) -> bool:
+    """Return whether a browser takes every name that ends in `.localhost` for this machine.
+
+    Chromium and Firefox do; Safari asks the system's resolver.
+    """
+    return "Chrome/" in user_agent or "Firefox/" in user_agent
 
 
 async def _forbid_caching(_: web.Request, response: web.StreamResponse) -> None:

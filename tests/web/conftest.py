@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import (
@@ -13,6 +15,7 @@ from playwright.sync_api import (
     Page,
     Request,
     Response,
+    Route,
     expect,
     sync_playwright,
 )
@@ -20,6 +23,7 @@ from playwright.sync_api import (
 from tests.e2e.conftest import ROOT, Stack, post, running_stack
 
 from .chromium import ARGUMENTS, find_chromium
+from .momento_proxy import MomentoProxy
 
 PAGE = ROOT / "web" / "dist" / "index.html"
 SCREENSHOTS = ROOT / ".local" / "screenshots"
@@ -132,13 +136,18 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, stack: Stack, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    """Opens the page as one more person, with a clock that can be put on if asked for."""
+    """Open the page as one more person, with a clock that can be put forward if asked for.
+
+    `momento_endpoint` is where the page finds Momento; without it, that is where the stack says.
+    """
     visitors: list[Visitor] = []
 
-    def open_page(*, clock: bool = False, **context: Any) -> Visitor:
+    def open_page(*, clock: bool = False, momento_endpoint: str | None = None, **context: Any) -> Visitor:
         page = browser.new_context(**context).new_page()
         if clock:
             page.clock.install()
+        if momento_endpoint is not None:
+            page.route("**/config.json", partial(_replace_momento_endpoint, momento_endpoint))
         visitor = Visitor(page)
         visitors.append(visitor)
         page.goto(stack.facts["web_url"])
@@ -156,11 +165,24 @@ def visit(browser: Browser, stack: Stack, request: pytest.FixtureRequest) -> Ite
         assert [visitor.problems for visitor in visitors] == [[]] * len(visitors)
 
 
+def _replace_momento_endpoint(endpoint: str, route: Route) -> None:
+    route.fulfill(json={**route.fetch().json(), "momentoEndpoint": endpoint})
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
     return report
+
+
+@pytest.fixture
+def proxy(stack: Stack) -> Iterator[MomentoProxy]:
+    """A proxy in front of Momento, for the page to use as its `momento_endpoint`."""
+    port = urlsplit(stack.facts["momento"]["web_url"]).port
+    assert port
+    with MomentoProxy(port) as proxy:
+        yield proxy
 
 
 @pytest.fixture

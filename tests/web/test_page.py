@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from momento import TopicClient, TopicConfigurations
@@ -20,6 +21,11 @@ PHONE = {"width": 360, "height": 740}
 
 def password(stack: Stack, username: str) -> str:
     return next(str(user["password"]) for user in stack.facts["users"] if user["username"] == username)
+
+
+def momento_address(stack: Stack) -> str:
+    """Return what the addresses of Momento for the tabs of a browser have in common."""
+    return f".localhost:{urlsplit(stack.facts['momento']['web_url']).port}"
 
 
 def publish_as(stack: Stack, username: str, course: str, text: str) -> None:
@@ -143,7 +149,7 @@ def test_the_page_comes_back_when_momento_does(
     taylor.join("taylor", course)
     publish_as(stack, "jordan", course, "Before")
     shows(taylor.live, "jordan", "Before")
-    taylor.provokes_problems_with(stack.facts["momento"]["web_url"])
+    taylor.provokes_problems_with(momento_address(stack))
     momento("block")
     expect(taylor.status).to_have_text("Reconnecting…")
     momento("unblock")
@@ -162,7 +168,7 @@ def test_what_is_published_while_the_device_is_offline_is_seen_later(
     taylor.join("taylor", course)
     publish_as(stack, "jordan", course, "Before")
     shows(taylor.live, "jordan", "Before")
-    taylor.provokes_problems_with(stack.facts["momento"]["web_url"])
+    taylor.provokes_problems_with(momento_address(stack))
     taylor.page.context.set_offline(True)
     expect(taylor.status).to_have_text("Reconnecting…")
     for text in ("one", "two", "three"):
@@ -302,3 +308,41 @@ def test_everything_has_a_name_and_fits(
     assert all(label.strip() for _, label in shown), shown
     assert {("button", "Sign in"), ("button", "Publish"), ("textbox", "Your comment")} <= set(shown)
     assert taylor.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+# Where the text of an element begins and ends on the screen, beside its item of the list.
+EXTENT = """(element) => {
+    const range = document.createRange();
+    range.selectNodeContents(element);
+    const { left, right } = range.getBoundingClientRect();
+    const item = element.closest('li').getBoundingClientRect();
+    return { left: left - item.left, right: item.right - right };
+}"""
+
+
+def test_right_to_left_scripts_keep_to_themselves(stack: Stack, course: str, visit: Visit) -> None:
+    comments = {
+        "jordan": "Plain text (v1.2).",
+        "سارة": "مرحبا، الدرس رقم 3 ممتاز (v1.2).",
+        "דנה": "הקורס מצוין!",
+        "x سارة": "First line\nשורה שנייה",
+    }
+    taylor = visit(viewport={"width": 900, "height": 900})
+    taylor.join("taylor", course)
+    for name, text in comments.items():
+        publish_as(stack, name, course, text)
+    expect(taylor.stored).to_have_count(len(comments))
+    for listed in (taylor.live, taylor.stored):
+        expect(listed).to_have_count(len(comments))
+        for name, text in comments.items():
+            item = listed.filter(has_text=text.splitlines()[-1])
+            name_extent = item.locator("strong").evaluate(EXTENT)
+            time_extent = item.get_by_role("time").evaluate(EXTENT)
+            text_extent = item.locator(".text").evaluate(EXTENT)
+            # Everybody's name is at the left and the time at the right, whatever the name's script.
+            assert name_extent["left"] == pytest.approx(0, abs=1), name
+            assert time_extent["right"] == pytest.approx(0, abs=1), name
+            starts_at_right = any("\u0590" <= letter <= "\u06ff" for letter in text)
+            assert (text_extent["right"] < 1) == starts_at_right, text
+            assert (text_extent["left"] < 1) == (text.isascii() or "\n" in text), text
+    taylor.screenshot("right-to-left")

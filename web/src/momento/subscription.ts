@@ -111,8 +111,9 @@ export class Subscription {
     return this.#current !== null && !this.#isDoubted && this.#current.stream.silentMs <= SILENCE_MS;
   }
 
+  /** Whether a stream is being opened. One that is open and waits to take over is not. */
   get isConnecting(): boolean {
-    return this.#next !== null;
+    return this.#next !== null && !this.#next.stream.isOpen;
   }
 
   /** The device was asleep or changed networks: do not trust the present stream until something arrives. */
@@ -291,7 +292,7 @@ export class Subscription {
     this.#position = to;
     const isNewBeginning = last !== null && to.page > last.page && to.number === 0;
     // What came before the subscription is not missing.
-    if ((isNewBeginning && from.isUnbroken) || ageOf(from) === 'unknown') {
+    if ((isNewBeginning && from.isUnbroken) || (last === null && ageOf(from) === 'unknown')) {
       this.#tellGap();
     } else {
       this.#skipped = { after: this.#skipped ? this.#skipped.after : last, to };

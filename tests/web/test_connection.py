@@ -1,0 +1,250 @@
+"""The page while its connection to Momento breaks, hangs or is refused."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from momento_wire_types import cachepubsub_pb2 as pubsub
+from playwright.sync_api import Route, expect
+
+from tests.e2e.conftest import Stack, published
+
+from .conftest import Visit, Visitor
+from .momento_proxy import MomentoProxy
+from .test_page import publish_as, shows
+from .test_renewal import RECORD, RECORDED
+
+PUBLISH = b"POST /cache_client.pubsub.Pubsub/Publish"
+NOBODY_KNOWS = ("unavailable", "internal", "cancelled", "unknown", "deadline-exceeded")
+
+
+def appears_once(visitor: Visitor, text: str) -> None:
+    """Expect one comment with this text, live and stored, and no alert."""
+    # What is published later arrives later, so a repeat would be there by then.
+    visitor.publish("The next one")
+    expect(visitor.stored.first).to_contain_text("The next one")
+    expect(visitor.live.filter(has_text=text)).to_have_count(1)
+    expect(visitor.alert).to_be_hidden()
+    expect(visitor.stored.filter(has_text=text)).to_have_count(1)
+
+
+@pytest.mark.parametrize("error", NOBODY_KNOWS)
+def test_a_comment_whose_answer_is_lost_appears_once(
+    error: str, momento: Callable[[str], None], course: str, visit: Visit
+) -> None:
+    taylor = visit()
+    taylor.join("taylor", course)
+    momento(f"fail?rpcs=topic-publish&error={error}&when=after&count=1")
+    taylor.publish("Once")
+    expect(taylor.comment).to_have_value("")
+    appears_once(taylor, "Once")
+
+
+def test_a_comment_whose_connection_breaks_appears_once(
+    proxy: MomentoProxy, course: str, visit: Visit
+) -> None:
+    taylor = visit(momento_endpoint=proxy.url)
+    taylor.provokes_problems_with(proxy.url)
+    taylor.join("taylor", course)
+    # A browser itself may send a request again whose connection broke, if it was not the first on it.
+    for text in ("First", "Second"):
+        before = proxy.answers_lost
+        proxy.lose_answer_to(PUBLISH)
+        taylor.publish(text)
+        expect(taylor.comment).to_have_value("")
+        assert proxy.answers_lost == before + 1
+        appears_once(taylor, text)
+
+
+def test_a_comment_that_is_published_again_by_hand_keeps_its_id(
+    momento: Callable[[str], None], course: str, visit: Visit
+) -> None:
+    taylor = visit()
+    taylor.join("taylor", course)
+    bodies: list[str] = []
+    taylor.page.on(
+        "request", lambda one: bodies.append(one.post_data or "") if "Publish" in one.url else None
+    )
+    momento("fail?rpcs=topic-publish&error=internal")
+    taylor.publish("Again")
+    expect(taylor.alert).to_contain_text("nobody knows whether the comment is out")
+    expect(taylor.comment).to_have_value("Again")
+    momento("clear-faults")
+    taylor.button("Publish")
+    expect(taylor.comment).to_have_value("")
+    appears_once(taylor, "Again")
+    texts = [base64.b64decode(body).decode(errors="replace") for body in bodies]
+    ids = {found[1] for text in texts if '"Again"' in text and (found := re.search(r'"id":"(.+?)"', text))}
+    assert len(ids) == 1
+    assert len(texts) > 3
+
+
+def test_a_repeated_id_is_a_repeat_only_of_the_same_publisher(
+    stack: Stack, course: str, visit: Visit
+) -> None:
+    taylor = visit()
+    taylor.join("taylor", course)
+    tokens = {name: stack.token(stack.jwt(name)).json["authToken"] for name in ("jordan", "taylor")}
+    for name, comment in (("jordan", "Original"), ("taylor", "Same id"), ("jordan", "Original")):
+        message = {"courseId": course, "comment": comment, "id": "one-and-the-same"}
+        published(stack.publish(tokens[name], json.dumps(message)))
+    for comment in ("Without id", "Without id"):
+        published(stack.publish(tokens["jordan"], json.dumps({"courseId": course, "comment": comment})))
+    expect(taylor.live.locator(".text")).to_have_text(
+        ["Without id", "Without id", "Same id", "Original"], use_inner_text=True
+    )
+    shows(taylor.live, "taylor", "Same id")
+
+
+@pytest.mark.parametrize("begins_with", ["new messages", "messages held"])
+def test_a_message_from_before_is_not_shown_as_live(
+    begins_with: str, stack: Stack, course: str, visit: Visit
+) -> None:
+    """A subscription without a number may begin with either, as Momento's protocol does not say which."""
+    publish_as(stack, "jordan", course, "Long ago")
+    stack.wait_for_entries(course, 1)
+    taylor = visit()
+
+    def begin_with_messages_held(route: Route) -> None:
+        frame = base64.b64decode(route.request.post_data or "")
+        request = pubsub._SubscriptionRequest.FromString(frame[5:])
+        if not request.resume_at_topic_sequence_number:
+            request.resume_at_topic_sequence_number = 1
+        message = request.SerializeToString()
+        header = b"\0" + len(message).to_bytes(4, "big")
+        route.continue_(post_data=base64.b64encode(header + message))
+
+    if begins_with == "messages held":
+        taylor.page.route("**/Subscribe", begin_with_messages_held)
+    taylor.join("taylor", course)
+    shows(taylor.stored, "jordan", "Long ago")
+    publish_as(stack, "jordan", course, "Just now")
+    shows(taylor.live, "jordan", "Just now")
+    expect(taylor.live).to_have_count(1)
+    expect(taylor.page.get_by_text("may not have arrived")).to_be_hidden()
+
+
+def test_what_was_missed_has_the_time_it_was_published(
+    stack: Stack, proxy: MomentoProxy, course: str, visit: Visit
+) -> None:
+    taylor = visit(clock=True, momento_endpoint=proxy.url)
+    taylor.provokes_problems_with(proxy.url)
+    taylor.join("taylor", course)
+    taylor.publish("Good evening")
+    shows(taylor.stored, "taylor", "Good evening")
+    proxy.hang()
+    publish_as(stack, "jordan", course, "Meanwhile")
+    entry = stack.wait_for_entries(course, 2)[0]
+    taylor.page.clock.set_system_time(datetime.now(UTC) + timedelta(minutes=2))
+    expect(taylor.status).to_have_text("Reconnecting…")
+    proxy.heal()
+    shows(taylor.live, "jordan", "Meanwhile")
+    published_at = datetime.fromtimestamp(entry["publishedAt"] / 1000, UTC)
+    expected = published_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    time = taylor.live.filter(has_text="Meanwhile").get_by_role("time")
+    expect(time).to_have_attribute("datetime", expected)
+
+
+def test_the_page_is_live_again_after_a_sleep_that_its_token_did_not_outlive(
+    stack: Stack, proxy: MomentoProxy, course: str, visit: Visit
+) -> None:
+    taylor = visit(clock=True, momento_endpoint=proxy.url)
+    taylor.provokes_problems_with(proxy.url)
+    taylor.join("taylor", course)
+    taylor.publish("Good night")
+    shows(taylor.live, "taylor", "Good night")
+    taylor.status.evaluate(RECORD)
+    # During sleep the clock goes on, timers stop, and connections die without a word.
+    proxy.hang()
+    publish_as(stack, "jordan", course, "While you slept")
+    taylor.page.clock.set_system_time(datetime.now(UTC) + timedelta(hours=2))
+    expect(taylor.status).to_have_text("Reconnecting…")
+    proxy.heal()
+    shows(taylor.live, "jordan", "While you slept")
+    expect(taylor.status).to_have_text("Live")
+    assert taylor.status.evaluate(RECORDED) == ["Reconnecting…", "Live"]
+    taylor.page.clock.set_system_time(datetime.now(UTC))
+    publish_as(stack, "jordan", course, "Good morning")
+    shows(taylor.live, "jordan", "Good morning")
+
+
+def test_a_silent_stream_is_noticed_again_and_again(
+    stack: Stack, proxy: MomentoProxy, course: str, visit: Visit
+) -> None:
+    taylor = visit(clock=True, momento_endpoint=proxy.url)
+    taylor.provokes_problems_with(proxy.url)
+    taylor.join("taylor", course)
+    for silence in (1, 2, 3):
+        proxy.hang()
+        taylor.page.clock.set_system_time(datetime.now(UTC) + timedelta(seconds=30 * silence))
+        expect(taylor.status).to_have_text("Reconnecting…")
+        publish_as(stack, "jordan", course, f"Silence {silence}")
+        proxy.heal()
+        expect(taylor.status).to_have_text("Live")
+        publish_as(stack, "jordan", course, f"Heard {silence}")
+        shows(taylor.live, "jordan", f"Heard {silence}")
+
+
+@pytest.mark.parametrize(
+    ("error", "explanation"),
+    [
+        ("resource-exhausted", "limit"),
+        ("not-found", "cache"),
+        ("permission-denied", "permit"),
+        ("invalid-argument", "did not accept the subscription"),
+        ("failed-precondition", "did not accept the subscription"),
+        ("unimplemented", "did not accept the subscription"),
+        ("unauthenticated", "token"),
+        ("unavailable", "cannot be reached"),
+        ("internal", "cannot be reached"),
+    ],
+)
+def test_a_refused_subscription_says_what_momento_said(
+    error: str, explanation: str, momento: Callable[[str], None], visit: Visit
+) -> None:
+    momento(f"fail?rpcs=topic-subscribe&error={error}")
+    taylor = visit()
+    taylor.page.get_by_role("group", name="Sample users").get_by_role("button", name="taylor").click()
+    expect(taylor.alert).to_contain_text(explanation)
+    expect(taylor.alert).to_contain_text("Injected fault")
+    expect(taylor.status).to_have_text("Connecting…")
+    momento("clear-faults")
+    expect(taylor.status).to_have_text("Live")
+    expect(taylor.alert).to_be_hidden()
+
+
+def test_a_stream_that_is_refused_later_says_why_too(
+    momento: Callable[[str], None], course: str, visit: Visit, proxy: MomentoProxy
+) -> None:
+    taylor = visit(clock=True, momento_endpoint=proxy.url)
+    taylor.provokes_problems_with(proxy.url)
+    taylor.join("taylor", course)
+    momento("fail?rpcs=topic-subscribe&error=resource-exhausted")
+    proxy.hang()
+    taylor.page.clock.set_system_time(datetime.now(UTC) + timedelta(seconds=30))
+    expect(taylor.status).to_have_text("Reconnecting…")
+    proxy.heal()
+    expect(taylor.alert).to_contain_text("limit")
+    momento("clear-faults")
+    expect(taylor.status).to_have_text("Live")
+    expect(taylor.alert).to_be_hidden()
+
+
+def test_many_tabs_of_one_browser_are_live(stack: Stack, course: str, visit: Visit) -> None:
+    first = visit()
+    first.join("taylor", course)
+    tabs = [first]
+    for _ in range(7):
+        tab = Visitor(first.page.context.new_page())
+        tab.page.goto(stack.facts["web_url"])
+        tab.join("taylor", course)
+        tabs.append(tab)
+    first.publish("To all tabs")
+    for tab in tabs:
+        shows(tab.live, "taylor", "To all tabs")
+    assert [tab.problems for tab in tabs] == [[]] * len(tabs)
