@@ -310,7 +310,7 @@ function showMessage({ publisher, text, position, age }: TopicMessage): void {
   }
   const item = commentItem(publisher, live.comment, age === 'new' ? Date.now() : null);
   const arrival: Arrived = { ...live, publisher, sequenceNumber: position.number, age, item };
-  const isOwn = publication !== null && live.id === publication.id && publisher === page.tokenId.textContent;
+  const isOwn = publication !== null && live.id === publication.id && publisher === session?.token?.tokenId;
   if (isOwn) {
     showPublished();
   }
