@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+_LAST_CHUNK = b"0\r\n\r\n"
 _SUBSCRIBE = b"POST /cache_client.pubsub.Pubsub/Subscribe"
 
 
@@ -112,6 +113,9 @@ class MomentoProxy:
                     self._lost_request = None
                     connection.loses_answer = True
                 elif not is_request and connection.loses_answer:
+                    # Cut it only after the end, because Momento's answer begins before it has done the work.
+                    if not data.endswith(_LAST_CHUNK):
+                        continue
                     self.answers_lost += 1
                     break
                 writer.write(data)

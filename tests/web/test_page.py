@@ -325,7 +325,7 @@ def test_right_to_left_scripts_keep_to_themselves(stack: Stack, course: str, vis
         "jordan": "Plain text (v1.2).",
         "سارة": "مرحبا، الدرس رقم 3 ممتاز (v1.2).",
         "דנה": "הקורס מצוין!",
-        "x سارة": "First line\nשורה שנייה",
+        "x سارة": "First line\n שורה שנייה",
     }
     taylor = visit(viewport={"width": 900, "height": 900})
     taylor.join("taylor", course)
