@@ -97,12 +97,14 @@ class LocalStack:
         page_folder: Path = PAGE_FOLDER,
         given_momento: GivenMomento | None = None,
         aws_proxy: AwsProxy = contextlib.nullcontext,
+        function_environment: Mapping[str, str] | None = None,
     ) -> None:
         """Keep logs and `stack.json` in `state_directory`.
 
         `parameters` are values of the template's parameters. `page_folder` is served where a page is in it.
         `given_momento` is used in place of one of the stack's own. Functions, and what takes messages from
-        queues for them, reach the AWS services through `aws_proxy`.
+        queues for them, reach the AWS services through `aws_proxy`. `function_environment` is set in every
+        function, in place of what the template and the stack say.
         """
         self._state = StateDirectory(state_directory, PROFILE_FILES)
         self._observer = observer or StackObserver()
@@ -110,6 +112,7 @@ class LocalStack:
         self._page_folder = page_folder
         self._given_momento = given_momento
         self._aws_proxy = aws_proxy
+        self._function_environment = function_environment or {}
         self._awaited: dict[str, asyncio.Future[AnsweredRequest]] = {}
         self._resources = contextlib.AsyncExitStack()
         self._aws: AwsServices
@@ -257,7 +260,10 @@ class LocalStack:
             LambdaHost(
                 template,
                 ROOT,
-                environment=_endpoints(aws_endpoint_url, momento.local_address),
+                environment={
+                    **_endpoints(aws_endpoint_url, momento.local_address),
+                    **self._function_environment,
+                },
                 aws_endpoint_url=aws_endpoint_url,
                 assume_role=self._aws.assume_role,
                 jwks_urls=jwks_urls,

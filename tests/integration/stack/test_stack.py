@@ -33,6 +33,7 @@ from local.round_trip import Hop, RoundTripError, round_trip
 from local.stack import ROOT, LocalStack, StackObserver
 from local.template import TemplateError
 from tests.integration.lambda_host.conftest import ISSUER, Issuer, serving
+from tests.chaos.flow_proxy import FlowProxy
 
 FACTS = StackFacts(
     momento=MomentoFacts(HOST, 8080, "http://web", "http://admin", "key"),
@@ -190,6 +191,18 @@ async def test_functions_and_their_queues_reach_the_aws_services_through_a_proxy
         "DynamoDB_20120810.UpdateItem",
         "AmazonSQS.ReceiveMessage",
     } <= set(called)
+
+
+async def test_functions_reach_momento_and_the_webhook_where_their_environment_says(tmp_path: Path) -> None:
+    async with FlowProxy.listening() as momento, FlowProxy.listening() as webhook:
+        environment = {"MOMENTO_LOCAL": momento.address, "WEBHOOK_URL": f"http://{webhook.address}/"}
+        async with LocalStack(tmp_path, function_environment=environment) as stack:
+            # The relay has begun meanwhile, and waits.
+            momento.forward_to(stack.facts.momento.port)
+            webhook.forward_to(port_in(stack.facts.webhook_url.rstrip("/")))
+            await round_trip(stack, lambda _hop: None)
+            assert momento.flows
+            assert webhook.flows
 
 
 @pytest.fixture
