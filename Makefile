@@ -39,8 +39,12 @@ test: setup ## Run all tests
 	$(BIN)/pytest -n auto --dist loadfile
 
 .PHONY: chaos
-chaos: setup ## Try faults under load, and count lost and doubled messages (SHORT=1; FAULTS="relay-killed copies")
+chaos: setup ## Try faults under load, and count lost, doubled and reordered messages (SHORT=1; FAULTS="relay-killed copies")
 	@GRPC_VERBOSITY=ERROR exec $(BIN)/python -m tests.chaos $(if $(SHORT),--short) $(FAULTS)
+
+.PHONY: soak
+soak: setup ## Publish 100,000 messages under random faults, which takes about an hour (COUNT=5000)
+	@GRPC_VERBOSITY=ERROR exec $(BIN)/python -m tests.chaos --soak $(or $(COUNT),100000)
 
 .PHONY: test-web
 test-web: setup page chromium ## Test the page in a browser (part of test where both are there)

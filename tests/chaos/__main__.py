@@ -1,23 +1,24 @@
-"""`python -m tests.chaos`: tries fault after fault, and prints what became of the messages."""
+"""`python -m tests.chaos`: try fault after fault, and print what became of the messages."""
 
 import argparse
 import asyncio
 import logging
+import math
 import random
 import secrets
 import sys
 import time
 import traceback
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from local.interruption import InterruptedBySignalError, until_interrupted
 from local.state_directory import StackRunningError
-from tests.chaos.faults import SINGLE, Fault, together
-from tests.chaos.report import Result, document, messages, table
+from tests.chaos.faults import SINGLE, Fault, NothingStruckError, one_after_another, together
+from tests.chaos.report import Result, messages, table, write_faults, write_soak
 from tests.chaos.system import System
 from tests.chaos.verdict import Verdict, courses, judge
 from tests.chaos.witness import Trial
@@ -28,25 +29,22 @@ _SECONDS_TO_SETTLE = 180
 # Longer than a killed relay's lease, or its longest pause.
 _QUIET_SECONDS = 30
 _AT_ONCE = 3
-_WIDTH_OF_FILES = 160
+_WIDTH_OF_FILES = 240
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is tried: messages a second and for each fault, and how often several faults at once."""
+    """How much is tried: messages a second and for each trial, and for how many seconds a fault lasts."""
 
     rate: float
     messages: int
-    rounds_together: int
-
-    @property
-    def seconds(self) -> float:
-        """How long a fault lasts that can last as long as it likes."""
-        return 0.75 * self.messages / self.rate
+    seconds: float
 
 
-FULL = Extent(rate=20, messages=150, rounds_together=4)
-SHORT = Extent(rate=12, messages=30, rounds_together=1)
+FULL = Extent(rate=20, messages=150, seconds=5.5)
+SHORT = Extent(rate=12, messages=30, seconds=2)
+SOAK = Extent(rate=40, messages=5_000, seconds=8)
+_TOGETHER_IN_FULL = 4
 
 
 class Suite:
@@ -71,7 +69,7 @@ class Suite:
             self._show(result)
 
     async def judge_again(self) -> list[Result]:
-        """Return those whose messages were stored well at first, and no longer are."""
+        """Return the results that would be others now, which none must be."""
         changed = []
         for result in self.results:
             lists = await self._system.lists(courses(result.trial.accepted))
@@ -85,10 +83,10 @@ class Suite:
         try:
             async with self._system.load.during(fault.name, self._extent.messages):
                 await asyncio.sleep(0.5)
-                await fault.inflict(self._system, self._extent.seconds)
+                await fault.put_on(self._system, self._extent.seconds)
                 await asyncio.sleep(0.5)
-        except Exception:  # noqa: BLE001 - the others are tried all the same
-            error = traceback.format_exc()
+        except Exception as exception:  # noqa: BLE001 - the others are tried all the same
+            error = _told(exception)
             await self._system.clear_faults()
         began = time.monotonic()
         verdict, dead_letters = await self._settle(trial)
@@ -116,7 +114,10 @@ class Suite:
         with self._console.status(what) as status:
             while True:
                 trial = self._system.witness.trial
-                status.update(f"{what}: {len(trial.accepted)} published, {len(trial.stored_at)} stored")
+                present = "".join(trial.faults[1:][-1:])
+                status.update(
+                    f"{what}: {len(trial.accepted)} published, {len(trial.stored_at)} stored {present}"
+                )
                 await asyncio.sleep(0.25)
 
     def _show(self, result: Result) -> None:
@@ -126,40 +127,82 @@ class Suite:
             self._console.print(f"  {complaint}", style="red", markup=False, soft_wrap=True)
 
 
+def _told(error: Exception) -> str:
+    """Return what a fault has found, or the traceback of what it did not expect."""
+    if isinstance(error, ExceptionGroup):
+        return "\n".join(_told(part) for part in error.exceptions)
+    if isinstance(error, (AssertionError, NothingStruckError)):
+        return str(error)
+    return "".join(traceback.format_exception(error))
+
+
 async def try_faults(arguments: argparse.Namespace) -> int:
     """Run the suite; return the exit code."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_WIDTH_OF_FILES)
-    extent = SHORT if arguments.short else FULL
-    faults = [fault for fault in SINGLE if not arguments.faults or fault.name in arguments.faults]
-    if not arguments.faults or "together" in arguments.faults:
-        faults += [together(number, _AT_ONCE) for number in range(1, extent.rounds_together + 1)]
+    extent, faults = _plan(arguments)
     console.print(f"Seed {arguments.seed}. Logs are in {arguments.state_dir}.", soft_wrap=True)
     async with System.running(arguments.state_dir, extent.rate) as system:
         suite = Suite(system, extent, console)
-        await suite.run(faults)
+        try:
+            await suite.run(faults)
+        finally:
+            if suite.results:
+                console.print(table(suite.results))
+                console.print(f"{messages(suite.results):,} messages.")
         changed = await suite.judge_again()
-    console.print(table(suite.results))
-    console.print(f"{messages(suite.results):,} messages.")
     for result in changed:
         console.print(f"{result.fault.name}: its messages did not stay as they were.", style="red")
     is_good = not changed and all(result.is_good for result in suite.results)
-    if is_good and not arguments.short and not arguments.faults:
-        DOCUMENT.write_text(document(suite.results, extent.rate), encoding="utf-8")
+    if is_good and arguments.soak:
+        write_soak(DOCUMENT, suite.results, extent.rate)
+    elif is_good and not arguments.short and not arguments.faults:
+        write_faults(DOCUMENT, suite.results, extent.rate)
     return 0 if is_good else 1
+
+
+def _plan(arguments: argparse.Namespace) -> tuple[Extent, list[Fault]]:
+    """Return what is tried, and to what extent."""
+    if arguments.soak:
+        rounds = math.ceil(arguments.soak / SOAK.messages)
+        messages_in_each = math.ceil(arguments.soak / rounds)
+        return (
+            replace(SOAK, messages=messages_in_each),
+            [one_after_another(number, messages_in_each, _AT_ONCE) for number in range(1, rounds + 1)],
+        )
+    rounds_together = 1 if arguments.short else _TOGETHER_IN_FULL
+    faults = [*SINGLE, *(together(number, _AT_ONCE) for number in range(1, rounds_together + 1))]
+    if arguments.faults:
+        faults = [fault for fault in faults if fault.name.rstrip("-0123456789") in arguments.faults]
+    elif arguments.short:
+        faults = [fault for fault in faults if fault.is_in_short]
+    return SHORT if arguments.short else FULL, faults
+
+
+def _count(text: str) -> int:
+    """Return a number of messages; raise ValueError where it is none."""
+    count = int(text.replace(",", ""))
+    if count < 1:
+        raise ValueError(text)
+    return count
 
 
 def main() -> int:
     """Parse the command line, and run."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("faults", nargs="*", metavar="FAULT", help="only these (default: all)")
-    parser.add_argument("--short", action="store_true", help="few messages, and no table in docs/faults.md")
+    parser.add_argument("--short", action="store_true", help="few messages, and only some of the faults")
+    parser.add_argument(
+        "--soak", type=_count, metavar="COUNT", help="so many messages, under faults in random order"
+    )
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="of what is random")
     parser.add_argument(
         "--state-dir", type=Path, default=ROOT / ".local" / "chaos", help="where logs go", metavar="DIR"
     )
     arguments = parser.parse_args()
+    if arguments.soak and (arguments.short or arguments.faults):
+        parser.error("--soak takes its faults at random: it goes with neither --short nor names")
     names = [fault.name for fault in SINGLE] + ["together"]
     if unknown := sorted(set(arguments.faults) - set(names)):
         parser.error(f"no such fault: {' '.join(unknown)}; there are {' '.join(names)}")

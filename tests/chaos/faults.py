@@ -3,16 +3,36 @@
 import asyncio
 import random
 import secrets
-from collections.abc import Awaitable, Callable
+import statistics
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
+import aiohttp
+import psutil
 from aiohttp import web
 
 from tests.chaos.aws_proxy import Call, Trouble, cut, fails, hangs, is_slow, loses_answer
-from tests.chaos.system import RELAY, SPILL_TRIES, WEBHOOK, System
+from tests.chaos.flow_proxy import FlowProxy
+from tests.chaos.load import FLOODER
+from tests.chaos.system import FUNCTIONS, PUBLISHER, RELAY, SPILL_TRIES, TOKEN_VENDOR, WEBHOOK, System
+from tests.chaos.witness import Trial, sender_id
+
+Inflict = Callable[[System, float], Coroutine[Any, Any, None]]
+"""Puts a fault on a system, and takes it off after so many seconds."""
 
 _COPIES = 3
 _COPIES_AT_ONCE = 6
+# A client that hears nothing on a stream waits longest until it takes its connection for dead.
+_SECONDS_TO_REPLACE_A_CONNECTION = 60
+_FLOOD_MESSAGES_A_SECOND = 40
+# An earlier message of the flood counts as overtaken only where there was a real queue.
+_A_QUEUE = 20
+
+
+class NothingStruckError(Exception):
+    """A fault has struck nothing, so that it proves nothing. Chance may be the reason."""
 
 
 @dataclass(frozen=True)
@@ -21,16 +41,29 @@ class Fault:
 
     name: str
     what: str
-    inflict: Callable[[System, float], Awaitable[None]]
+    inflict: Inflict
     joins_others: bool = True
     """Whether it may be put on together with others."""
+    is_in_short: bool = False
+    """Whether it is one of those that CI tries: the quickest of each kind."""
+
+    seconds_at_most: float | None = 300
+
+    async def put_on(self, system: System, seconds: float) -> None:
+        """Inflict it.
+
+        Raises NothingStruckError, AssertionError where it has done harm, or TimeoutError where it hangs.
+        """
+        system.witness.trial.faults.append(self.name)
+        async with asyncio.timeout(self.seconds_at_most):
+            await self.inflict(system, seconds)
 
 
 # Momento
 
 
-def momento_answers(fault: str, rpcs: str, **query: str | int) -> Callable[[System, float], Awaitable[None]]:
-    """Return what has Momento fail (`/fail`) or delay (`/delay`) calls."""
+def momento_answers(fault: str, rpcs: str, **query: str | int) -> Inflict:
+    """Return what makes Momento fail (`/fail`) or delay (`/delay`) calls."""
 
     async def inflict(system: System, seconds: float) -> None:
         await system.momento(fault, rpcs=rpcs, **query)
@@ -54,20 +87,146 @@ async def break_streams(system: System, seconds: float) -> None:
     await system.momento("/clear-faults")
 
 
+def lose_answers_to_publishers(error: str) -> Inflict:
+    """Return what makes Momento publish a message now and then, and answer with an error."""
+
+    async def inflict(system: System, seconds: float) -> None:
+        for _ in range(round(seconds / 0.3)):
+            await system.momento("/fail", rpcs="topic-publish", error=error, when="after", count=1)
+            await asyncio.sleep(0.3)
+        await system.momento("/clear-faults")
+
+    return inflict
+
+
+async def claim_ids(system: System, seconds: float) -> None:
+    """Let a user publish comments of their own with the ids that another user has just used."""
+    victim, thief = system.load.browsers
+    trial = system.witness.trial
+    seen = set(trial.accepted)
+    claims = 0
+    for _ in range(round(seconds / 0.3)):
+        await asyncio.sleep(0.3)
+        for one in [one for one in trial.accepted if one not in seen]:
+            seen.add(one)
+            message = trial.accepted[one]
+            given = sender_id(message)
+            if message.publisher_id == victim.name and given:
+                claims += 1
+                await system.load.say(
+                    thief, f"{trial.fault}-claims", f"{trial.fault}-{thief.name}-{given}", given
+                )
+    if not claims:
+        raise NothingStruckError("no id was there to be claimed")
+
+
+async def flood(system: System, seconds: float) -> None:
+    """Let one user publish far more than all others; nobody else's message may wait for the flood."""
+    trial = system.witness.trial
+    await system.load.flood(trial.fault, max(3 * _A_QUEUE, round(_FLOOD_MESSAGES_A_SECOND * seconds)))
+    await system.until(lambda: not trial.undelivered_of(FLOODER), 120)
+    shares = _shares_overtaken(trial)
+    if not shares:
+        raise NothingStruckError("the flood has made no queue")
+    if statistics.median(shares) < 0.5:
+        raise AssertionError(
+            "the flood delays others: of its messages that waited when one of theirs was published, "
+            f"only {statistics.median(shares):.0%} were stored after it"
+        )
+
+
+def _shares_overtaken(trial: Trial) -> list[float]:
+    """Return, for each message of others, the share of the flood's waiting messages stored after it.
+
+    Only what was published while a queue of the flood waited is counted.
+    """
+    never = float("inf")
+    flood_so_far: list[str] = []
+    shares = []
+    for one, message in trial.accepted.items():
+        if message.publisher_id == FLOODER:
+            flood_so_far.append(one)
+            continue
+        published, stored = message.published_at / 1000, trial.stored_at.get(one, never)
+        waiting = [other for other in flood_so_far if trial.stored_at.get(other, never) > published]
+        if len(waiting) >= _A_QUEUE:
+            overtaken = [other for other in waiting if trial.stored_at.get(other, never) > stored]
+            shares.append(len(overtaken) / len(waiting))
+    return shares
+
+
 async def reset_topic(system: System, seconds: float) -> None:
+    trial = system.witness.trial
     for _ in range(2):
         await asyncio.sleep(seconds / 2)
         # Numbers start again after a topic was idle; what nobody has read by then, Momento forgets.
         async with system.load.silence():
             await asyncio.sleep(1)
+            await system.until(lambda: not trial.undelivered)
             await system.reset_topic()
+
+
+# Connections that hang
+
+
+def drop_flows(proxy: Callable[[System], FlowProxy], *functions: str) -> Inflict:
+    """Return what silently drops the connections that functions have open through a proxy.
+
+    Whoever uses such a connection has to find out, and to replace it.
+    """
+
+    async def inflict(system: System, seconds: float) -> None:
+        with proxy(system).dropping(system.client_ports(*functions)) as dropped:
+            await asyncio.sleep(seconds)
+            used = [flow for flow in dropped if flow.swallowed]
+            if not used:
+                raise NothingStruckError(f"no call went over any of the {len(dropped)} dropped connections")
+            try:
+                await system.until(
+                    lambda: all(flow.is_abandoned for flow in used), _SECONDS_TO_REPLACE_A_CONNECTION
+                )
+            except TimeoutError:
+                left = sum(not flow.is_abandoned for flow in used)
+                raise AssertionError(
+                    f"{left} of {len(used)} dropped connections were still in use "
+                    f"{seconds + _SECONDS_TO_REPLACE_A_CONNECTION:.0f} s later"
+                ) from None
+
+    return inflict
+
+
+async def drop_flows_to_momento(system: System, seconds: float) -> None:
+    """Drop what the functions have open to Momento; at most one token may fail to be minted."""
+    browser = system.load.browsers[0]
+
+    async def mint() -> bool:
+        try:
+            # For another course each time, as tokens are kept.
+            await browser.fetch_token(secrets.token_hex(8))
+        except aiohttp.ClientError:
+            return False
+        return True
+
+    async def mint_on_dropped_connection() -> None:
+        await asyncio.sleep(seconds / 4)
+        if not await mint() and not await mint():
+            raise AssertionError("two tokens in a row could not be minted over a dropped connection")
+
+    if not await mint():
+        raise AssertionError("no token could be minted before the fault")
+    drop = drop_flows(lambda system: system.flows.to_momento, TOKEN_VENDOR, PUBLISHER, WEBHOOK)
+    outcomes = await asyncio.gather(
+        drop(system, seconds), mint_on_dropped_connection(), return_exceptions=True
+    )
+    if errors := [outcome for outcome in outcomes if isinstance(outcome, Exception)]:
+        raise ExceptionGroup("dropped connections to Momento", errors)
 
 
 # AWS services
 
 
-def aws(service: str, trouble: Trouble, share: float = 1.0) -> Callable[[System, float], Awaitable[None]]:
-    """Return what brings trouble to a share of the calls of a service."""
+def aws(service: str, trouble: Trouble, share: float = 1.0) -> Inflict:
+    """Return what puts a trouble on a share of the calls of a service."""
 
     async def inflict(system: System, seconds: float) -> None:
         with system.aws.trouble(service, trouble, share) as struck:
@@ -77,8 +236,8 @@ def aws(service: str, trouble: Trouble, share: float = 1.0) -> Callable[[System,
     return inflict
 
 
-def with_momento_failing(trouble: Trouble) -> Callable[[System, float], Awaitable[None]]:
-    """Return what brings trouble to SQS while writes fail, so that messages go there."""
+def with_momento_failing(trouble: Trouble) -> Inflict:
+    """Return what puts a trouble on SQS while writes fail, so that messages go there."""
 
     async def inflict(system: System, seconds: float) -> None:
         with system.aws.trouble("sqs", trouble) as struck:
@@ -89,9 +248,8 @@ def with_momento_failing(trouble: Trouble) -> Callable[[System, float], Awaitabl
 
 
 def _see_that_it_struck(service: str, struck: list[str]) -> None:
-    """A fault that nobody came across proves nothing."""
     if not struck:
-        raise AssertionError(f"no call of {service} was in trouble")
+        raise NothingStruckError(f"no call of {service} was in trouble")
 
 
 # The functions' processes
@@ -140,14 +298,45 @@ async def kill_webhook_without_secrets(system: System, seconds: float) -> None:
     _see_that_it_struck("secretsmanager", struck)
 
 
+async def slow_one_webhook_process(system: System, seconds: float) -> None:
+    """Let one process of the webhook run for a tenth of the time; most messages have to pass it by."""
+    trial = system.witness.trial
+    before = set(trial.accepted)
+    ends_at = asyncio.get_running_loop().time() + max(seconds, 5)
+    with suppress(psutil.NoSuchProcess):  # Lambda ends it where an invocation takes too long.
+        process, seconds_run = _busiest(system.processes(WEBHOOK))
+        try:
+            while asyncio.get_running_loop().time() < ends_at:
+                process.suspend()
+                await asyncio.sleep(0.9)
+                process.resume()
+                await asyncio.sleep(0.1)
+            if process.cpu_times().user == seconds_run:
+                raise NothingStruckError("the slow process was not used")
+        finally:
+            process.resume()
+    meanwhile = trial.accepted.keys() - before
+    stored = meanwhile & trial.stored_at.keys()
+    if len(stored) < len(meanwhile) / 2:
+        raise AssertionError(
+            f"one slow process delays everybody: of {len(meanwhile)} messages that were published "
+            f"meanwhile, {len(stored)} were stored meanwhile"
+        )
+
+
+def _busiest(processes: list[psutil.Process]) -> tuple[psutil.Process, float]:
+    """Return the process that has run for longest, and so is used first, and its seconds of CPU time."""
+    return max(((process, process.cpu_times().user) for process in processes), key=lambda pair: pair[1])
+
+
 async def kill_relay(system: System, seconds: float) -> None:
     await asyncio.sleep(seconds / 4)
     await system.kill(RELAY)
     await system.start_relay_function()
 
 
-def hand_relay_over(*clock_errors: float) -> Callable[[System, float], Awaitable[None]]:
-    """Return what has processes relay in place of the function, one after the other, with wrong clocks."""
+def hand_relay_over(*clock_errors: float) -> Inflict:
+    """Return what lets processes relay in place of the function, one after the other, with wrong clocks."""
 
     async def inflict(system: System, seconds: float) -> None:
         async with system.without_relay_function():
@@ -184,6 +373,7 @@ async def send_copies(system: System, seconds: float) -> None:
         while asyncio.get_running_loop().time() < ends_at:
             fresh = [one for one in system.witness.trial.accepted if one not in copied]
             copied.update(fresh)
+            system.witness.trial.aside.update(fresh)
             for one in random.sample(fresh * _COPIES, len(fresh) * _COPIES):
                 copies.create_task(send(one))
             await asyncio.sleep(0.2)
@@ -193,7 +383,7 @@ async def redrive(system: System, seconds: float) -> None:
     await system.set_spill_tries(2)
     await system.momento("/fail", rpcs="list-push-front", error="unavailable")
     for _ in range(2):
-        await system.load.browser.publish("this is no comment")
+        await system.load.browsers[0].publish("this is no comment")
         await system.publish_anonymously("nobody says this")
     # The first messages have used up their tries by then.
     await asyncio.sleep(max(seconds, 8))
@@ -213,8 +403,13 @@ async def _until_none_is_spilled(system: System) -> None:
 
 _LATE = "Momento late beyond the client's deadline"
 SINGLE = (
-    Fault("none", "No fault: how long things take otherwise", lambda _, seconds: asyncio.sleep(seconds)),
-    Fault("momento-blocked", "Momento's ports closed, its connections cut", block_momento),
+    Fault(
+        "none",
+        "No fault: how long things take otherwise",
+        lambda _, seconds: asyncio.sleep(seconds),
+        is_in_short=True,
+    ),
+    Fault("momento-blocked", "Momento's ports closed, its connections cut", block_momento, is_in_short=True),
     Fault(
         "momento-unavailable",
         "Writes refused: unavailable",
@@ -229,6 +424,7 @@ SINGLE = (
         "momento-fails-after",
         "Writes made, then answered with an internal error",
         momento_answers("/fail", "list-push-front", error="internal", when="after"),
+        is_in_short=True,
     ),
     Fault(
         "momento-cut-after",
@@ -245,8 +441,58 @@ SINGLE = (
         f"{_LATE}, after the write",
         momento_answers("/delay", "list-push-front", ms=1500, when="after"),
     ),
-    Fault("streams-broken", "The relay's stream cut, and new ones refused", break_streams),
+    Fault(
+        "publish-cut-after",
+        "Messages published, then answered with unavailable, now and then",
+        lose_answers_to_publishers("unavailable"),
+        is_in_short=True,
+    ),
+    Fault(
+        "publish-fails-after",
+        "Messages published, then answered with an internal error, now and then",
+        lose_answers_to_publishers("internal"),
+    ),
+    Fault(
+        "ids-claimed",
+        "A user publishes other comments with the ids of another user's",
+        claim_ids,
+        is_in_short=True,
+    ),
+    Fault(
+        "flood",
+        "One user publishes far more than all the others",
+        flood,
+        joins_others=False,
+        is_in_short=True,
+    ),
+    Fault("streams-broken", "The relay's stream cut, and new ones refused", break_streams, is_in_short=True),
     Fault("topic-reset", "The topic's numbers start again, twice", reset_topic, joins_others=False),
+    Fault(
+        "momento-flows-dropped",
+        "The functions' connections to Momento silently dropped",
+        drop_flows_to_momento,
+        joins_others=False,
+        is_in_short=True,
+    ),
+    Fault(
+        "stream-dropped",
+        "The relay's connections to Momento silently dropped",
+        drop_flows(lambda system: system.flows.to_momento, RELAY),
+        joins_others=False,
+    ),
+    Fault(
+        "aws-flows-dropped",
+        "All functions' connections to AWS services silently dropped",
+        drop_flows(lambda system: system.flows.to_aws, *FUNCTIONS),
+        joins_others=False,
+        is_in_short=True,
+    ),
+    Fault(
+        "webhook-flows-dropped",
+        "The relay's connections to the webhook silently dropped",
+        drop_flows(lambda system: system.flows.to_webhook, RELAY),
+        joins_others=False,
+    ),
     Fault("dynamodb-fails", "DynamoDB answers 500", aws("dynamodb", fails())),
     Fault(
         "dynamodb-throttled",
@@ -259,9 +505,15 @@ SINGLE = (
         "dynamodb-loses-answers",
         "DynamoDB does half of the calls without answering",
         aws("dynamodb", loses_answer, 0.5),
+        is_in_short=True,
     ),
     Fault("sqs-fails", "SQS answers 500, Momento works", aws("sqs", fails())),
-    Fault("sqs-and-momento-fail", "SQS answers 500, and writes are refused", with_momento_failing(fails())),
+    Fault(
+        "sqs-and-momento-fail",
+        "SQS answers 500, and writes are refused",
+        with_momento_failing(fails()),
+        is_in_short=True,
+    ),
     Fault(
         "sqs-slow",
         "SQS slow, partly beyond the timeout, and writes are refused",
@@ -279,6 +531,7 @@ SINGLE = (
         "webhook-killed-unrecorded",
         "The same, each time between a write and its record",
         kill_webhook_between_write_and_record,
+        is_in_short=True,
     ),
     Fault(
         "secrets-fail",
@@ -286,10 +539,17 @@ SINGLE = (
         kill_webhook_without_secrets,
     ),
     Fault(
+        "webhook-slow",
+        "One of the webhook's processes stopped for nine tenths of the time",
+        slow_one_webhook_process,
+        joins_others=False,
+    ),
+    Fault(
         "relay-killed",
         "The relay killed; the next run waits until its lease is over",
         kill_relay,
         joins_others=False,
+        is_in_short=True,
     ),
     Fault(
         "relay-handed-over",
@@ -308,6 +568,7 @@ SINGLE = (
         "copies",
         "Each message sent to the webhook three more times, at once and in any order",
         send_copies,
+        is_in_short=True,
     ),
     Fault(
         "dead-letters",
@@ -328,9 +589,29 @@ def together(number: int, count: int) -> Fault:
 
     chosen = random.sample([fault for fault in SINGLE[1:] if fault.joins_others], count)
     names = ", ".join(fault.name for fault in chosen)
-    return Fault(f"together-{number}", f"At once: {names}", inflict)
+    return Fault(f"together-{number}", f"At once: {names}", inflict, is_in_short=True)
 
 
 async def _inflict_later(fault: Fault, system: System, seconds: float) -> None:
     await asyncio.sleep(random.uniform(0, seconds / 2))  # noqa: S311 - not for cryptography
     await fault.inflict(system, seconds)
+
+
+def one_after_another(number: int, messages: int, at_once: int) -> Fault:
+    """Return a fault, `soak-<number>`, which is others in random order until so many messages are published.
+
+    Between any two of them come two or more, up to `at_once`, together.
+    """
+
+    async def inflict(system: System, seconds: float) -> None:
+        while system.load.published < messages:
+            for fault in random.sample(SINGLE, len(SINGLE)):
+                for present in (fault, together(0, random.randint(2, at_once))):  # noqa: S311
+                    if system.load.published >= messages:
+                        return
+                    try:
+                        await present.put_on(system, random.uniform(seconds / 4, seconds))  # noqa: S311
+                    except* NothingStruckError:
+                        pass
+
+    return Fault(f"soak-{number}", "Others in random order", inflict, seconds_at_most=None)

@@ -1,9 +1,12 @@
 """A steady load: users who comment all the time, in browsers and through the publisher."""
 
 import asyncio
+import itertools
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import time
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any, Protocol, Self
 
 import aiohttp
@@ -14,8 +17,15 @@ from momento.responses import TopicPublish
 from local.facts import StackFacts
 from tests.chaos.witness import Witness
 
-SERVICE_USERS = ("alice", "bob", "carol")
-_COURSES = 3
+FLOODER = "mallory"
+_SERVICE_USERS = ("alice", "bob")
+_SERVICE_USER_WITHOUT_IDS = "carol"
+_COURSES_AT_ONCE = 3
+# Fewer than a list keeps.
+_COMMENTS_IN_A_LIST = 150
+# The local Momento holds a topic's last 1,000 messages, and drops older ones while the relay is away.
+_MOST_UNDELIVERED = 600
+_FLOOD_MESSAGES_AT_ONCE = 50
 _SIGN_IN_HEADERS = {
     "Content-Type": "application/x-amz-json-1.1",
     "X-Amz-Target": "AWSCognitoIdentityProviderService.InitiateAuth",
@@ -30,55 +40,92 @@ class _User(Protocol):
 
 
 class ServiceUser:
-    """A user for whom a service publishes, by invoking PublisherFunction."""
+    """A user for whom a service publishes, by invoking PublisherFunction.
 
-    def __init__(self, name: str, session: aiohttp.ClientSession, facts: StackFacts) -> None:
+    The service repeats an event once where it was not told that the comment is published, so it gives each
+    comment an id; or it does neither.
+    """
+
+    def __init__(
+        self, name: str, session: aiohttp.ClientSession, facts: StackFacts, *, gives_ids: bool = True
+    ) -> None:
         self.name = name
         self._session = session
+        self._gives_ids = gives_ids
         self._url = f"{facts.lambda_url}/2015-03-31/functions/PublisherFunction/invocations"
 
     async def comment(self, course: str, text: str) -> bool:
         """Publish a comment; return whether it was said to be published."""
+        event = self._event(course, text)
+        tries = 2 if self._gives_ids else 1
+        for _ in range(tries):
+            if await self._publish(event) == 1:
+                return True
+        return False
+
+    async def comment_at_once(self, course: str, texts: Sequence[str]) -> int:
+        """Publish comments with one event; return how many were said to be published."""
+        return await self._publish({"messages": [self._event(course, text) for text in texts]})
+
+    def _event(self, course: str, text: str) -> dict[str, str]:
         event = {"userId": self.name, "courseId": course, "comment": text}
+        return {**event, "id": uuid.uuid4().hex} if self._gives_ids else event
+
+    async def _publish(self, event: dict[str, Any]) -> int:
         async with self._session.post(self._url, json=event) as response:
             answer = await response.json()
-        return isinstance(answer, dict) and answer.get("published") == 1
+        return int(answer.get("published", 0)) if isinstance(answer, dict) else 0
 
 
 class BrowserUser:
     """A user who is signed in, and publishes with a token of the token API."""
 
-    def __init__(self, name: str, facts: StackFacts, credentials: CredentialProvider) -> None:
+    def __init__(self, name: str, password: str, session: aiohttp.ClientSession, facts: StackFacts) -> None:
+        """Sign in with `renew_token` before publishing."""
         self.name = name
+        self._password = password
+        self._session = session
         self._facts = facts
-        self._credentials = credentials
+        self._credentials: CredentialProvider
+        self._renewal_at = 0.0
         self._resources = AsyncExitStack()
         self._topics: TopicClientAsync | None = None
 
-    @classmethod
-    async def sign_in(
-        cls, name: str, password: str, session: aiohttp.ClientSession, facts: StackFacts
-    ) -> Self:
-        """Sign a user in, and fetch a token."""
+    async def fetch_token(self, course: str) -> dict[str, Any]:
+        """Sign in, and fetch a token that may read a course's comments; raise aiohttp.ClientError."""
         request = {
             "AuthFlow": "USER_PASSWORD_AUTH",
-            "ClientId": facts.user_pool_client_id,
-            "AuthParameters": {"USERNAME": name, "PASSWORD": password},
+            "ClientId": self._facts.user_pool_client_id,
+            "AuthParameters": {"USERNAME": self.name, "PASSWORD": self._password},
         }
-        signed_in = await _post(session, facts.aws_endpoint_url, _SIGN_IN_HEADERS, request)
+        signed_in = await self._post(self._facts.aws_endpoint_url, _SIGN_IN_HEADERS, request)
         authorization = {"Authorization": f"Bearer {signed_in['AuthenticationResult']['IdToken']}"}
-        token = await _post(session, facts.token_url, authorization, {})
-        api_key = CredentialProvider.from_disposable_token(token["authToken"]).auth_token
-        momento = facts.momento
-        credentials = CredentialProvider(api_key, momento.host, momento.host, momento.host, momento.port)
-        return cls(name, facts, credentials)
+        return await self._post(self._facts.token_url, authorization, {"courseIds": [course]})
 
-    async def comment(self, course: str, text: str) -> bool:
-        """Publish a comment; return whether it was said to be published."""
-        return await self.publish(json.dumps({"courseId": course, "comment": text}))
+    async def renew_token(self) -> None:
+        """Publish with a new token from now on; raise aiohttp.ClientError."""
+        token = await self.fetch_token("123")
+        api_key = CredentialProvider.from_disposable_token(token["authToken"]).auth_token
+        momento = self._facts.momento
+        self._credentials = CredentialProvider(
+            api_key, momento.host, momento.host, momento.host, momento.port
+        )
+        self._renewal_at = (time.time() + token["expiresAt"]) / 2
+        await self.close()
+
+    async def comment(self, course: str, text: str, message_id: str | None = None) -> bool:
+        """Publish a comment, with a new id or this one; return whether it was said to be published.
+
+        Like the page, repeat it once, with the same id, where nobody knows whether it was published.
+        """
+        fields = {"courseId": course, "comment": text, "id": message_id or uuid.uuid4().hex}
+        return await self.publish(json.dumps(fields)) or await self.publish(json.dumps(fields))
 
     async def publish(self, text: str) -> bool:
         """Publish any text; return whether it was said to be published."""
+        if time.time() > self._renewal_at:
+            with suppress(aiohttp.ClientError):  # The present token is good for as long again.
+                await self.renew_token()
         if self._topics is None:
             self._topics = await self._resources.enter_async_context(
                 TopicClientAsync(TopicConfigurations.Default.latest(), self._credentials)
@@ -95,29 +142,35 @@ class BrowserUser:
         await self._resources.aclose()
         self._topics = None
 
-
-async def _post(
-    session: aiohttp.ClientSession, url: str, headers: dict[str, str], request: Any
-) -> dict[str, Any]:
-    async with session.post(url, headers=headers, data=json.dumps(request)) as response:
-        response.raise_for_status()
-        answer: dict[str, Any] = json.loads(await response.read())
-        return answer
+    async def _post(self, url: str, headers: dict[str, str], request: Any) -> dict[str, Any]:
+        async with self._session.post(url, headers=headers, data=json.dumps(request)) as response:
+            response.raise_for_status()
+            answer: dict[str, Any] = json.loads(await response.read())
+            return answer
 
 
 class Load:
-    """All users together publish `rate` messages a second; `browser` is one of those with a token."""
+    """All users together publish `rate` messages a second; `browsers` are those with a token."""
 
     def __init__(
-        self, browsers: list[BrowserUser], services: list[ServiceUser], rate: float, witness: Witness
+        self,
+        browsers: list[BrowserUser],
+        services: list[ServiceUser],
+        flooder: ServiceUser,
+        rate: float,
+        witness: Witness,
     ) -> None:
-        self.browser = browsers[0]
+        """Use `Load.of`."""
+        self.browsers = browsers
+        self.published = 0
+        """How many comments have been published, or tried to be, during the present fault."""
+        self._flooder = flooder
+        self._flood_numbers = itertools.count(1)
         self._users: list[_User] = [*browsers, *services]
         self._pause = len(self._users) / rate
         self._witness = witness
         self._may_publish = asyncio.Event()
         self._may_publish.set()
-        self._published = 0
 
     @classmethod
     @asynccontextmanager
@@ -126,19 +179,21 @@ class Load:
         async with AsyncExitStack() as resources:
             timeout = aiohttp.ClientTimeout(total=60)
             session = await resources.enter_async_context(aiohttp.ClientSession(timeout=timeout))
-            browsers = []
-            for user in facts.users:
-                browser = await BrowserUser.sign_in(user.username, user.password, session, facts)
+            browsers = [BrowserUser(user.username, user.password, session, facts) for user in facts.users]
+            for browser in browsers:
+                await browser.renew_token()
                 resources.push_async_callback(browser.close)
-                browsers.append(browser)
-            services = [ServiceUser(name, session, facts) for name in SERVICE_USERS]
-            yield cls(browsers, services, rate, witness)
+            services = [
+                *(ServiceUser(name, session, facts) for name in _SERVICE_USERS),
+                ServiceUser(_SERVICE_USER_WITHOUT_IDS, session, facts, gives_ids=False),
+            ]
+            yield cls(browsers, services, ServiceUser(FLOODER, session, facts), rate, witness)
 
     @asynccontextmanager
     async def during(self, fault: str, messages: int) -> AsyncIterator[None]:
         """Publish inside, and further until there were so many messages."""
         enough = asyncio.Event()
-        self._published = 0
+        self.published = 0
         async with asyncio.TaskGroup() as users:
             for user in self._users:
                 users.create_task(self._comment_on(user, fault, messages, enough))
@@ -147,24 +202,42 @@ class Load:
 
     @asynccontextmanager
     async def silence(self) -> AsyncIterator[None]:
-        """Have no message published inside."""
+        """Let nobody publish inside."""
         self._may_publish.clear()
         try:
             yield
         finally:
             self._may_publish.set()
 
+    async def flood(self, fault: str, messages: int) -> None:
+        """Publish about so many messages as one more user, as fast as the publisher does it."""
+        for _ in range(0, messages, _FLOOD_MESSAGES_AT_ONCE):
+            numbers = list(itertools.islice(self._flood_numbers, _FLOOD_MESSAGES_AT_ONCE))
+            course = f"{fault}-flood-{numbers[0] // _COMMENTS_IN_A_LIST}"
+            await self._flooder.comment_at_once(course, [f"{fault}-{FLOODER}-{n}" for n in numbers])
+
+    async def say(self, user: BrowserUser, course: str, text: str, message_id: str | None = None) -> None:
+        """Publish one comment more, and note what its publisher was told."""
+        self._note(text, is_published=await user.comment(course, text, message_id))
+
+    def _note(self, text: str, *, is_published: bool) -> None:
+        if is_published:
+            self._witness.trial.acknowledged.append(text)
+        else:
+            self._witness.trial.unacknowledged += 1
+
     async def _comment_on(self, user: _User, fault: str, messages: int, enough: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         number = 0
-        while not (enough.is_set() and self._published >= messages):
+        while not (enough.is_set() and self.published >= messages):
             next_at = loop.time() + self._pause
             await self._may_publish.wait()
+            while self._witness.trial.undelivered >= _MOST_UNDELIVERED:  # noqa: ASYNC110 (nothing tells)
+                await asyncio.sleep(0.1)
             number += 1
-            self._published += 1
+            self.published += 1
+            lists_filled = self.published // (_COURSES_AT_ONCE * _COMMENTS_IN_A_LIST)
+            course = f"{fault}-{_COURSES_AT_ONCE * lists_filled + number % _COURSES_AT_ONCE}"
             text = f"{fault}-{user.name}-{number}"
-            if await user.comment(f"{fault}-{number % _COURSES}", text):
-                self._witness.trial.acknowledged.append(text)
-            else:
-                self._witness.trial.unacknowledged += 1
+            self._note(text, is_published=await user.comment(course, text))
             await asyncio.sleep(max(0.0, next_at - loop.time()))

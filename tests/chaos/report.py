@@ -1,10 +1,11 @@
-"""What came of the faults, for who reads along and for docs/faults.md."""
+"""What came of the faults, for the terminal and for docs/faults.md."""
 
 import os
 import platform
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.table import Table
 
@@ -35,13 +36,12 @@ class Result:
         verdict, trial = self.verdict, self.trial
         return [
             self.fault.name,
-            str(len(trial.accepted)),
+            str(len(verdict.published)),
             str(trial.unacknowledged),
+            str(verdict.repeated),
             str(len(verdict.stored)),
             str(len(verdict.dead)),
-            str(len(verdict.lost)),
-            str(len(verdict.doubled)),
-            str(len(verdict.wrong)),
+            *(str(len(harmed)) for harmed in verdict.harm.values()),
             str(trial.counts["WebhookStatus202"]),
             str(trial.counts["MessagesFoundWritten"]),
             str(trial.counts["RelayFunction: not delivered yet"]),
@@ -59,12 +59,16 @@ class Result:
     @property
     def complaints(self) -> list[str]:
         """What is wrong, and where the first of those messages were seen."""
-        verdict = self.verdict
-        bad = {"lost": verdict.lost, "doubled": verdict.doubled, "wrong": verdict.wrong}
         found = [
-            f"{kind}: {self._seen(one)}" for kind, ids in bad.items() for one in sorted(ids)[:_COMPLAINTS]
+            f"{kind}: {self._seen(one)}"
+            for kind, harmed in self.verdict.harm.items()
+            for one in sorted(harmed)[:_COMPLAINTS]
         ]
-        return [self.error, *found] if self.error else found
+        if self.error:
+            found.insert(0, self.error)
+        if found and self.trial.faults != [self.fault.name]:
+            found.append(f"put on: {', '.join(self.trial.faults)}")
+        return found
 
     def _seen(self, one: str) -> str:
         message = self.trial.accepted.get(one)
@@ -80,10 +84,13 @@ _COLUMNS = (
     "Fault",
     "Published",
     "Not confirmed",
+    "Repeated",
     "Stored once",
     "Dead letters",
     "Lost",
     "Doubled",
+    "Double-published",
+    "Reordered",
     "Wrong",
     "Spilled",
     "Found by id",
@@ -94,10 +101,10 @@ _COLUMNS = (
 
 
 def table(results: Sequence[Result]) -> Table:
-    """Return all rows, and their sums."""
+    """Return all rows."""
     shown = Table(title="Faults", title_justify="left", title_style="bold")
     for index, name in enumerate(_COLUMNS):
-        shown.add_column(name, justify="right" if index else "left", no_wrap=not index)
+        shown.add_column(name, justify="right" if index else "left", no_wrap=not index, overflow="fold")
     for result in results:
         shown.add_row(*result.cells, style="" if result.is_good else "bold red")
     return shown
@@ -105,52 +112,36 @@ def table(results: Sequence[Result]) -> Table:
 
 def messages(results: Sequence[Result]) -> int:
     """Return how many messages were published in all."""
-    return sum(len(result.trial.accepted) for result in results)
+    return sum(len(result.verdict.published) for result in results)
 
 
-def document(results: Sequence[Result], rate: float) -> str:
-    """Return the table as docs/faults.md has it."""
-    rows = [_COLUMNS, ["---", *["---:"] * (len(_COLUMNS) - 1)], *(result.cells for result in results)]
-    return _DOCUMENT.format(
-        messages=f"{messages(results):,}",
-        rate=rate,
-        cores=os.cpu_count(),
-        python=platform.python_version(),
-        table="\n".join(f"| {' | '.join(row)} |" for row in rows),
-        faults="\n".join(f"- `{result.fault.name}`: {result.fault.what}." for result in results),
+def write_faults(document: Path, results: Sequence[Result], rate: float) -> None:
+    """Put the faults and their table into docs/faults.md."""
+    faults = "\n".join(f"- `{result.fault.name}`: {result.fault.what}." for result in results)
+    text = f"{_summary(results, rate)}\n\n{_markdown(results)}\n\nThe faults:\n\n{faults}"
+    _replace(document, "faults", text)
+
+
+def write_soak(document: Path, results: Sequence[Result], rate: float) -> None:
+    """Put the table of a soak into docs/faults.md."""
+    _replace(document, "soak", f"{_summary(results, rate)}\n\n{_markdown(results)}")
+
+
+def _summary(results: Sequence[Result], rate: float) -> str:
+    return (
+        f"{messages(results):,} messages, {rate:g} a second at most,\n"
+        f"on {os.cpu_count()} cores with Python {platform.python_version()}."
     )
 
 
-_DOCUMENT = """\
-# What faults do to messages
+def _markdown(results: Sequence[Result]) -> str:
+    rows = [_COLUMNS, ["---", *["---:"] * (len(_COLUMNS) - 1)], *(result.cells for result in results)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
-Written by `make chaos`, on {cores} cores with Python {python}: {messages} messages, {rate:g} a second, from
-five users, two in browsers with tokens of their own, three through the publisher. All of it ran on the local
-stack, where the relay calls the webhook. Each fault was put on and taken off while the users went on. Then
-every message that Momento had put on the topic was looked for: it has to be in its list once, under who
-published it, or in the dead-letter queue.
 
-{table}
-
-- **Published**: put on the topic by Momento. **Not confirmed**: calls whose publishers were told that they
-  failed, or nothing; the message may be on the topic or not.
-- **Lost**, **Doubled**, **Wrong**: neither stored nor kept; in the list twice; under another user, or
-  changed. Any of them fails the run.
-- **Spilled**: requests that the webhook answered with 202, having kept the message in the spill queue.
-- **Found by id**: messages that an earlier attempt had written without being able to say so.
-- **Relay's retries**: requests that the relay had to repeat.
-- **Longest delay**: from publishing to storing. **Settled after**: from the end of the load until all was
-  stored.
-
-The faults:
-
-{faults}
-
-Momento's API key is not rotated here: the local Momento has one for all its life.
-
-```sh
-make chaos                                  # all of it, and writes this page
-make chaos SHORT=1                          # fewer messages, as in CI; writes nothing
-make chaos FAULTS="relay-killed copies"     # only some
-```
-"""
+def _replace(document: Path, part: str, text: str) -> None:
+    """Replace what stands between a part's two marks."""
+    begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
+    before, _, rest = document.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    document.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")

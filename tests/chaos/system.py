@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -21,33 +22,66 @@ from local.aws.credentials import LOCAL_CREDENTIALS
 from local.child_process import ChildProcess
 from local.momento.topics import Message, epoch_milliseconds
 from local.momento.webhooks import SIGNATURE_HEADER, sign
+from local.ports import port_in
 from local.stack import ROOT, LocalStack
 from local.template import REGION
 from tests.chaos.aws_proxy import AwsProxy
+from tests.chaos.flow_proxy import FlowProxy
 from tests.chaos.load import Load
 from tests.chaos.witness import Witness
 
+TOKEN_VENDOR = "TokenVendorFunction"
+PUBLISHER = "PublisherFunction"
 WEBHOOK = "WebhookFunction"
 RELAY = "RelayFunction"
+FUNCTIONS = (TOKEN_VENDOR, PUBLISHER, WEBHOOK, RELAY)
 _RELAYING = f"{RELAY}: relaying"
 SPILL_TRIES = 20
 _PARAMETERS = {
     "MessageSource": "relay",
     "SpillRetrySeconds": "1",
     "SpillTries": str(SPILL_TRIES),
-    # No list is cut: what is missing in one is lost.
-    "CommentListLength": "10000",
+    # The load fills no list so far: what is missing in one is lost.
+    "CommentListLength": "200",
 }
+
+
+@dataclass(frozen=True)
+class Flows:
+    """The connections of functions: to Momento, to AWS services, and from the relay to the webhook."""
+
+    to_momento: FlowProxy
+    to_aws: FlowProxy
+    to_webhook: FlowProxy
+
+    @classmethod
+    @asynccontextmanager
+    async def listening(cls) -> AsyncIterator[Self]:
+        """Accept connections inside, and hold them until their ways are open."""
+        async with (
+            FlowProxy.listening() as to_momento,
+            FlowProxy.listening() as to_aws,
+            FlowProxy.listening() as to_webhook,
+        ):
+            yield cls(to_momento, to_aws, to_webhook)
 
 
 class System:
     """Everything that runs, while it runs."""
 
     def __init__(
-        self, stack: LocalStack, proxy: AwsProxy, witness: Witness, load: Load, session: aiohttp.ClientSession
+        self,
+        stack: LocalStack,
+        proxy: AwsProxy,
+        flows: Flows,
+        witness: Witness,
+        load: Load,
+        *,
+        session: aiohttp.ClientSession,
     ) -> None:
         """Use `System.running`."""
         self.aws = proxy
+        self.flows = flows
         self.witness = witness
         self.load = load
         self._stack = stack
@@ -63,12 +97,31 @@ class System:
         """Start a stack whose relay is at work, and users who will publish `rate` messages a second."""
         proxy, witness = AwsProxy(), Witness()
         async with AsyncExitStack() as resources:
+            flows = await resources.enter_async_context(Flows.listening())
+
+            @asynccontextmanager
+            async def aws(endpoint_url: str) -> AsyncIterator[str]:
+                async with proxy.serve(endpoint_url) as url:
+                    flows.to_aws.forward_to(port_in(url))
+                    yield f"http://{flows.to_aws.address}"
+
             stack = await resources.enter_async_context(
-                LocalStack(state_directory, witness, _PARAMETERS, aws_proxy=proxy.serve)
+                LocalStack(
+                    state_directory,
+                    witness,
+                    _PARAMETERS,
+                    aws_proxy=aws,
+                    function_environment={
+                        "MOMENTO_LOCAL": flows.to_momento.address,
+                        "WEBHOOK_URL": f"http://{flows.to_webhook.address}/",
+                    },
+                )
             )
+            flows.to_momento.forward_to(stack.facts.momento.port)
+            flows.to_webhook.forward_to(port_in(stack.facts.webhook_url.rstrip("/")))
             load = await resources.enter_async_context(Load.of(stack.facts, rate, witness))
             session = await resources.enter_async_context(aiohttp.ClientSession())
-            system = cls(stack, proxy, witness, load, session)
+            system = cls(stack, proxy, flows, witness, load, session=session)
             await system.until(lambda: system.relays_begun > 0)
             system._relay_environment = psutil.Process(stack.function_processes(RELAY)[0]).environ()
             # Functions start with their first messages, which is no fault.
@@ -91,7 +144,7 @@ class System:
             response.raise_for_status()
 
     async def reset_topic(self) -> None:
-        """Have the topic's numbers start again."""
+        """Start the topic's numbers again."""
         await self.momento("/reset-topic", cache=self._facts.cache, topic=self._facts.topic)
 
     async def publish_anonymously(self, text: str) -> None:
@@ -157,6 +210,22 @@ class System:
 
     # Functions and the relay
 
+    def processes(self, *functions: str) -> list[psutil.Process]:
+        """Return the processes of functions that run."""
+        found = []
+        for process_id in (one for function in functions for one in self._stack.function_processes(function)):
+            with suppress(psutil.NoSuchProcess):
+                found.append(psutil.Process(process_id))
+        return found
+
+    def client_ports(self, *functions: str) -> set[int]:
+        """Return the ports of the connections that functions have open."""
+        ports = set()
+        for process in self.processes(*functions):
+            with suppress(psutil.NoSuchProcess):
+                ports |= {connection.laddr.port for connection in process.net_connections("tcp")}
+        return ports
+
     async def kill(self, function: str) -> None:
         """SIGKILL all of a function's processes, and wait until they are gone."""
         processes = self._stack.function_processes(function)
@@ -175,7 +244,7 @@ class System:
 
     @asynccontextmanager
     async def without_relay_function(self) -> AsyncIterator[None]:
-        """Have no run of RelayFunction live inside, and one at work afterwards."""
+        """Kill every run of RelayFunction inside, and start one afterwards."""
 
         async def kill_all() -> None:
             while True:
@@ -191,7 +260,7 @@ class System:
 
     @asynccontextmanager
     async def relay_process(self, clock_error: float = 0.0) -> AsyncIterator[None]:
-        """Have a relay at work inside, as a process of its own, which SIGTERM ends."""
+        """Run a relay inside, as a process of its own, which SIGTERM ends."""
         begun = self.relays_begun
         environment = self._relay_environment
         with (self._stack.logs / "relay-processes.log").open("a", encoding="utf-8") as log:

@@ -1,18 +1,18 @@
-"""Was every accepted message stored once, under the right user, or kept as a dead letter?"""
+"""Was every accepted message stored once, in order, under the right user, or kept as a dead letter?"""
 
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from local.momento.topics import Message
-from tests.chaos.witness import Trial
+from tests.chaos.witness import Trial, sender_id
 
 
 @dataclass(frozen=True)
 class Comment:
-    """What a message on the topic asks to be stored."""
+    """What a sender's message asks to be stored. No sender says the same twice."""
 
     course: str
     text: str
@@ -36,22 +36,41 @@ class Comment:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Ids of messages, by what became of them.
+    """What became of the senders' messages, each named by the topic id of its first publication.
 
-    `lost` has also the texts that were said to be published and are not even on the topic. `wrong` have
-    another user, course or text than was published, or were not published at all.
+    - `published`: they are on the topic; `repeated`: publications beyond the first.
+    - `dead`: they are not stored, and in the dead-letter queue.
+    - `lost`: they are in neither, or their text was said to be published and is not even on the topic.
+    - `doubled`: two entries have the same id. `double_published`: two entries of one message differ in it.
+    - `reordered`: they are stored after what the same user published later, and did not pass the spill queue.
+    - `wrong`: entries, by their ids, with another user, course, text or id than was published.
     """
 
+    published: frozenset[str]
+    repeated: int
     stored: frozenset[str]
     dead: frozenset[str]
     lost: frozenset[str]
     doubled: frozenset[str]
+    double_published: frozenset[str]
+    reordered: frozenset[str]
     wrong: frozenset[str]
 
     @property
+    def harm(self) -> dict[str, frozenset[str]]:
+        """What must not be, by its kind."""
+        return {
+            "lost": self.lost,
+            "doubled": self.doubled,
+            "double-published": self.double_published,
+            "reordered": self.reordered,
+            "wrong": self.wrong,
+        }
+
+    @property
     def is_good(self) -> bool:
-        """Whether nothing is lost, doubled or wrong."""
-        return not (self.lost or self.doubled or self.wrong)
+        """Whether there was no harm."""
+        return not any(self.harm.values())
 
 
 def courses(accepted: Mapping[str, Message]) -> set[str]:
@@ -60,27 +79,76 @@ def courses(accepted: Mapping[str, Message]) -> set[str]:
 
 
 def judge(trial: Trial, lists: Mapping[str, list[dict[str, Any]]], dead_letters: Iterable[str]) -> Verdict:
-    """Hold what is in the lists and in the dead-letter queue against what was accepted."""
+    """Compare what is in the lists, newest first, and in the dead-letter queue with what was accepted."""
     accepted = trial.accepted
-    times_stored: Counter[str] = Counter()
+    publications: dict[Comment | str, list[str]] = defaultdict(list)
+    for one, message in accepted.items():
+        publications[Comment.of(message) or one].append(one)
+    first = {what: ones[0] for what, ones in publications.items()}
+
+    ids_stored: dict[Comment, Counter[str]] = defaultdict(Counter)
     wrong = set()
     for course, entries in lists.items():
         for entry in entries:
-            times_stored[entry["id"]] += 1
-            message = accepted.get(entry["id"])
-            comment = Comment.of(message) if message else None
-            if (
-                comment != Comment(course, entry["comment"], entry["userID"])
-                or comment.writer != comment.user
-            ):
+            comment = Comment(course, entry["comment"], entry["userID"])
+            ids = {*publications.get(comment, ()), *_sender_ids(accepted, publications.get(comment, ()))}
+            if entry["id"] not in ids or comment.writer != comment.user:
                 wrong.add(entry["id"])
-    stored = set(times_stored)
-    dead = set(dead_letters) - stored
-    texts = {comment.text for message in accepted.values() if (comment := Comment.of(message))}
+            else:
+                ids_stored[comment][entry["id"]] += 1
+
+    dead_ids = set(dead_letters)
+    texts = {what.text for what in publications if isinstance(what, Comment)}
+    lost = set(trial.acknowledged) - texts
+    dead = set()
+    for what, ones in publications.items():
+        if what in ids_stored:
+            continue
+        if dead_ids.isdisjoint(ones):
+            lost.add(first[what])
+        else:
+            dead.add(first[what])
     return Verdict(
-        stored=frozenset(one for one, times in times_stored.items() if times == 1),
-        dead=frozenset(dead & accepted.keys()),
-        lost=frozenset(accepted.keys() - stored - dead | set(trial.acknowledged) - texts),
-        doubled=frozenset(one for one, times in times_stored.items() if times > 1),
-        wrong=frozenset(wrong | (dead - accepted.keys())),
+        published=frozenset(first.values()),
+        repeated=len(accepted) - len(first),
+        stored=frozenset(first[comment] for comment, ids in ids_stored.items() if ids.total() == 1),
+        dead=frozenset(dead),
+        lost=frozenset(lost),
+        doubled=frozenset(
+            first[comment] for comment, ids in ids_stored.items() if any(times > 1 for times in ids.values())
+        ),
+        double_published=frozenset(first[comment] for comment, ids in ids_stored.items() if len(ids) > 1),
+        reordered=frozenset(first[comment] for comment in _reordered(trial, lists, publications)),
+        wrong=frozenset(wrong | (dead_ids - accepted.keys())),
     )
+
+
+def _sender_ids(accepted: Mapping[str, Message], ones: Iterable[str]) -> set[str]:
+    return {given for one in ones if (given := sender_id(accepted[one]))}
+
+
+def _reordered(
+    trial: Trial,
+    lists: Mapping[str, list[dict[str, Any]]],
+    publications: Mapping[Comment | str, list[str]],
+) -> set[Comment]:
+    """Return the comments that stand in a list before (as older) what their user had published earlier."""
+    order = {
+        what: number
+        for number, (what, ones) in enumerate(publications.items())
+        if trial.aside.isdisjoint(ones)
+    }
+    reordered = set()
+    for course, entries in lists.items():
+        latest: dict[str, int] = {}
+        seen = set()
+        for entry in reversed(entries):
+            comment = Comment(course, entry["comment"], entry["userID"])
+            if comment in seen or comment not in order:
+                continue
+            seen.add(comment)
+            if order[comment] < latest.get(comment.user, -1):
+                reordered.add(comment)
+            else:
+                latest[comment.user] = order[comment]
+    return reordered

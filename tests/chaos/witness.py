@@ -10,31 +10,57 @@ from local.momento.topics import Message
 from local.stack import StackObserver
 
 _ENDS_WELL = {"stored", "duplicate", "found written", "stored without a record of it"}
+_REFUSED_FOR_GOOD = {400, 422}
 
 
-def message_id(message: Message) -> str:
-    """Return the id under which a message is stored."""
+def topic_id(message: Message) -> str:
+    """Return the id of a message on its topic, which it has for the system too if its sender gave it none."""
     return f"page{message.sequence_page}-{message.sequence_number}"
+
+
+def sender_id(message: Message) -> str | None:
+    """Return the id that the sender gave a message, or None."""
+    try:
+        given = json.loads(message.value).get("id")
+    except (AttributeError, ValueError):
+        return None
+    return given if isinstance(given, str) else None
 
 
 @dataclass
 class Trial:
-    """What was seen while one fault was tried."""
+    """What was seen while one fault was tried. Messages are named by their `topic_id`."""
 
     fault: str
     accepted: dict[str, Message] = field(default_factory=dict)
-    """All that Momento has put on the topic, by id: the truth that all else is held against."""
+    """All that Momento has put on the topic, in its order: the truth that all else is compared with."""
     acknowledged: list[str] = field(default_factory=list)
     """Texts whose publishers were told that they are published."""
     unacknowledged: int = 0
     """Messages whose publishers were told otherwise, or nothing; they may be on the topic or not."""
     answers: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     """The webhook's answers to each message."""
+    delivered: set[str] = field(default_factory=set)
+    """Messages that the webhook has stored, kept or refused for good."""
+    aside: set[str] = field(default_factory=set)
+    """Messages that did not come by the relay alone, and so may be stored out of order."""
     stored_at: dict[str, float] = field(default_factory=dict)
-    """When the webhook first said of a message that it is stored, in epoch seconds."""
+    """When the webhook first said of a message that it is stored, in epoch seconds; in this order."""
     counts: Counter[str] = field(default_factory=Counter)
     """Of the functions: log messages, and metrics by their names."""
-    began: float = field(default_factory=time.monotonic)
+    faults: list[str] = field(default_factory=list)
+    """What was put on the system, by name."""
+    by_sender_id: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def undelivered(self) -> int:
+        """How many messages Momento or the relay still holds."""
+        return len(self.accepted) - len(self.delivered)
+
+    def undelivered_of(self, user: str) -> int:
+        """How many of them are of one user."""
+        waiting = self.accepted.keys() - self.delivered
+        return sum(self.accepted[one].publisher_id == user for one in waiting)
 
     @property
     def longest_delay(self) -> float:
@@ -51,7 +77,10 @@ class Witness(StackObserver):
         self.trial = Trial("none")
 
     def message_published(self, message: Message) -> None:
-        self.trial.accepted[message_id(message)] = message
+        one = topic_id(message)
+        self.trial.accepted[one] = message
+        if given := sender_id(message):
+            self.trial.by_sender_id.setdefault(given, one)
 
     def request_answered(self, request: AnsweredRequest) -> None:
         if request.server != FUNCTION_URL:
@@ -61,7 +90,16 @@ class Witness(StackObserver):
             one = f"page{fields['topic_sequence_page']}-{fields['topic_sequence_number']}"
         except (KeyError, ValueError):
             return
-        self.trial.answers[one].append(request.status)
+        trial = self.trial
+        if one not in trial.accepted:
+            return
+        trial.answers[one].append(request.status)
+        if request.status == 200:
+            trial.stored_at.setdefault(one, time.time())
+        elif request.status == 202:
+            trial.aside.add(one)
+        if request.status < 300 or request.status in _REFUSED_FOR_GOOD:
+            trial.delivered.add(one)
 
     def function_logged(self, function: str, line: str) -> None:
         if not line.startswith("{"):
@@ -70,13 +108,15 @@ class Witness(StackObserver):
             fields = json.loads(line)
         except ValueError:
             return
+        trial = self.trial
         for metric in _metrics(fields):
             values = fields.get(metric, 0)
-            self.trial.counts[metric] += int(sum(values) if isinstance(values, list) else values)
-        message, one = fields.get("message"), fields.get("message_id")
-        self.trial.counts[f"{function}: {message}"] += 1
-        if message in _ENDS_WELL and one in self.trial.accepted:
-            self.trial.stored_at.setdefault(one, time.time())
+            trial.counts[metric] += int(sum(values) if isinstance(values, list) else values)
+        message, logged_id = fields.get("message"), fields.get("message_id")
+        trial.counts[f"{function}: {message}"] += 1
+        one = trial.by_sender_id.get(str(logged_id), logged_id)
+        if message in _ENDS_WELL and one in trial.accepted:
+            trial.stored_at.setdefault(one, time.time())
 
 
 def _metrics(fields: dict[str, object]) -> list[str]:
