@@ -30,6 +30,7 @@ _SECONDS_TO_SETTLE = 180
 _QUIET_SECONDS = 30
 _AT_ONCE = 3
 _WIDTH_OF_FILES = 240
+_SECONDS_BETWEEN_LINES_OF_PROGRESS = 60
 
 
 @dataclass(frozen=True)
@@ -110,14 +111,20 @@ class Suite:
             await asyncio.sleep(0.5)
 
     async def _show_progress(self, what: str) -> None:
-        """Say on a terminal how far it is, until cancelled."""
+        """Say how far it is, until cancelled: all the time on a terminal, in a file now and then."""
+
+        def present() -> str:
+            trial = self._system.witness.trial
+            so_far = f"{what}: {len(trial.accepted)} published, {len(trial.stored_at)} stored"
+            return f"{so_far}, {trial.faults[-1]}" if len(trial.faults) > 1 else so_far
+
+        if not self._console.is_terminal:
+            while True:
+                await asyncio.sleep(_SECONDS_BETWEEN_LINES_OF_PROGRESS)
+                self._console.print(present(), soft_wrap=True)
         with self._console.status(what) as status:
             while True:
-                trial = self._system.witness.trial
-                present = "".join(trial.faults[1:][-1:])
-                status.update(
-                    f"{what}: {len(trial.accepted)} published, {len(trial.stored_at)} stored {present}"
-                )
+                status.update(present())
                 await asyncio.sleep(0.25)
 
     def _show(self, result: Result) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import secrets
 import statistics
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -604,14 +604,25 @@ def one_after_another(number: int, messages: int, at_once: int) -> Fault:
     """
 
     async def inflict(system: System, seconds: float) -> None:
-        while system.load.published < messages:
-            for fault in random.sample(SINGLE, len(SINGLE)):
-                for present in (fault, together(0, random.randint(2, at_once))):  # noqa: S311
-                    if system.load.published >= messages:
-                        return
-                    try:
-                        await present.put_on(system, random.uniform(seconds / 4, seconds))  # noqa: S311
-                    except* NothingStruckError:
-                        pass
+        harm: list[Exception] = []
+        for fault in _in_random_order(at_once):
+            if system.load.published >= messages:
+                break
+            try:
+                await fault.put_on(system, random.uniform(seconds / 4, seconds))  # noqa: S311
+            except* NothingStruckError:
+                pass
+            except* AssertionError as found:
+                harm.extend(AssertionError(f"{fault.name}: {one}") for one in found.exceptions)
+        if harm:
+            raise ExceptionGroup("some faults have done harm", harm)
 
     return Fault(f"soak-{number}", "Others in random order", inflict, seconds_at_most=None)
+
+
+def _in_random_order(at_once: int) -> Iterator[Fault]:
+    """Return faults without end."""
+    while True:
+        for fault in random.sample(SINGLE, len(SINGLE)):
+            yield fault
+            yield together(0, random.randint(2, at_once))  # noqa: S311

@@ -45,21 +45,21 @@ class FlowProxy:
         proxy = cls()
         sock = listen(0)
         proxy.address = f"{HOST}:{port_of(sock)}"
-        async with asyncio.TaskGroup() as flows:
+        carried: set[asyncio.Task[None]] = set()
 
-            def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                flow = flows.create_task(proxy._carry(reader, writer))
-                carried.add(flow)
-                flow.add_done_callback(carried.discard)
+        def accepted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            flow = asyncio.create_task(proxy._carry(reader, writer))
+            carried.add(flow)
+            flow.add_done_callback(carried.discard)
 
-            carried: set[asyncio.Task[None]] = set()
-            server = await asyncio.start_server(accepted, sock=sock)
-            try:
-                yield proxy
-            finally:
-                server.close()
-                for flow in list(carried):
-                    flow.cancel()
+        server = await asyncio.start_server(accepted, sock=sock)
+        try:
+            yield proxy
+        finally:
+            server.close()
+            for flow in carried:
+                flow.cancel()
+            await asyncio.gather(*carried, return_exceptions=True)
 
     def forward_to(self, port: int) -> None:
         """Forward connections to this port."""

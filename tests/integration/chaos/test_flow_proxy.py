@@ -104,3 +104,9 @@ async def test_a_client_is_told_when_the_server_closes_or_refuses(proxy: FlowPro
         client = await connect(to_nobody)
         with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
             await client.ask(b"hello")
+
+
+async def test_an_error_of_whoever_uses_the_proxy_stays_as_it_is() -> None:
+    with pytest.raises(LookupError):
+        async with FlowProxy.listening():
+            raise LookupError
