@@ -424,7 +424,6 @@ SINGLE = (
         "momento-fails-after",
         "Writes made, then answered with an internal error",
         momento_answers("/fail", "list-push-front", error="internal", when="after"),
-        is_in_short=True,
     ),
     Fault(
         "momento-cut-after",
@@ -581,7 +580,10 @@ SINGLE = (
 
 def together(number: int, count: int) -> Fault:
     """Return a fault, `together-<number>`, which is so many others at once, chosen at random."""
+    return _joined(f"together-{number}", count)
 
+
+def _joined(name: str, count: int) -> Fault:
     async def inflict(system: System, seconds: float) -> None:
         async with asyncio.TaskGroup() as faults:
             for fault in chosen:
@@ -589,7 +591,7 @@ def together(number: int, count: int) -> Fault:
 
     chosen = random.sample([fault for fault in SINGLE[1:] if fault.joins_others], count)
     names = ", ".join(fault.name for fault in chosen)
-    return Fault(f"together-{number}", f"At once: {names}", inflict, is_in_short=True)
+    return Fault(name or f"({names})", f"At once: {names}", inflict, is_in_short=True)
 
 
 async def _inflict_later(fault: Fault, system: System, seconds: float) -> None:
@@ -625,4 +627,4 @@ def _in_random_order(at_once: int) -> Iterator[Fault]:
     while True:
         for fault in random.sample(SINGLE, len(SINGLE)):
             yield fault
-            yield together(0, random.randint(2, at_once))  # noqa: S311
+            yield _joined("", random.randint(2, at_once))  # noqa: S311
