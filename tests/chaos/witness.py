@@ -9,7 +9,7 @@ from local.lambda_host.host import FUNCTION_URL, AnsweredRequest
 from local.momento.topics import Message
 from local.stack import StackObserver
 
-_ENDS_WELL = {"stored", "duplicate", "found written", "stored without a record of it"}
+_ENDS_WELL = {"stored", "duplicate", "found done", "found written", "done without a record"}
 _REFUSED_FOR_GOOD = {400, 422}
 
 
