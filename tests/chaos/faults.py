@@ -26,6 +26,8 @@ _COPIES = 3
 _COPIES_AT_ONCE = 6
 # A client that hears nothing on a stream waits longest until it takes its connection for dead.
 _SECONDS_TO_REPLACE_A_CONNECTION = 60
+# HTTP/2 sends a few bytes more after an answer, over a connection that may then be idle for good.
+_LEAST_BYTES_OF_A_CALL = 100
 _FLOOD_MESSAGES_A_SECOND = 40
 # An earlier message of the flood counts as overtaken only where there was a real queue.
 _A_QUEUE = 20
@@ -178,7 +180,7 @@ def drop_flows(proxy: Callable[[System], FlowProxy], *functions: str) -> Inflict
     async def inflict(system: System, seconds: float) -> None:
         with proxy(system).dropping(system.client_ports(*functions)) as dropped:
             await asyncio.sleep(seconds)
-            used = [flow for flow in dropped if flow.swallowed]
+            used = [flow for flow in dropped if flow.swallowed >= _LEAST_BYTES_OF_A_CALL]
             if not used:
                 raise NothingStruckError(f"no call went over any of the {len(dropped)} dropped connections")
             try:
