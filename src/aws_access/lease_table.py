@@ -56,6 +56,6 @@ class LeaseTable:
         except self._dynamodb.exceptions.ConditionalCheckFailedException as error:
             raise ConditionFailedError(error.response.get("Item", {})) from error
         except (BotoCoreError, ClientError) as error:
-            raise TableError(type(error).__name__) from error
+            raise TableError(str(error)) from error
         item: dict[str, Any] = answer["Attributes"]
         return item

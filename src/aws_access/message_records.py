@@ -63,7 +63,7 @@ class MessageRecords:
             record = cast("DataRecord", error.old_data_record)
             raise (AlreadyDoneError if record.status == "COMPLETED" else InProgressError) from None
         except (BotoCoreError, ClientError) as error:
-            raise RecordsError(f"its record was not taken: {type(error).__name__}") from error
+            raise RecordsError(f"its record was not taken: {error}") from error
         return self._layer.found_attempt
 
     def complete(self, key: Sequence[str]) -> None:
@@ -71,14 +71,14 @@ class MessageRecords:
         try:
             self._layer.save_success(_data(key), {})
         except (BotoCoreError, ClientError) as error:
-            raise RecordsError(f"its record was not completed: {type(error).__name__}") from error
+            raise RecordsError(f"its record was not completed: {error}") from error
 
     def release(self, key: Sequence[str]) -> None:
         """Let the next attempt have the record, after one that failed. Raise `RecordsError`."""
         try:
             self._layer.delete_record(_data(key), Exception("the attempt failed"))
         except (BotoCoreError, ClientError) as error:
-            raise RecordsError(f"its record was not released: {type(error).__name__}") from error
+            raise RecordsError(f"its record was not released: {error}") from error
 
 
 def _data(key: Sequence[str]) -> Any:

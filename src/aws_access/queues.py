@@ -39,7 +39,7 @@ class Queue:
             try:
                 self._send(body, delay_seconds)
             except (BotoCoreError, ClientError) as error:
-                raise QueueError(_summary(error)) from error
+                raise QueueError(str(error)) from error
 
     def hide(self, receipt_handle: str, seconds: int) -> None:
         """Hide a message that was received for a number of seconds from now. Raise `QueueError`."""
@@ -48,7 +48,7 @@ class Queue:
                 QueueUrl=self._url, ReceiptHandle=receipt_handle, VisibilityTimeout=seconds
             )
         except (BotoCoreError, ClientError) as error:
-            raise QueueError(_summary(error)) from error
+            raise QueueError(str(error)) from error
 
     def _send(self, body: str, delay_seconds: int) -> None:
         self._client.send_message(QueueUrl=self._url, MessageBody=body, DelaySeconds=delay_seconds)
@@ -56,10 +56,3 @@ class Queue:
     @functools.cached_property
     def _client(self) -> SQSClient:
         return aws_session.client("sqs", config=self._config)
-
-
-def _summary(error: BotoCoreError | ClientError) -> str:
-    """Return what went wrong without the request, whose URL may hold more than a log should."""
-    if isinstance(error, ClientError):
-        return f"SQS answered {error.response['Error']['Code']}"
-    return f"SQS did not answer: {type(error).__name__}"

@@ -40,6 +40,7 @@ def test_says_where_everything_is(stack: Stack) -> None:
         "web_url",
         "cache",
         "topic",
+        "topics",
         "user_pool_id",
         "user_pool_client_id",
         "users",

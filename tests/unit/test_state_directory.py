@@ -19,6 +19,7 @@ FACTS = StackFacts(
     web_url=None,
     cache="course-comments",
     topic="comment",
+    topics=["comment"],
     user_pool_id="us-east-1_1",
     user_pool_client_id="client",
     users=(User("taylor", "password"),),

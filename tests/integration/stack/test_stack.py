@@ -29,11 +29,12 @@ from local.lambda_host.host import FUNCTION_URL, AnsweredRequest
 from local.momento.server import MomentoServer, MomentoServerConfig, PortTakenError
 from local.momento.webhooks import Delivery
 from local.ports import HOST, listen, port_in, port_of
-from local.round_trip import Hop, RoundTripError, round_trip
+from local.round_trip import Hop, round_trip
 from local.stack import ROOT, LocalStack, StackObserver
 from local.template import TemplateError
-from tests.integration.lambda_host.conftest import ISSUER, Issuer, serving
+from local.user_token import LoopError
 from tests.chaos.flow_proxy import FlowProxy
+from tests.integration.lambda_host.conftest import ISSUER, Issuer, serving
 
 FACTS = StackFacts(
     momento=MomentoFacts(HOST, 8080, "http://web", "http://admin", "key"),
@@ -44,6 +45,7 @@ FACTS = StackFacts(
     web_url=None,
     cache="cache",
     topic="topic",
+    topics=["topic"],
     user_pool_id="pool",
     user_pool_client_id="client",
     users=(User("taylor", "password"),),
@@ -241,7 +243,7 @@ async def test_a_given_momento_needs_the_cache(tmp_path: Path) -> None:
     async with MomentoServer(MomentoServerConfig()) as momento:
         given = GivenMomento(momento.api_key, HOST, momento.port)
         async with LocalStack(tmp_path, given_momento=given) as stack:
-            with pytest.raises(RoundTripError, match=f"no cache 'course-comments' at {HOST}. Create it"):
+            with pytest.raises(LoopError, match=f"no cache 'course-comments' at {HOST}. Create it"):
                 await round_trip(stack, lambda _hop: None)
 
 
@@ -301,7 +303,7 @@ async def test_a_sign_in_without_a_jwt_is_said_so(answer: dict[str, Any], compla
     sock = listen(0)
     await web.SockSite(runner, sock).start()
     facts = dataclasses.replace(FACTS, aws_endpoint_url=f"http://{HOST}:{port_of(sock)}/")
-    with pytest.raises(RoundTripError, match=complaint):
+    with pytest.raises(LoopError, match=complaint):
         await round_trip(cast("LocalStack", SimpleNamespace(facts=facts)), lambda _hop: None)
     await runner.cleanup()
 
