@@ -111,7 +111,7 @@ class Subscription:
         self._items = pubsub_service.PubsubStub(self._channel).Subscribe(
             pubsub._SubscriptionRequest(cache_name=CACHE, topic=topic),
             metadata=[("authorization", credentials.auth_token)],
-            timeout=20,
+            timeout=60,
         )
         assert next(self._items).WhichOneof("kind") == "heartbeat"
 

@@ -9,6 +9,7 @@ from common.inputs import InvalidInputError
 
 _JOINERS = {"\N{ZERO WIDTH JOINER}", "\N{ZERO WIDTH NON-JOINER}"}
 _VIRAMA_COMBINING_CLASS = 9
+_ID_MAX_LENGTH = 64
 
 # Letters and symbols by category that show nothing all the same.
 _BLANK = {
@@ -84,15 +85,18 @@ def _follows_virama(before: str) -> bool:
     return before != "" and unicodedata.combining(before) == _VIRAMA_COMBINING_CLASS
 
 
-def parse_id(value: object, max_length: int = 64) -> str:
-    """Return an id for use inside a cache key: a whole number or a name, without a colon.
+def parse_id(what: str, value: object) -> str:
+    """Return an id that can be a part of a cache key: a whole number, or a name without a colon.
 
-    Raise `InvalidInputError`.
+    It has 64 characters at most. Raise `InvalidInputError`, whose message calls the id `what`.
     """
-    name = parse_name(str(value) if _is_integer(value) else value, max_length)
-    if ":" in name:
-        raise InvalidInputError("a name without a colon")
-    return name
+    try:
+        id_ = parse_name(str(value) if _is_integer(value) else value, _ID_MAX_LENGTH)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{what} must be a whole number or {error}") from None
+    if ":" in id_:
+        raise InvalidInputError(f"{what} must not have a colon")
+    return id_
 
 
 def _is_integer(value: object) -> bool:

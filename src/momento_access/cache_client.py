@@ -73,5 +73,8 @@ def _checked(response: object) -> object:
     if not isinstance(response, ErrorResponseMixin):
         return response
     details = response.inner_exception.transport_details
-    status = Status(details.grpc.code.name) if details else Status.INVALID_ARGUMENT
-    raise MomentoError(status) from response.inner_exception
+    if details is None:  # The SDK has refused an argument, such as a score that is no float.
+        error = MomentoError(Status.INVALID_ARGUMENT, f"{response.message}:")
+    else:
+        error = MomentoError(Status(details.grpc.code.name))
+    raise error from response.inner_exception

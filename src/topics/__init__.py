@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _REGISTERED = (
     "topics.comment:Comments",
-)  # fmt: skip
+    "topics.poll:Polls",
+)
 
 
 @functools.cache

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
-from common.inputs import InvalidInputError
 from common.names import parse_id
 from momento_access.permissions import Permissions
 
@@ -89,7 +88,7 @@ class Topic(ABC, Generic[Content]):
         Any error means that the message is not done: the webhook keeps it and tries again.
         """
 
-    def permissions(self, claims: Mapping[str, object], ids: Sequence[object]) -> Permissions:  # noqa: ARG002
+    def permissions(self, claims: Mapping[str, object], ids: Sequence[object]) -> Permissions:
         """Return what a user's token permits on this topic, and what of its stored state it may read.
 
         `claims` are the verified claims of the user's JWT, `ids` what the request asks to read of this topic.
@@ -100,7 +99,4 @@ class Topic(ABC, Generic[Content]):
 
     def key(self, id_: object) -> str:
         """Return the cache key of an id, which no other topic can reach. Raise `InvalidInputError`."""
-        try:
-            return f"{self.name}:{parse_id(id_)}"
-        except InvalidInputError as error:
-            raise InvalidInputError(f"an id of {self.name} must be {error}") from None
+        return f"{self.name}:{parse_id(f'an id of {self.name}', id_)}"

@@ -98,10 +98,10 @@ def test_bounds_the_length_in_characters() -> None:
 
 @pytest.mark.parametrize(("value", "parsed"), [(42, "42"), (-1, "-1"), ("room 1", "room 1")])
 def test_an_id_is_a_number_or_a_name(value: object, parsed: str) -> None:
-    assert parse_id(value) == parsed
+    assert parse_id("room", value) == parsed
 
 
 @pytest.mark.parametrize("value", [True, None, 1.5, "", "a:b", ":", "x" * 65, ["a"]])
 def test_refuses_what_is_no_id(value: object) -> None:
-    with pytest.raises(InvalidInputError):
-        parse_id(value)
+    with pytest.raises(InvalidInputError, match="^room must "):
+        parse_id("room", value)

@@ -1,0 +1,16 @@
+"""Every test begins with a Momento that is well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.function_harness import Momento
+
+
+@pytest.fixture(autouse=True)
+def _healthy_momento(momento: Momento) -> Iterator[None]:
+    yield
+    momento.admin("/clear-faults")
+    momento.admin("/unblock")

@@ -1,0 +1,83 @@
+"""Messages of one topic, delivered to the webhook as Momento and the spill queue deliver them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from typing import Any
+
+import boto3
+
+from local.momento.webhooks import sign
+from tests.function_harness import CACHE, SIGNING_SECRET, Function
+
+_numbers = itertools.count(1)
+
+
+class Deliveries:
+    """Delivers messages of a topic to a webhook."""
+
+    def __init__(self, webhook: Function, topic: str, spill_queue_url: str) -> None:
+        self._webhook = webhook
+        self._topic = topic
+        self._spill_queue_url = spill_queue_url
+
+    def request(self, content: Any, publisher: str = "taylor", published_at: int | None = None) -> Any:
+        """A signed request. The same request may be delivered several times."""
+        now = time.time_ns() // 1_000_000
+        fields = {
+            "cache": CACHE,
+            "topic": self._topic,
+            "event_timestamp": published_at or now,
+            "publish_timestamp": now,
+            "topic_sequence_number": next(_numbers),
+            "token_id": publisher,
+            "text": json.dumps(content),
+        }
+        body = json.dumps(fields)
+        return {
+            "headers": {"momento-signature": sign(body.encode(), SIGNING_SECRET)},
+            "requestContext": {"requestId": "request"},
+            "body": body,
+        }
+
+    def deliver(self, request: Any) -> tuple[int, str]:
+        """The webhook's status, and what it says."""
+        answer = self._webhook(request)
+        content = json.loads(answer["body"])
+        return answer["statusCode"], content.get("status") or content["message"]
+
+    def send(
+        self, content: Any, publisher: str = "taylor", published_at: int | None = None
+    ) -> tuple[int, str]:
+        """Deliver a new message once."""
+        return self.deliver(self.request(content, publisher, published_at))
+
+    def spilled(self, marker: str) -> dict[str, Any]:
+        """The one message with `marker` in it that waits in the spill queue, as Lambda hands it over."""
+        sqs = boto3.client("sqs")
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            received = sqs.receive_message(
+                QueueUrl=self._spill_queue_url,
+                WaitTimeSeconds=1,
+                VisibilityTimeout=30,
+                MaxNumberOfMessages=10,
+                MessageSystemAttributeNames=["All"],
+            )
+            for message in received.get("Messages", []):
+                if marker in message["Body"]:
+                    record = {
+                        "messageId": message["MessageId"],
+                        "receiptHandle": message["ReceiptHandle"],
+                        "body": message["Body"],
+                        "attributes": message["Attributes"],
+                        "eventSource": "aws:sqs",
+                    }
+                    return {"Records": [record]}
+        raise AssertionError(f"no message with {marker} is in the spill queue")
+
+    def retry(self, batch: dict[str, Any]) -> bool:
+        """Hand a message from the spill queue to the webhook again. Return whether it is done now."""
+        return self._webhook(batch) == {"batchItemFailures": []}
