@@ -431,8 +431,10 @@ class CacheService(cacheclient_pb2_grpc.ScsServicer):
         # `element_rank` without asking which of the two it got.
         if sorted_set is None or request.value not in sorted_set:
             return pb._SortedSetGetRankResponse(element_rank={"result": pb.Miss})
-        ranked = sorted_set.ranked(descending=request.order == pb._SortedSetGetRankRequest.DESCENDING)
-        rank = [value for value, _ in ranked].index(request.value)
+        place = (sorted_set[request.value], request.value)
+        rank = sum((score, value) < place for value, score in sorted_set.items())
+        if request.order == pb._SortedSetGetRankRequest.DESCENDING:
+            rank = len(sorted_set) - 1 - rank
         return pb._SortedSetGetRankResponse(element_rank={"result": pb.Hit, "rank": rank})
 
     async def SortedSetLength(
