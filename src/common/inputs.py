@@ -43,5 +43,22 @@ def parse_json_object(document: bytes | str) -> dict[str, Any]:
     return value
 
 
+def to_json(value: object) -> str:
+    """Return `value`, which was parsed from JSON, as JSON that every service accepts.
+
+    Raise `InvalidInputError` for numbers beyond the range, such as `1e999`, and for half of a surrogate pair.
+    """
+    try:
+        document = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        document.encode()
+    except UnicodeEncodeError:
+        raise InvalidInputError("a character is incomplete") from None
+    except RecursionError:
+        raise InvalidInputError("nested too deeply") from None
+    except ValueError:
+        raise InvalidInputError("a number is too large") from None
+    return document
+
+
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(name)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _REGISTERED = (
     "topics.comment:Comments",
     "topics.poll:Polls",
+    "topics.chat:Chat",
 )
 
 

@@ -86,10 +86,8 @@ def _count(message: Message[Vote], choices: list[str], services: Services) -> No
 
     poll_id, cache, cache_name = message.content.poll_id, services.cache, services.cache_name
     standing, votes = f"poll::standing:{poll_id}", f"poll::votes:{poll_id}:{message.publisher}"
-    voter, ttl = (
-        hashlib.blake2b(message.publisher.encode(), digest_size=16).digest(),
-        CollectionTtl(_KEPT_FOR),
-    )
+    voter = hashlib.blake2b(message.publisher.encode(), digest_size=16).digest()
+    ttl = CollectionTtl(_KEPT_FOR)
     vote = f"{choices.index(message.content.choice)} at {message.published_at}"
     cache.sorted_set_put_element(cache_name, votes, vote, float(message.published_at), ttl=ttl)
     counted = None

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any
+from wsgiref.types import WSGIApplication
 
 import boto3
+from werkzeug.serving import make_server
 
 from local.momento.webhooks import sign
 from tests.function_harness import CACHE, SIGNING_SECRET, Function
 
 _numbers = itertools.count(1)
+
+
+@contextlib.contextmanager
+def serve(application: WSGIApplication) -> Iterator[str]:
+    """Serve an AWS service, and yield its URL."""
+    server = make_server("127.0.0.1", 0, application, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class Deliveries:
@@ -24,7 +43,7 @@ class Deliveries:
         self._spill_queue_url = spill_queue_url
 
     def request(self, content: Any, publisher: str = "taylor", published_at: int | None = None) -> Any:
-        """A signed request. The same request may be delivered several times."""
+        """A signed request with JSON or a text, which may be delivered several times."""
         now = time.time_ns() // 1_000_000
         fields = {
             "cache": CACHE,
@@ -33,7 +52,7 @@ class Deliveries:
             "publish_timestamp": now,
             "topic_sequence_number": next(_numbers),
             "token_id": publisher,
-            "text": json.dumps(content),
+            "text": content if isinstance(content, str) else json.dumps(content),
         }
         body = json.dumps(fields)
         return {
