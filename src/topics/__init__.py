@@ -15,6 +15,7 @@ _REGISTERED = (
     "topics.comment:Comments",
     "topics.poll:Polls",
     "topics.chat:Chat",
+    "topics.event:Events",
 )
 
 
