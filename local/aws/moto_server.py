@@ -1,8 +1,8 @@
 """moto's server on a socket that the parent process listens on: `python -m local.aws.moto_server FD`.
 
-As `moto_server` does it, but with the permissions of roles, with what it lacks of SQS, and one request after
-another: moto checks and writes in two steps, so that of two conditional writes at once both may succeed, and
-Powertools Idempotency relies on one of them failing.
+As `moto_server` does it, but with the permissions of roles, with what it lacks of SQS and Translate, and one
+request after another: moto checks and writes in two steps, so that of two conditional writes at once both may
+succeed, and Powertools Idempotency relies on one of them failing.
 """
 
 import sys
@@ -19,12 +19,13 @@ from werkzeug.serving import make_server
 
 from local.aws.message_moves import MessageMoves
 from local.aws.permissions import Permissions
+from local.aws.translation import Translation
 from local.ports import HOST
 
 
 def main() -> None:
     """Serve for ever."""
-    application = Permissions(MessageMoves(DomainDispatcherApplication(create_backend_app)))
+    application = Permissions(Translation(MessageMoves(DomainDispatcherApplication(create_backend_app))))
     one_at_a_time = threading.Lock()
 
     def serve(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -94,6 +94,14 @@ def _resource(service: str, region: str, body: Any) -> str | None:
             return secret.arn if secret else secret_id
         case "sqs", {"QueueUrl": str(url)}:
             return f"arn:{_PARTITION}:sqs:{region}:{ACCOUNT_ID}:{url.rpartition('/')[2]}"
+        case "events", {"Entries": [{"EventBusName": str(bus)}]}:  # The functions send one event at a time.
+            return (
+                bus
+                if bus.startswith("arn:")
+                else f"arn:{_PARTITION}:events:{region}:{ACCOUNT_ID}:event-bus/{bus}"
+            )
+        case "translate", _:  # Its permissions name no resource.
+            return "*"
     return None
 
 

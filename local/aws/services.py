@@ -1,7 +1,7 @@
 """moto's server as a child process, and in it the resources that the template declares.
 
-Secrets Manager, DynamoDB, SQS, Cognito and IAM; what else the template declares, the local stack serves
-itself (functions, the HTTP API), or only names, so that policies can refer to it (log groups).
+Secrets Manager, DynamoDB, SQS, EventBridge, Cognito and IAM; what else the template declares, the local
+stack serves itself (functions, the HTTP API), or only names, so that policies can refer to it (log groups).
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from local.aws.credentials import LOCAL_CREDENTIALS, Credentials
+from local.aws.event_queue import create_event_queue
 from local.child_process import ChildProcess, clean_environment
 from local.ports import HOST, listen, port_of
 from local.template import ACCOUNT_ID, REGION, Template, TemplateError
@@ -101,6 +102,12 @@ class AwsServices:
         """Create confirmed users with permanent passwords; raises AwsServicesError."""
         await self._in_thread(lambda: self._create_users(user_pool_id, users))
 
+    async def create_event_queue(self, bus_name: str) -> str:
+        """Create a queue that gets every event of a bus, and return its URL; raises AwsServicesError."""
+        return await self._in_thread(
+            lambda: create_event_queue(self._clients.events, self._clients.sqs, bus_name)
+        )
+
     async def secret(self, secret_id: str) -> str:
         """Return a secret's value; raises AwsServicesError."""
         secrets = await self._in_thread(
@@ -140,6 +147,7 @@ class AwsServices:
             ("AWS::SecretsManager::Secret", self._create_secret),
             ("AWS::DynamoDB::Table", self._create_table),
             ("AWS::SQS::Queue", self._create_queue),
+            ("AWS::Events::EventBus", self._create_event_bus),
             ("AWS::Cognito::UserPool", self._create_user_pool),
             ("AWS::Cognito::UserPoolClient", self._create_user_pool_client),
             ("AWS::Logs::LogGroup", self._name_log_group),
@@ -189,6 +197,10 @@ class AwsServices:
         }
         url = self._clients.sqs.create_queue(QueueName=queue, Attributes=attributes)["QueueUrl"]
         return {name: url, f"{name}.Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{queue}"}
+
+    def _create_event_bus(self, name: str, properties: dict[str, Any]) -> dict[str, str]:
+        bus = {"Name": name, **properties}
+        return {name: bus["Name"], f"{name}.Arn": self._clients.events.create_event_bus(**bus)["EventBusArn"]}
 
     def _create_user_pool(self, name: str, properties: dict[str, Any]) -> dict[str, str]:
         pool = self._clients.cognito_idp.create_user_pool(**{"PoolName": name, **properties})["UserPool"]
@@ -258,6 +270,7 @@ class _Clients:
         self.secretsmanager = session.client("secretsmanager", endpoint_url=endpoint_url, config=config)
         self.dynamodb = session.client("dynamodb", endpoint_url=endpoint_url, config=config)
         self.sqs = session.client("sqs", endpoint_url=endpoint_url, config=config)
+        self.events = session.client("events", endpoint_url=endpoint_url, config=config)
         self.cognito_idp = session.client("cognito-idp", endpoint_url=endpoint_url, config=config)
         self.iam = session.client("iam", endpoint_url=endpoint_url, config=config)
         self.sts = session.client("sts", endpoint_url=endpoint_url, config=config)
