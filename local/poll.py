@@ -60,6 +60,11 @@ def open_poll(place: Place, poll_id: str, question: str, choices: Sequence[str])
         definitions.put_first_tally(poll_id, dict.fromkeys(choices, 0))
 
 
+def open_demo_poll(place: Place) -> None:
+    """Open the poll that the page shows first. Raise `PollError`."""
+    open_poll(place, "demo", "Which fruit do you like best?", ["Apple", "Pear", "Plum"])
+
+
 def close_poll(place: Place, poll_id: str) -> None:
     """Close a poll. Its tally stays. Raise `PollError`."""
     with _Definitions(place) as definitions:

@@ -30,12 +30,14 @@ def test_the_document_is_valid() -> None:
 
 
 @pytest.mark.parametrize("path", sample_paths("webhook"))
-def test_the_webhook_answers_as_documented(path: str, load: Callable[..., Function]) -> None:
+def test_the_webhook_answers_as_documented(
+    path: str, load: Callable[..., Function], all_topics: dict[str, str]
+) -> None:
     promised = path.removeprefix("webhook/")[:3]
     event = sample_event(path)
     if promised != "403":
         event = sign_event(event, SIGNING_SECRET, time.time())
-    answer = load("webhook")(event)
+    answer = load("webhook", **all_topics)(event)
     assert str(answer["statusCode"]) == promised
     assert is_valid(json.loads(answer["body"]), WEBHOOK["responses"][promised]["content"])
 

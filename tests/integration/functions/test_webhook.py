@@ -39,6 +39,11 @@ def webhook(load: Callable[..., Function]) -> Function:
     return load("webhook")
 
 
+@pytest.fixture(scope="module")
+def webhook_of_all_topics(load: Callable[..., Function], all_topics: dict[str, str]) -> Function:
+    return load("webhook", **all_topics)
+
+
 @pytest.fixture
 def course() -> str:
     return f"course-{uuid.uuid4()}"
@@ -164,14 +169,14 @@ def test_numbers_and_strings_name_the_same_course(webhook: Function, momento: Mo
 
 
 @pytest.mark.parametrize("path", sample_paths("webhook"))
-def test_answers_each_sample_event_as_its_name_says(path: str, webhook: Function) -> None:
+def test_answers_each_sample_event_as_its_name_says(path: str, webhook_of_all_topics: Function) -> None:
     promised = int(path.split("/")[1].split("_", maxsplit=1)[0])
     event = sample_event(path)
     if promised != 403:
         event = sign_event(event, SIGNING_SECRET, time.time())
     elif path.endswith("stale.json"):
         event = sign_event(event, SIGNING_SECRET, None)
-    assert webhook(event)["statusCode"] == promised
+    assert webhook_of_all_topics(event)["statusCode"] == promised
 
 
 @pytest.mark.parametrize(
