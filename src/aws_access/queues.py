@@ -30,6 +30,10 @@ class Queue:
             retries={"total_max_attempts": 1},
         )
 
+    def prepare(self) -> None:
+        """Make the client now, because several threads cannot make one at the same time."""
+        _ = self._client
+
     def send(self, body: str, *, delay_seconds: int = 0) -> None:
         """Put a message into the queue, possibly twice. It stays hidden for the delay. Raise `QueueError`."""
         try:

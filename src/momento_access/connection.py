@@ -31,6 +31,8 @@ KEEPALIVE_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_timeout_ms", 1000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
+    # gRPC waits for an earlier ping's answer, for a minute by default, before it takes a connection for dead.
+    ("grpc.http2.ping_timeout_ms", 3000),
     # Without this, a new channel shares the connection of the one that it replaces.
     ("grpc.use_local_subchannel_pool", 1),
 )

@@ -88,6 +88,7 @@ class _Run:
         self._concurrency = settings.concurrency
         self._lanes = Lanes(settings.max_bytes_in_hand)
         dead_letters = Queue(settings.dead_letter_queue_url, timeout_seconds=_QUEUE_TIMEOUT_SECONDS)
+        dead_letters.prepare()
         webhook = WebhookClient(settings, lambda: lease.seconds_left)
         courier = Courier(webhook, dead_letters, metrics, settings.durations)
         self._readers = {

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import importlib
 import json
 import math
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -28,6 +30,7 @@ import pytest
 from momento import AuthClient, Configurations, CredentialProvider
 from momento.auth.access_control.disposable_token_scope import DisposableTokenProps
 from momento.auth.access_control.disposable_token_scopes import DisposableTokenScopes
+from momento.auth.access_control.permission_scope import AllTopics
 from momento.responses import GenerateDisposableToken
 from momento.utilities import ExpiresIn
 from momento_wire_types import cachepubsub_pb2 as pubsub
@@ -75,13 +78,13 @@ class Momento:
     def reset_topic(self) -> None:
         self.admin("/reset-topic", cache=CACHE, topic=TOPIC)
 
-    def publish(self, *texts: str | bytes, publisher: str = "taylor") -> None:
-        """Publishes with a token that carries the publisher's id; with the API key where that is empty."""
+    def publish(self, *texts: str | bytes, publisher: str = "taylor", topic: str = TOPIC) -> None:
+        """Publish with a token that carries the publisher's id, or with the API key if that is empty."""
         stub = pubsub_service.PubsubStub(self._channel)
         for text in texts:
             value = {"text": text} if isinstance(text, str) else {"binary": text}
             stub.Publish(
-                pubsub._PublishRequest(cache_name=CACHE, topic=TOPIC, value=value),
+                pubsub._PublishRequest(cache_name=CACHE, topic=topic, value=value),
                 metadata=[("authorization", self._token(publisher)), ("cache", CACHE)],
                 wait_for_ready=True,
                 timeout=SECONDS,
@@ -97,7 +100,7 @@ class Momento:
             account = CredentialProvider(self.server.api_key, host, host, host, self.server.port)
             with AuthClient(Configurations.Laptop.latest(), account) as client:
                 token = client.generate_disposable_token(
-                    DisposableTokenScopes.topic_publish_only(CACHE, TOPIC),
+                    DisposableTokenScopes.topic_publish_only(CACHE, AllTopics()),
                     ExpiresIn.minutes(5),
                     DisposableTokenProps(token_id=publisher),
                 )
@@ -110,12 +113,22 @@ class Momento:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=SECONDS)
 
 
+@dataclass(frozen=True)
+class Reply:
+    """An answer with more than a status."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes = b""
+
+
 @dataclass
 class Request:
-    """What a webhook was sent, and what it answered."""
+    """What a webhook was sent, over which connection, and what it answered."""
 
     body: bytes
     headers: dict[str, str]
+    connection: tuple[str, int]
     status: int = 0
 
     @cached_property
@@ -134,8 +147,8 @@ class Webhook:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
-        self.answer: Callable[[Request], int] = lambda _request: 200
-        """Gives the status for a request, or a `ConnectionError` to break the connection."""
+        self.answer: Callable[[Request], int | Reply] = lambda _request: 200
+        """Gives the status or reply for a request, or raises a `ConnectionError` to break the connection."""
         self.clock_error = 0.0
         """Seconds that its clock is ahead."""
         self._changed = threading.Condition()
@@ -152,17 +165,21 @@ class Webhook:
                     self.close_connection = True
                     return
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                request = Request(body, headers)
+                request = Request(body, headers, self.client_address)
                 try:
-                    request.status = webhook.answer(request)
+                    answer = webhook.answer(request)
                 except ConnectionError:
                     self.close_connection = True
                     return
+                reply = Reply(answer, {"Location": "/"}) if isinstance(answer, int) else answer
+                request.status = reply.status
                 webhook._note(request)
-                self.send_response(request.status)
-                self.send_header("Content-Length", "0")
-                self.send_header("Location", "/")
+                self.send_response(reply.status)
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
+                self.send_header("Content-Length", str(len(reply.body)))
                 self.end_headers()
+                self.wfile.write(reply.body)
 
             def date_time_string(self, timestamp: float | None = None) -> str:
                 return super().date_time_string(int(time.time() + webhook.clock_error))
@@ -253,14 +270,15 @@ class Site:
         self._running: list[Running] = []
         self._processes: list[subprocess.Popen[str]] = []
 
-    def start(self, seconds: float = math.inf, **durations: float) -> Running:
-        """Starts a relay on a thread, which ends after `seconds`; it is quicker than usual."""
+    def settings(self, **durations: float) -> Any:
+        """Return the settings that the environment gives; the relay is quicker than usual."""
         quick = {"lease": 2.0, "renewal": 0.1, "checkpoint": 0.05, "poll": 0.05, "report": 0.1, **durations}
-        settings = dataclasses.replace(
-            self._settings.Settings.from_environ(self.environment),
-            durations=self._settings.Durations(**quick),
-        )
-        self._running.append(Running(self._run.relay, settings, seconds))
+        settings = self._settings.Settings.from_environ(self.environment)
+        return dataclasses.replace(settings, durations=self._settings.Durations(**quick))
+
+    def start(self, seconds: float = math.inf, **durations: float) -> Running:
+        """Start a relay on a thread, which ends after `seconds`; it is quicker than usual."""
+        self._running.append(Running(self._run.relay, self.settings(**durations), seconds))
         return self._running[-1]
 
     def start_process(self, **changes: str) -> subprocess.Popen[str]:
@@ -321,6 +339,47 @@ class Site:
             process.communicate()
         for running in self._running:
             running.stop()
+
+
+class TcpProxy:
+    """Passes connections on, until it forgets those that are open: they stay open, and nothing passes."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._forgotten = threading.Event()
+        self._is_over = threading.Event()
+        self._sockets: list[socket.socket] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def forget(self) -> None:
+        """Forget the connections that are open, as a load balancer does."""
+        self._forgotten.set()
+        self._forgotten = threading.Event()
+
+    def stop(self) -> None:
+        self._is_over.set()
+        for one in (self._listener, *self._sockets):
+            one.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._target)
+                self._sockets += [client, server]
+                for ends in ((client, server), (server, client)):
+                    threading.Thread(target=self._pump, args=(*ends, self._forgotten), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, forgotten: threading.Event) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if forgotten.is_set():
+                    self._is_over.wait()
+                    return
+                sink.sendall(data)
+            sink.shutdown(socket.SHUT_WR)
 
 
 class Metrics:

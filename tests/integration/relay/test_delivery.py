@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from .conftest import CACHE, TOPIC, Metrics, Request, Site, wait_until
+from .conftest import CACHE, TOPIC, Metrics, Reply, Request, Site, wait_until
 
 
 def test_a_message_is_posted_as_momento_would_and_says_its_page(site: Site) -> None:
@@ -216,3 +216,108 @@ def test_a_lasting_403_counts_in_the_end(site: Site) -> None:
     assert len(site.webhook.requests) > 2
     assert running.stop()["refused"] == 1
     assert [one["text"] for one in site.dead_letters()] == ["bad"]
+
+
+AWS_FORBIDDEN = Reply(
+    403,
+    {"Content-Type": "application/json", "x-amzn-ErrorType": "AccessDeniedException"},
+    b'{"Message":"Forbidden"}',
+)
+WEBHOOK_FORBIDDEN = Reply(403, {"Content-Type": "application/json"}, b'{"message": "Forbidden"}')
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        AWS_FORBIDDEN,
+        Reply(403, {}, b'{"Message":null}'),
+        Reply(403, {"Content-Type": "text/html"}, b"<html>Request blocked</html>"),
+        Reply(404, {"x-amzn-ErrorType": "ResourceNotFoundException"}),
+        Reply(400, {"x-amzn-errortype": "ValidationException"}),
+    ],
+)
+def test_what_aws_refuses_is_no_dead_letter(site: Site, refusal: Reply) -> None:
+    answers = iter([refusal] * 4)
+    site.webhook.answer = lambda _request: next(answers, 200)
+    running = site.start(refusal=0)
+    site.momento.publish("good")
+    site.webhook.wait_for_taken("good")
+    assert len(site.webhook.requests) == 5
+    assert running.stop() == {"status": "relayed", "delivered": 1, "refused": 0, "discontinuities": 0}
+
+
+def test_a_403_of_the_webhook_itself_counts_in_the_end(site: Site) -> None:
+    site.webhook.answer = lambda request: WEBHOOK_FORBIDDEN if request.text == "bad" else 200
+    running = site.start(refusal=0.5)
+    site.momento.publish("bad", "good")
+    site.webhook.wait_for_taken("good")
+    assert running.stop()["refused"] == 1
+    assert [one["text"] for one in site.dead_letters()] == ["bad"]
+
+
+def test_a_pause_that_the_webhook_asks_for_is_made(site: Site) -> None:
+    """Its second attempt comes after the fourth of another message, which fails without a wish."""
+
+    def answer(request: Request) -> int | Reply:
+        tries[request.text] += 1
+        if request.text == "patient":
+            return Reply(503, {"Retry-After": "4"}) if tries[request.text] == 1 else 200
+        return 503 if tries[request.text] < 4 else 200
+
+    tries = {"patient": 0, "eager": 0}
+    site.webhook.answer = answer
+    site.start()
+    site.momento.publish("patient", publisher="sam")
+    site.momento.publish("eager", publisher="taylor")
+    site.webhook.wait_for_taken("eager", "patient")
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("3", 3),
+        ("0", 0),
+        ("100000", 60),
+        ("-5", 0),
+        ("soon", 0),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 0),
+        ("Fri, 31 Dec 2999 23:59:59 GMT", 60),
+    ],
+)
+def test_the_pause_that_the_webhook_asks_for_is_bounded(site: Site, value: str, seconds: float) -> None:
+    client = importlib.import_module("relay.webhook_client").WebhookClient(site.settings(), lambda: 10.0)
+    site.webhook.answer = lambda _request: Reply(429, {"Retry-After": value})
+    message = importlib.import_module("relay.message")
+    one = message.Message(TOPIC, message.Position(1, 1), "taylor", "text", time.time())
+    assert client.post(one).retry_after_seconds == seconds
+
+
+def test_connections_that_hang_cost_one_attempt(site: Site) -> None:
+    """As many as were kept open, and were then forgotten by a load balancer."""
+    publishers = ["ann", "bob", "cem"]
+    together = threading.Barrier(len(publishers))
+    is_over = threading.Event()
+    forgotten: set[tuple[str, int]] = set()
+    hung: list[str] = []
+
+    def answer(request: Request) -> int:
+        if request.connection in forgotten:
+            hung.append(request.text)
+            is_over.wait(20)
+            raise ConnectionError
+        if request.text == "first":
+            together.wait(20)
+        return 200
+
+    site.webhook.answer = answer
+    running = site.start(answer=1)
+    for publisher in publishers:
+        site.momento.publish("first", publisher=publisher)
+    site.webhook.wait_for(lambda: len(site.webhook.taken) == 3)
+    forgotten.update(request.connection for request in site.webhook.requests)
+    assert len(forgotten) == 3
+    site.momento.publish("second")
+    site.webhook.wait_for(lambda: "second" in site.webhook.taken)
+    is_over.set()
+    assert hung == ["second"]
+    running.stop()

@@ -11,7 +11,7 @@ import pytest
 
 from tests.function_harness import SOURCE, Context
 
-from .conftest import Site, wait_until
+from .conftest import Reply, Request, Site, wait_until
 
 BUSY = {"status": "busy"}
 EVENT = json.loads((SOURCE.parent / "events" / "relay" / "busy.json").read_text())
@@ -151,3 +151,74 @@ def test_the_lease_is_renewed_while_a_delivery_takes_long(site: Site) -> None:
     site.webhook.wait_for(lambda: site.webhook.taken)
     assert waiting.stop() == BUSY
     assert first.stop()["status"] == "relayed"
+
+
+def test_a_run_of_a_newer_version_takes_over_at_once(site: Site) -> None:
+    old = site.start(seconds=900)
+    site.momento.publish("one")
+    site.webhook.wait_for_taken("one")
+    site.environment["RELAY_CONCURRENCY"] = "3"
+    new = site.start(seconds=900)
+    assert old.result() == {"status": "relayed", "delivered": 1, "refused": 0, "discontinuities": 0}
+    site.momento.publish("two")
+    site.webhook.wait_for_taken("one", "two")
+    assert new.stop()["delivered"] == 1
+
+
+def test_an_older_version_does_not_ask_back(site: Site) -> None:
+    """It was started first, and has waited all the time, as a process does."""
+    holding = site.start()
+    wait_until(lambda: "holder" in site.item())
+    waiting = site.start()
+    wait_until(lambda: site.item()["runs_started"] == "2")
+    site.environment["RELAY_CONCURRENCY"] = "3"
+    new = site.start()
+    wait_until(lambda: site.item().get("holder_number") == "3")
+    renewals: set[str] = set()
+    wait_until(lambda: renewals.add(site.item()["renewal"]) or len(renewals) > 40)
+    assert site.item()["holder_number"] == "3"
+    assert "asked_holder" not in site.item()
+    site.momento.publish("one")
+    site.webhook.wait_for_taken("one")
+    assert new.stop()["delivered"] == 1
+    assert waiting.stop()["status"] in {"busy", "relayed"}
+    assert holding.stop()["status"] == "relayed"
+
+
+def test_changed_parameters_make_no_dead_letters(site: Site) -> None:
+    """The webhook has the new ones at once. It refuses what the relay with the old ones delivers."""
+    cache = "course-comments"
+
+    def answer(request: Request) -> int | Reply:
+        if request.fields["topic"] in topics:
+            return 200
+        return Reply(400, {}, b'{"message": "Bad request: this webhook is not for that cache and topic"}')
+
+    topics = {"comment", "poll"}
+    site.webhook.answer = answer
+    site.environment["TOPICS"] = "comment,poll"
+    old = site.start(seconds=900)
+    site.momento.publish("one", topic="poll")
+    site.webhook.wait_for_taken("one")
+
+    topics = {"comment", "chat"}
+    site.momento.publish("two", topic="poll")
+    site.webhook.wait_for(lambda: len(site.webhook.requests) > 1)
+    site.environment["TOPICS"] = "comment,chat"
+    new = site.start(seconds=900)
+    assert old.result()["refused"] == 0
+    site.momento.publish("three", topic="chat")
+    site.webhook.wait_for_taken("one", "three")
+    assert new.stop()["refused"] == 0
+    assert site.dead_letters() == []
+    assert set(site.item()["bookmarks"]) == {f"{cache}/poll", f"{cache}/chat"}
+
+
+def test_a_lasting_refusal_because_of_other_parameters_counts_in_the_end(site: Site) -> None:
+    refusal = Reply(400, {}, b'{"message": "Bad request: this webhook is not for that cache and topic"}')
+    site.webhook.answer = lambda _request: refusal
+    running = site.start(deploy=0.5)
+    site.momento.publish("one")
+    site.wait_for_saved(1)
+    assert running.stop()["refused"] == 1
+    assert [one["text"] for one in site.dead_letters()] == ["one"]

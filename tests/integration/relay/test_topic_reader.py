@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import boto3
 import grpc
 import pytest
 from momento_wire_types import cachepubsub_pb2 as pubsub
@@ -15,7 +16,7 @@ from momento_wire_types import cachepubsub_pb2_grpc as pubsub_service
 
 from local.momento.auth import make_api_key
 
-from .conftest import Metrics, Site, wait_until
+from .conftest import CACHE, TOPIC, Metrics, Site, TcpProxy, wait_until
 
 
 def test_what_momento_still_holds_is_delivered_at_first(site: Site) -> None:
@@ -147,7 +148,7 @@ class ScriptedTopic(pubsub_service.PubsubServicer):
         self.requests.append(request)
         over = threading.Event()
         context.add_callback(over.set)
-        yield pubsub._SubscriptionItem(heartbeat={})
+        yield heartbeat()
         yield from next(self._streams, [])
         over.wait(20)
 
@@ -158,6 +159,10 @@ class ScriptedTopic(pubsub_service.PubsubServicer):
         site.environment["MOMENTO_LOCAL"] = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         server.start()
         return server
+
+
+def heartbeat() -> pubsub._SubscriptionItem:
+    return pubsub._SubscriptionItem(heartbeat={})
 
 
 def item(number: int, page: int = 7) -> pubsub._SubscriptionItem:
@@ -195,3 +200,70 @@ def test_a_repeated_message_is_delivered_again_rather_than_lost(site: Site) -> N
     site.webhook.wait_for_taken("7-1", "7-2", "7-2", "7-1", "7-2", "7-3")
     assert running.stop()["discontinuities"] == 0
     server.stop(None)
+
+
+@pytest.mark.parametrize(
+    "first_stream",
+    [
+        [item(57), item(58)],
+        [heartbeat(), heartbeat(), item(57), item(58)],
+        [item(55), item(56), item(57), item(58)],
+        [],
+    ],
+    ids=["the latest", "only what is published later", "some before the newest", "nothing"],
+)
+def test_a_first_start_on_a_used_topic_misses_nothing(
+    site: Site, metrics: Metrics, first_stream: list[pubsub._SubscriptionItem]
+) -> None:
+    """Whatever Momento begins with, and also if the stream breaks and is replaced."""
+    topic = ScriptedTopic(first_stream, [heartbeat(), item(59), item(60)])
+    server = topic.serve(site)
+    running = site.start(silence=1)
+    site.webhook.wait_for(lambda: "7-60" in site.webhook.taken)
+    assert running.stop()["discontinuities"] == 0
+    server.stop(None)
+    assert metrics["RelayDiscontinuities"] == 0
+
+
+@pytest.mark.parametrize(("quiet_seconds", "discontinuities"), [(3600, 0), (0, 1)])
+def test_a_hand_over_on_an_idle_topic_misses_nothing(
+    site: Site, quiet_seconds: int, discontinuities: int
+) -> None:
+    """Momento restarts an idle topic. One that had a message just now is not idle, and has lost something."""
+    site.momento.publish("one")
+    running = site.start()
+    site.webhook.wait_for_taken("one")
+    running.stop()
+    bookmark = boto3.client("dynamodb").get_item(
+        TableName=site.environment["RELAY_TABLE"], Key={"id": {"S": "relay"}}
+    )["Item"]["bookmarks"]["M"][f"{CACHE}/{TOPIC}"]["M"]
+    quiet_from = int(bookmark["quiet_until"]["N"]) - quiet_seconds * 1000
+    boto3.client("dynamodb").update_item(
+        TableName=site.environment["RELAY_TABLE"],
+        Key={"id": {"S": "relay"}},
+        UpdateExpression="SET bookmarks.#topic.quiet_from = :quiet_from",
+        ExpressionAttributeNames={"#topic": f"{CACHE}/{TOPIC}"},
+        ExpressionAttributeValues={":quiet_from": {"N": str(quiet_from)}},
+    )
+
+    site.momento.reset_topic()
+    running = site.start()
+    wait_until(lambda: site.momento.subscribers() == 1)
+    site.momento.publish("two")
+    site.webhook.wait_for_taken("one", "two")
+    site.wait_for_saved(1)
+    assert running.stop()["discontinuities"] == discontinuities
+
+
+def test_a_connection_that_hangs_is_replaced_long_before_a_silence_counts(site: Site) -> None:
+    """As when a load balancer has forgotten it: nothing arrives, and nobody closes it."""
+    proxy = TcpProxy(site.momento.server.host, site.momento.server.port)
+    site.environment["MOMENTO_LOCAL"] = f"127.0.0.1:{proxy.port}"
+    running = site.start(silence=3600)
+    site.momento.publish("one")
+    site.webhook.wait_for_taken("one")
+    proxy.forget()
+    site.momento.publish("two")
+    site.webhook.wait_for_taken("one", "two")
+    assert running.stop()["discontinuities"] == 0
+    proxy.stop()
