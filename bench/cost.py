@@ -20,3 +20,8 @@ def lambda_dollars_per_million(billed_ms: float, megabytes: int, architecture: s
 def idempotency_dollars_per_million() -> float:
     """DynamoDB's price of remembering a million messages."""
     return _WRITES_PER_MILLION * _WRITES_OF_A_MESSAGE
+
+
+def lambda_dollars_per_month(megabytes: int, architecture: str) -> float:
+    """Return Lambda's price of a function that runs all the time, for 30 days."""
+    return 30 * 24 * 3600 * megabytes / 1024 * _GIGABYTE_SECOND[architecture]

@@ -18,6 +18,8 @@ template.yaml:
 
 from __future__ import annotations
 
+from common.cold_start import finish_cold_start
+
 import os
 import signal
 from threading import Event, Thread
@@ -38,6 +40,7 @@ def main() -> None:
     # A signal handler could interrupt the very wait that it must end, so a thread waits for the signal.
     signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     Thread(target=_stop_at_signal, args=(stop,), daemon=True).start()
+    finish_cold_start()
     outcome = relay(Settings.from_environ(os.environ), stop)
     logger.info("stopped", extra=outcome)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from common.cold_start import finish_cold_start
+
 import os
 import time
 from threading import Event
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 logger = Logger()
 settings = Settings.from_environ(os.environ)
+finish_cold_start()
 
 
 @logger.inject_lambda_context

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import time
 from collections import deque
@@ -36,9 +37,10 @@ class Lanes:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        lock = Lock()
-        self._has_work = Condition(lock)
-        self._has_room = Condition(lock)
+        self._lock = Lock()
+        self._has_room = Condition(self._lock)
+        self._idle: list[Condition] = []
+        """One for each thread that waits for work. The last is woken first, which costs less."""
         self._lanes: dict[str, deque[Waiting]] = {}
         self._ready: deque[str] = deque()
         self._paused: list[tuple[float, str]] = []
@@ -58,7 +60,7 @@ class Lanes:
 
     def oldest_seconds(self) -> float:
         """Return how long the oldest in hand has been waiting; 0 if there is none."""
-        with self._has_work:
+        with self._lock:
             since = min((lane[0].waiting_since for lane in self._lanes.values()), default=None)
         return 0.0 if since is None else max(time.monotonic() - since, 0.0)
 
@@ -74,7 +76,7 @@ class Lanes:
             else:
                 self._lanes[waiting.lane] = deque([waiting])
                 self._ready.append(waiting.lane)
-                self._has_work.notify()
+                self._wake_one()
 
     def work(self) -> None:
         """Deal with one after the other until the lanes are closed. Several threads may call this."""
@@ -87,30 +89,42 @@ class Lanes:
 
     def close(self) -> None:
         """End all waiting. What is in hand stays undone; attempts that have begun go on to their end."""
-        with self._has_work:
+        with self._lock:
             self._is_closed = True
-            self._has_work.notify_all()
             self._has_room.notify_all()
+            while self._idle:
+                self._wake_one()
 
     def _take(self) -> Waiting | None:
         """Wait for a lane whose turn it is. Return the first in it, or None if the lanes are closed."""
-        with self._has_work:
+        with self._lock:
             while not self._is_closed:
                 self._resume_paused()
                 if self._ready:
                     return self._lanes[self._ready.popleft()][0]
-                due = self._paused[0][0] if self._paused else None
-                self._has_work.wait(None if due is None else max(due - time.monotonic(), 0))
+                self._wait_for_work()
             return None
+
+    def _wait_for_work(self) -> None:
+        due = self._paused[0][0] if self._paused else None
+        woken = Condition(self._lock)
+        self._idle.append(woken)
+        if not woken.wait(None if due is None else max(due - time.monotonic(), 0)):
+            with contextlib.suppress(ValueError):  # It was woken at the same moment.
+                self._idle.remove(woken)
+
+    def _wake_one(self) -> None:
+        if self._idle:
+            self._idle.pop().notify()
 
     def _resume_paused(self) -> None:
         now = time.monotonic()
         while self._paused and self._paused[0][0] <= now:
             self._ready.append(heapq.heappop(self._paused)[1])
-            self._has_work.notify()
+            self._wake_one()
 
     def _finish(self, waiting: Waiting) -> None:
-        with self._has_work:
+        with self._lock:
             lane = self._lanes[waiting.lane]
             lane.popleft()
             if lane:
@@ -122,6 +136,6 @@ class Lanes:
             self._bytes -= waiting.size
 
     def _postpone(self, waiting: Waiting, seconds: float) -> None:
-        with self._has_work:
+        with self._lock:
             heapq.heappush(self._paused, (time.monotonic() + seconds, waiting.lane))
-            self._has_work.notify()  # Another thread may be waiting for a later one.
+            self._wake_one()  # Another thread may be waiting for a later one.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import urllib3
 from aws_lambda_powertools import Logger
 from urllib3.exceptions import HTTPError
+from urllib3.util import parse_url
 
 from aws_access.secrets import SecretError, read_secret, reread_secret
 from common.webhook_answers import OTHER_STACK
@@ -64,7 +65,8 @@ class WebhookClient:
         """No call takes longer than `seconds_allowed` returns when it begins."""
         self._settings = settings
         self._seconds_allowed = seconds_allowed
-        self._connections = urllib3.PoolManager(maxsize=settings.concurrency)
+        self._path = parse_url(settings.webhook_url).request_uri
+        self._connections = self._new_connections()
         self._clock_error = 0.0
         """Seconds to add to this machine's clock, once the webhook was seen to have another time."""
         self._secret_reread_at = -math.inf
@@ -77,9 +79,9 @@ class WebhookClient:
             seconds = min(self._settings.durations.answer, self._seconds_allowed())
             if seconds <= 0:
                 return Answer(Verdict.FAILED)
-            response = self._connections.request(
+            response = self._connections.urlopen(
                 "POST",
-                self._settings.webhook_url,
+                self._path,
                 body=body,
                 headers={
                     "Content-Type": "application/json",
@@ -95,12 +97,15 @@ class WebhookClient:
         except HTTPError as error:
             logger.warning("the webhook was not reached", error=type(error).__name__)
             # The other connections may hang as well, where a load balancer has forgotten them.
-            self._connections.clear()
+            self._connections = self._new_connections()
             return Answer(Verdict.FAILED)
         verdict = _verdict(response.status, response.headers, response.data)
         if verdict is Verdict.UNTRUSTED:
             self._compare_clocks(response.headers.get("Date"))
         return Answer(verdict, response.status, _retry_after_seconds(response.headers.get("Retry-After")))
+
+    def _new_connections(self) -> urllib3.HTTPConnectionPool:
+        return urllib3.connection_from_url(self._settings.webhook_url, maxsize=self._settings.concurrency)
 
     def body(self, message: Message) -> bytes:
         """Return the body of Momento's webhook request, and the page, which Momento does not send."""

@@ -1,0 +1,358 @@
+"""The relay alone: from a topic in this process to a webhook in this process, which answers after 25 ms.
+
+`python -m bench.relay_alone` measures only this, on the Python that it runs on.
+"""
+
+import asyncio
+import base64
+import contextlib
+import json
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+import grpc
+import psutil
+from aiohttp import web
+from momento_wire_types import cachepubsub_pb2 as messages
+from momento_wire_types import cachepubsub_pb2_grpc as service
+from moto.server import ThreadedMotoServer
+from rich.console import Console
+from rich.table import Table
+
+from bench.cost import MEMORY_SIZES, lambda_dollars_per_month
+from bench.figures import quantile
+from bench.processor_share import processor_share
+from bench.stack import ROOT
+from local.child_process import clean_environment
+from local.sam_profile import host_architecture
+
+ANSWER_SECONDS = 0.025
+_CONCURRENCY = 64
+_DEFAULT_CONCURRENCY = 16
+"""The template's."""
+_SECONDS_TO_DELIVER = 60
+_OTHERS = 50
+_AWS = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """One message: when it is sent, in seconds from the first one, and whose it is."""
+
+    at: float
+    publisher: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelayOutcome:
+    """What became of a load. Times are from sending a message to the webhook's answer."""
+
+    name: str
+    publishers: int
+    sent: int
+    delivered_per_second: float
+    p50_ms: float
+    p99_ms: float
+    others_p99_ms: float
+    """Of all publishers except the one named `flood`."""
+    cpu_ms: float
+    """Processor time of the relay for each message."""
+    megabytes: float
+    """Memory at the end."""
+
+
+class RelayError(Exception):
+    """The relay did not deliver what it was sent."""
+
+
+def as_fast_as_possible(publishers: int, seconds: float) -> list[Sending]:
+    """Return more than a relay delivers in that time, all at once, by publishers in turn."""
+    count = int(seconds * min(publishers, _CONCURRENCY) / ANSWER_SECONDS)
+    return [Sending(0, f"user{number % publishers}") for number in range(count)]
+
+
+def at_rate(publishers: int, rate: float, seconds: float) -> list[Sending]:
+    """Return messages at a fixed rate, by publishers in turn."""
+    return [Sending(number / rate, f"user{number % publishers}") for number in range(int(rate * seconds))]
+
+
+def with_flood(sendings: Sequence[Sending], rate: float) -> list[Sending]:
+    """Return the messages, and those of one more publisher who floods."""
+    last = sendings[-1].at
+    flood = [Sending(number / rate, "flood") for number in range(int(rate * last))]
+    return sorted([*sendings, *flood], key=lambda one: one.at)
+
+
+def measure_relay(
+    name: str, sendings: Sequence[Sending], concurrency: int = _CONCURRENCY, within: Sequence[str] = ()
+) -> RelayOutcome:
+    """Start a relay, send it the messages once it works, and say what became of them. Raise `RelayError`.
+
+    `within` begins its command.
+    """
+    return asyncio.run(_measure(name, sendings, concurrency, within))
+
+
+def measure_load(seconds: float) -> list[RelayOutcome]:
+    """Measure one publisher, 64, and a publisher who floods at 100 times the others' rate."""
+    rate = 1.0
+    others = at_rate(_OTHERS, _OTHERS * rate, seconds)
+    return [
+        measure_relay("one publisher", as_fast_as_possible(1, seconds)),
+        measure_relay("64 publishers", as_fast_as_possible(64, seconds)),
+        measure_relay("50 publishers, one message a second each", others),
+        measure_relay("the same, and one who sends 100 a second", with_flood(others, 100 * rate)),
+    ]
+
+
+def measure_by_memory(rate: float, seconds: float, sizes: Sequence[int]) -> dict[int, RelayOutcome]:
+    """Measure a load with the share of a processor that each memory size gives.
+
+    Empty if this machine does not allow a share to be set.
+    """
+    outcomes: dict[int, RelayOutcome] = {}
+    for size in sizes:
+        with processor_share(size) as within:
+            if within is None:
+                return {}
+            sendings = at_rate(64, rate, seconds)
+            outcomes[size] = measure_relay(f"{size} MB", sendings, _DEFAULT_CONCURRENCY, within)
+    return outcomes
+
+
+class _Topic(service.PubsubServicer):
+    """A topic that brings one message, and once it is told to go on, the others at their times."""
+
+    def __init__(self, sendings: Sequence[Sending]) -> None:
+        self.began = 0.0
+        self.go_on = asyncio.Event()
+        self._sendings = sendings
+
+    async def Subscribe(  # noqa: N802 - the protocol's name
+        self, _request: Any, _call: Any
+    ) -> AsyncIterator[messages._SubscriptionItem]:
+        yield messages._SubscriptionItem(heartbeat={})
+        yield _item(0, "first")
+        await self.go_on.wait()
+        self.began = time.monotonic()
+        for number, sending in enumerate(self._sendings, 1):
+            if (wait := self.began + sending.at - time.monotonic()) > 0:
+                await asyncio.sleep(wait)
+            yield _item(number, sending.publisher)
+        while True:
+            await asyncio.sleep(1)
+            yield messages._SubscriptionItem(heartbeat={})
+
+
+def _item(number: int, publisher: str) -> messages._SubscriptionItem:
+    return messages._SubscriptionItem(
+        item={
+            "topic_sequence_number": number,
+            "sequence_page": 1,
+            "publisher_id": publisher,
+            "value": {"text": json.dumps({"courseId": 1, "comment": "x" * 100})},
+        }
+    )
+
+
+class _SlowWebhook:
+    """Answers each request after 25 ms, and notes when."""
+
+    def __init__(self, expected: int) -> None:
+        self.answered: dict[int, float] = {}
+        self.is_reached = asyncio.Event()
+        self.is_complete = asyncio.Event()
+        self._expected = expected
+
+    async def answer(self, request: web.Request) -> web.Response:
+        fields = await request.json()
+        await asyncio.sleep(ANSWER_SECONDS)
+        self.answered.setdefault(fields["topic_sequence_number"], time.monotonic())
+        self.is_reached.set()
+        if len(self.answered) == self._expected:
+            self.is_complete.set()
+        return web.json_response({"status": "stored"})
+
+
+async def _measure(
+    name: str, sendings: Sequence[Sending], concurrency: int, within: Sequence[str]
+) -> RelayOutcome:
+    topic, webhook = _Topic(sendings), _SlowWebhook(len(sendings) + 1)
+    async with contextlib.AsyncExitStack() as stack:
+        server = grpc.aio.server()
+        service.add_PubsubServicer_to_server(topic, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        stack.push_async_callback(server.stop, None)
+        application = web.Application()
+        application.router.add_post("/", webhook.answer)
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        environment = stack.enter_context(_environment(port, runner.addresses[0][1]))
+        environment |= {"PYTHONPATH": str(ROOT / "src"), "RELAY_CONCURRENCY": str(concurrency)}
+        with _relay([*within, sys.executable, "-m", "relay"], environment) as process:
+            try:
+                await asyncio.wait_for(webhook.is_reached.wait(), _SECONDS_TO_DELIVER)
+                started = _processor_seconds(process)
+                topic.go_on.set()
+                seconds = sendings[-1].at + _SECONDS_TO_DELIVER
+                await asyncio.wait_for(webhook.is_complete.wait(), seconds)
+            except TimeoutError:
+                raise RelayError(
+                    f"{name}: the relay has delivered {len(webhook.answered)} of {len(sendings)}"
+                ) from None
+            used = _processor_seconds(process) - started
+            memory = process.memory_info().rss
+    latencies = [
+        (sending.publisher, 1000 * (webhook.answered[number] - topic.began - sending.at))
+        for number, sending in enumerate(sendings, 1)
+    ]
+    all_ms = [ms for _, ms in latencies]
+    return RelayOutcome(
+        name=name,
+        publishers=len({sending.publisher for sending in sendings}),
+        sent=len(sendings),
+        delivered_per_second=len(sendings) / (max(webhook.answered.values()) - topic.began),
+        p50_ms=quantile(all_ms, 0.5),
+        p99_ms=quantile(all_ms, 0.99),
+        others_p99_ms=quantile([ms for publisher, ms in latencies if publisher != "flood"], 0.99),
+        cpu_ms=1000 * used / len(sendings),
+        megabytes=memory / 1e6,
+    )
+
+
+@contextlib.contextmanager
+def _relay(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[psutil.Process]:
+    variables = {**clean_environment(), **environment}
+    with subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL) as process:
+        try:
+            yield psutil.Process(process.pid)
+        finally:
+            process.terminate()
+
+
+def _processor_seconds(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+@contextlib.contextmanager
+def _environment(momento_port: int, webhook_port: int) -> Iterator[dict[str, str]]:
+    """Give the relay's environment, with AWS services that are used by nothing else."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        endpoint = f"http://{host}:{port}"
+        session = boto3.Session("local", "local", region_name="us-east-1")
+        secrets = session.client("secretsmanager", endpoint_url=endpoint)
+        key = {"endpoint": "unused.example", "api_key": "unused"}
+        api_key = base64.b64encode(json.dumps(key).encode()).decode()
+        for name, value in (("api-key", api_key), ("signing", "the-signing-secret")):
+            with contextlib.suppress(secrets.exceptions.ResourceExistsException):
+                secrets.create_secret(Name=name, SecretString=value)
+        table = f"relay-{momento_port}"
+        session.client("dynamodb", endpoint_url=endpoint).create_table(
+            TableName=table,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        )
+        yield {
+            **_AWS,
+            "AWS_ENDPOINT_URL": endpoint,
+            "POWERTOOLS_SERVICE_NAME": "relay",
+            "POWERTOOLS_METRICS_NAMESPACE": "bench",
+            "POWERTOOLS_PARAMETERS_MAX_AGE": "300",
+            "CACHE_NAME": "bench",
+            "TOPICS": "comment",
+            "MOMENTO_API_KEY_SECRET": "api-key",
+            "MOMENTO_ENDPOINT": "",
+            "MOMENTO_LOCAL": f"127.0.0.1:{momento_port}",
+            "WEBHOOK_URL": f"http://127.0.0.1:{webhook_port}/",
+            "WEBHOOK_SIGNING_SECRET": "signing",
+            "DEAD_LETTER_QUEUE_URL": f"{endpoint}/123456789012/unused",
+            "RELAY_TABLE": table,
+        }
+    finally:
+        server.stop()
+
+
+def load_rows(outcomes: Sequence[RelayOutcome]) -> list[Sequence[str]]:
+    """Return a table of what the relay carries."""
+    heading = (
+        "",
+        "messages",
+        "delivered a second",
+        "p50, ms",
+        "p99, ms",
+        "p99 of the others, ms",
+        "CPU, ms each",
+    )
+    return [
+        heading,
+        *(
+            (
+                one.name,
+                str(one.sent),
+                f"{one.delivered_per_second:.0f}",
+                f"{one.p50_ms:.0f}",
+                f"{one.p99_ms:.0f}",
+                f"{one.others_p99_ms:.0f}",
+                f"{one.cpu_ms:.2f}",
+            )
+            for one in outcomes
+        ),
+    ]
+
+
+def memory_rows(by_memory: Mapping[int, RelayOutcome], architecture: str) -> list[Sequence[str]]:
+    """Return a table of what the relay costs by memory size."""
+    return [
+        ("memory, MB", "delivered a second", "p50, ms", "p99, ms", "memory in use, MB", "$ a month"),
+        *(
+            (
+                str(size),
+                f"{one.delivered_per_second:.0f}",
+                f"{one.p50_ms:.0f}",
+                f"{one.p99_ms:.0f}",
+                f"{one.megabytes:.0f}",
+                f"{lambda_dollars_per_month(size, architecture):.2f}",
+            )
+            for size, one in by_memory.items()
+        ),
+    ]
+
+
+def main() -> None:
+    """Measure, and print the tables."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    by_memory = measure_by_memory(100, seconds, MEMORY_SIZES)
+    for heading, *rows in (
+        load_rows(measure_load(seconds)),
+        memory_rows(by_memory, host_architecture()),
+    ):
+        table = Table(*heading)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+
+
+if __name__ == "__main__":
+    main()
