@@ -19,6 +19,8 @@ from bench.load_parts import load_parts
 from bench.loop import LoadGenerator, Outcome, grow, grow_publishers
 from bench.measuring import Step, measure, measure_by_memory
 from bench.package import Package, RuntimeVersionError, build_package
+from bench.relay_alone import RELAY_RATE, RelayError, measure_load
+from bench.relay_alone import measure_by_memory as measure_relay_by_memory
 from bench.results import Results
 from bench.stack import ROOT, RunningStack, StackError, local_momento, local_stack
 from bench.subjects import (
@@ -48,7 +50,7 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 160)
     try:
         results = _measure(arguments.reference, arguments.runtime, console, quick=arguments.quick)
-    except (MeasuringError, RuntimeVersionError, StackError) as error:
+    except (MeasuringError, RelayError, RuntimeVersionError, StackError) as error:
         console.print(str(error), style="red", markup=False)
         return 1
     except KeyboardInterrupt:
@@ -86,12 +88,16 @@ def _measure(reference: Path | None, runtime: str | None, console: Console, *, q
             subjects = _subjects(package, ours, theirs)
             by_memory = [ours["webhook"], *([theirs["webhook"]] if theirs else [])]
             sizes = MEMORY_SIZES[2:3] if quick else MEMORY_SIZES
-            progress.update(task, total=(runs + 1) * len(subjects) + len(sizes) * len(by_memory) + 27)
+            progress.update(task, total=(runs + 1) * len(subjects) + len(sizes) * len(by_memory) + 29)
             functions = measure(subjects, runs, warm, step)
             step("what is loaded")
             parts = load_parts([ours[name] for name in ("webhook", "publisher", "token vendor")])
             measured_by_memory = measure_by_memory(by_memory, sizes, 50 if quick else 200, step)
             loop = asyncio.run(_loop(stack, step, quick=quick))
+        step("the relay alone")
+        relay = measure_load(3 if quick else 15)
+        step("the relay alone, by memory")
+        relay_by_memory = measure_relay_by_memory(RELAY_RATE, 3 if quick else 15, sizes)
         with local_stack(_STATE / "stack", {**_LONG_LISTS, "MessageSource": MOMENTO_WEBHOOK}) as stack:
             loop["publishers, without the relay"] = asyncio.run(_loop_of_publishers(stack, step, quick=quick))
         return Results(
@@ -103,6 +109,8 @@ def _measure(reference: Path | None, runtime: str | None, console: Console, *, q
             load_parts=parts,
             by_memory=measured_by_memory,
             loop=loop,
+            relay=relay,
+            relay_by_memory=relay_by_memory,
         )
 
 

@@ -33,6 +33,8 @@ from local.child_process import clean_environment
 from local.sam_profile import host_architecture
 
 ANSWER_SECONDS = 0.025
+RELAY_RATE = 100
+"""Messages a second at which the memory sizes are compared."""
 _CONCURRENCY = 64
 _DEFAULT_CONCURRENCY = 16
 """The template's."""
@@ -343,7 +345,7 @@ def main() -> None:
     """Measure, and print the tables."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 10
     console = Console(width=None if sys.stdout.isatty() else 160)
-    by_memory = measure_by_memory(100, seconds, MEMORY_SIZES)
+    by_memory = measure_by_memory(RELAY_RATE, seconds, MEMORY_SIZES)
     for heading, *rows in (
         load_rows(measure_load(seconds)),
         memory_rows(by_memory, host_architecture()),

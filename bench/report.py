@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.loop import Outcome, bottleneck
+from bench.relay_alone import load_rows, memory_rows
 from bench.results import Results
 
 Rows = Sequence[Sequence[str]]
@@ -20,6 +21,8 @@ def tables(results: Results) -> dict[str, Rows]:
         "functions": list(_functions(results)),
         "load parts": list(_load_parts(results)),
         "cost": list(_cost(results)),
+        "relay": load_rows(results.relay),
+        "relay by memory": memory_rows(results.relay_by_memory, results.architecture),
         **{f"loop by {grown}": list(_loop(outcomes)) for grown, outcomes in results.loop.items()},
     }
 

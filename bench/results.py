@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from bench.cost import idempotency_dollars_per_million, lambda_dollars_per_million
 from bench.loop import Outcome
 from bench.measuring import Measured
+from bench.relay_alone import RelayOutcome
 
 _LATEST_P99_MS = 500
 """A tenth of the time that the webhook's caller waits."""
@@ -41,6 +42,10 @@ class Results:
     load_parts: Mapping[str, Mapping[str, float]]
     by_memory: Mapping[str, Mapping[int, Measured]]
     loop: Mapping[str, list[Outcome]]
+    relay: list[RelayOutcome]
+    """The relay alone, under several loads."""
+    relay_by_memory: Mapping[int, RelayOutcome]
+    """The relay alone at 100 messages a second."""
     machine: str = field(default_factory=lambda: f"{os.cpu_count()} x {_processor()}, {platform.system()}")
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 

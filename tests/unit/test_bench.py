@@ -10,10 +10,11 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from bench import plots, report
-from bench.cost import lambda_dollars_per_million
+from bench.cost import lambda_dollars_per_million, lambda_dollars_per_month
 from bench.figures import Figure, quantile
 from bench.loop import Load, Outcome
 from bench.measuring import Measured
+from bench.relay_alone import RelayOutcome
 from bench.results import Results
 from bench.subjects import Run
 
@@ -73,6 +74,8 @@ def results() -> Results:
             "list length": [outcome(1, 5), outcome(1, 5, list_length=100)],
             "publishers, without the relay": [outcome(1, 5, by_relay=False), outcome(2, 5, by_relay=False)],
         },
+        relay=[RelayOutcome("one publisher", 1, 400, 38.0, 5000.0, 9000.0, 9000.0, 1.5, 80.0)],
+        relay_by_memory={256: RelayOutcome("256 MB", 64, 1000, 99.6, 30.0, 45.0, 45.0, 1.2, 80.0)},
     )
 
 
@@ -89,6 +92,10 @@ def test_a_quantile_is_one_of_the_values() -> None:
 
 def test_a_cost_is_of_the_requests_and_of_memory_by_time() -> None:
     assert lambda_dollars_per_million(1000, 1024, "x86_64") == pytest.approx(0.20 + 16.6667)
+
+
+def test_a_function_that_runs_all_the_time_costs_its_memory_for_a_month() -> None:
+    assert lambda_dollars_per_month(1024, "x86_64") == pytest.approx(2_592_000 * 0.0000166667)
 
 
 def test_each_goal_is_met_or_not(results: Results) -> None:
