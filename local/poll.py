@@ -26,6 +26,9 @@ from momento.responses.mixins import ErrorResponseMixin
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+POLL = "poll"
+"""The topic of votes."""
+
 _KEPT_FOR = timedelta(days=1)
 _CHOICES_MAX = 20
 _RESULTS_MAX_BYTES = 3500

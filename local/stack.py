@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +28,7 @@ from local.momento.auth import make_api_key
 from local.momento.server import MomentoServer, MomentoServerConfig, PortTakenError
 from local.momento.topics import Message
 from local.momento.webhooks import Delivery, WebhookSubscription
+from local.poll import POLL, local_place, open_demo_poll
 from local.ports import HOST, port_in
 from local.sam_profile import PROFILE_FILES, profile_files
 from local.state_directory import FACTS_FILE, StateDirectory
@@ -151,6 +152,10 @@ class LocalStack:
                             self.facts.cache, topic, self.facts.webhook_url, self.facts.signing_secret
                         )
                     )
+            if POLL in self.facts.topics:
+                await asyncio.to_thread(open_demo_poll, local_place(asdict(self.facts)))
+            for bus in template.resources("AWS::Events::EventBus"):
+                await self._aws.create_event_queue(template.attributes[bus])
             has_momento = momento.web_url or not momento.local_address
             if is_built(self._page_folder) and user_pool and has_momento:
                 self.facts = await self._start_page(resources, self.facts)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from aws_access.secrets import SECONDS_BETWEEN_REREADS
 from momento_access.settings import MomentoSettings
+from topics import enabled_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,15 +69,12 @@ class Settings:
 
         Raise `KeyError` with the name of a missing variable, and `ValueError` if one has no usable value.
         """
-        topics = tuple(dict.fromkeys(name.strip() for name in environ["TOPICS"].split(",") if name.strip()))
-        if not topics:
-            raise ValueError("TOPICS names no topic; list them with commas between, such as comment,poll")
         concurrency = int(environ.get("RELAY_CONCURRENCY", "16"))
         if concurrency < 1:
             raise ValueError("RELAY_CONCURRENCY must be 1 or more")
         return cls(
             momento=MomentoSettings.from_environ(environ),
-            topics=topics,
+            topics=tuple(enabled_names(environ)),
             webhook_url=environ["WEBHOOK_URL"],
             signing_secret=environ["WEBHOOK_SIGNING_SECRET"],
             dead_letter_queue_url=environ["DEAD_LETTER_QUEUE_URL"],
