@@ -47,7 +47,7 @@ class Chat(Topic[ChatMessage]):
     redelivery = Redelivery.LOOKED_UP
 
     def __init__(self, environ: Mapping[str, str]) -> None:
-        self._languages = [language.strip() for language in environ["CHAT_LANGUAGES"].split(",")]
+        self._languages = list(dict.fromkeys(environ["CHAT_LANGUAGES"].replace(" ", "").split(",")))
 
     def parse(self, fields: Mapping[str, object]) -> ChatMessage:
         language, text = fields.get("language"), fields.get("text")

@@ -4,8 +4,8 @@
   `"closed": true` once the poll is closed. `python -m local.poll` opens and closes polls.
 - `poll:<id>:tally` is the key of `{"yes": 3, "no": 1}`. Each change is also published on `poll-results`.
 - `poll::standing:<id>` is a sorted set of the voters. A voter's score is the number of their choice.
-- `poll::votes:<id>:<voter>` is a sorted set of a voter's votes, by time. An id is never empty and has no
-  colon, so no token can read these two keys.
+- `poll::votes:<id>:<voter>` is a set of a voter's votes, each with its place in the order of all messages.
+  An id is never empty and has no colon, so no token can read these two keys.
 
 Every step can be repeated, and webhooks that take votes in another order come to the same result.
 """
@@ -81,26 +81,27 @@ def _choices_of_open_poll(poll_id: str, services: Services) -> list[str]:
 
 def _count(message: Message[Vote], choices: list[str], services: Services) -> None:
     """Note the vote, and let the voter's latest one count, which may be another."""
-    from momento.requests import CollectionTtl, SortOrder
-    from momento.responses import CacheSortedSetFetch
+    from momento.requests import CollectionTtl
+    from momento.responses import CacheSetFetch
 
     poll_id, cache, cache_name = message.content.poll_id, services.cache, services.cache_name
     standing, votes = f"poll::standing:{poll_id}", f"poll::votes:{poll_id}:{message.publisher}"
     voter = hashlib.blake2b(message.publisher.encode(), digest_size=16).digest()
     ttl = CollectionTtl(_KEPT_FOR)
-    vote = f"{choices.index(message.content.choice)} at {message.published_at}"
-    cache.sorted_set_put_element(cache_name, votes, vote, float(message.published_at), ttl=ttl)
+    vote = json.dumps([*message.order, choices.index(message.content.choice)])
+    cache.set_add_element(cache_name, votes, vote, ttl=ttl)
     counted = None
     while True:
-        found = cache.sorted_set_fetch_by_rank(cache_name, votes, sort_order=SortOrder.DESCENDING)
-        latest, *older = found.value_list_string if isinstance(found, CacheSortedSetFetch.Hit) else []
+        found = cache.set_fetch(cache_name, votes)
+        noted = found.value_set_string if isinstance(found, CacheSetFetch.Hit) else {vote}
+        latest = max(noted, key=json.loads)
         if latest == counted:  # Otherwise, another webhook has taken a later vote of this voter meanwhile.
             break
-        number = float(latest[0].split()[0])
-        cache.sorted_set_put_elements(cache_name, standing, {voter: number, **_marks(choices)}, ttl=ttl)
+        score = float(json.loads(latest)[-1])
+        cache.sorted_set_put_elements(cache_name, standing, {voter: score, **_marks(choices)}, ttl=ttl)
         counted = latest
-    if older:  # They can never count again.
-        cache.sorted_set_remove_elements(cache_name, votes, [vote for vote, _ in older])
+    if earlier := noted - {latest}:  # They can never count again.
+        cache.set_remove_elements(cache_name, votes, earlier)
 
 
 def _marks(choices: Sequence[str]) -> dict[bytes, float]:

@@ -44,7 +44,9 @@ class Message(Generic[Content]):
     id: str
     """Names the message among those of its publisher on this topic, in every delivery."""
     published_at: int
-    """Epoch milliseconds."""
+    """Epoch milliseconds. The relay sets it when it receives the message, so it is no order."""
+    order: tuple[int, int]
+    """Greater than that of every earlier message on this topic, and the same in every delivery."""
     may_be_done: bool
     """Whether an earlier attempt may have acted on it, completely or in part."""
 

@@ -95,7 +95,14 @@ class MessageActions:
             logger.warning("acting again")
             metrics.add_metric("MessagesActedOnAgain", MetricUnit.Count, 1)
         acted = message.topic.act(
-            Message(message.content, message.publisher, message.id, message.published_at, may_be_done),
+            Message(
+                message.content,
+                message.publisher,
+                message.id,
+                message.published_at,
+                message.order,
+                may_be_done,
+            ),
             self._services,
         )
         if acted is False:

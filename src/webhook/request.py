@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from topics.topic import Topic
     from webhook.signing_secret import SigningSecret
 
+_PAGE = "topic_sequence_page"
+
 
 class UntrustedError(Exception):
     """The signature is missing or wrong, or the request is outside the replay window."""
@@ -38,6 +40,8 @@ class ReceivedMessage:
     """The sender's id, or the position where there is none."""
     published_at: int
     """Epoch milliseconds."""
+    order: tuple[int, int]
+    """Greater than that of every earlier message on the topic."""
     position: str
     """Where the message is in its topic. It says nothing about the user, so it may be logged."""
     key: tuple[str, ...]
@@ -77,7 +81,8 @@ def parse_message(
     cache, topic_name = _string(fields, "cache"), _string(fields, "topic")
     publisher, text = _string(fields, "token_id"), _string(fields, "text")
     published_at = _integer(fields, "event_timestamp")
-    position = _position(fields)
+    order = _order(fields)
+    position = f"{'page' if _PAGE in fields else ''}{order[0]}-{order[1]}"
     if not publisher:
         raise AnonymousError
     topic = topics.get(topic_name)
@@ -91,6 +96,7 @@ def parse_message(
         publisher=publisher,
         id=sender_id or position,
         published_at=published_at,
+        order=order,
         position=position,
         # With the publisher, because anybody may send the id of somebody else's message.
         key=(cache, topic_name, publisher, sender_id) if sender_id else (cache, topic_name, position),
@@ -103,16 +109,14 @@ def _signature(event: Mapping[str, Any]) -> str | None:
     return signature if isinstance(signature, str) else None
 
 
-def _position(fields: Mapping[str, Any]) -> str:
-    """Return what every delivery of a message has in common.
+def _order(fields: Mapping[str, Any]) -> tuple[int, int]:
+    """Return two numbers that every delivery of a message has in common, and that grow with each message.
 
-    Sequence numbers restart after a topic was idle. The page tells the runs apart. A sender that gives no
-    page gives the same time of publishing with each delivery.
+    Sequence numbers restart after a topic was idle, on a larger page. A sender that gives no page gives the
+    time of publishing, which is the same in each delivery.
     """
-    number = _integer(fields, "topic_sequence_number")
-    if "topic_sequence_page" in fields:
-        return f"page{_integer(fields, 'topic_sequence_page')}-{number}"
-    return f"{_integer(fields, 'event_timestamp')}-{number}"
+    run = _integer(fields, _PAGE if _PAGE in fields else "event_timestamp")
+    return run, _integer(fields, "topic_sequence_number")
 
 
 def _string(fields: Mapping[str, Any], name: str) -> str:

@@ -103,5 +103,5 @@ def test_an_id_is_a_number_or_a_name(value: object, parsed: str) -> None:
 
 @pytest.mark.parametrize("value", [True, None, 1.5, "", "a:b", ":", "x" * 65, ["a"]])
 def test_refuses_what_is_no_id(value: object) -> None:
-    with pytest.raises(InvalidInputError, match="^room must "):
+    with pytest.raises(InvalidInputError, match=r"^room must "):
         parse_id("room", value)

@@ -42,8 +42,18 @@ class Deliveries:
         self._topic = topic
         self._spill_queue_url = spill_queue_url
 
-    def request(self, content: Any, publisher: str = "taylor", published_at: int | None = None) -> Any:
-        """A signed request with JSON or a text, which may be delivered several times."""
+    def request(
+        self,
+        content: Any,
+        publisher: str = "taylor",
+        *,
+        published_at: int | None = None,
+        order: tuple[int, int] | None = None,
+    ) -> Any:
+        """A signed request with JSON or a text, which may be delivered several times.
+
+        `order` is the page and the number that the relay gives; without it, it is as Momento's own webhook.
+        """
         now = time.time_ns() // 1_000_000
         fields = {
             "cache": CACHE,
@@ -54,6 +64,8 @@ class Deliveries:
             "token_id": publisher,
             "text": content if isinstance(content, str) else json.dumps(content),
         }
+        if order:
+            fields["topic_sequence_page"], fields["topic_sequence_number"] = order
         body = json.dumps(fields)
         return {
             "headers": {"momento-signature": sign(body.encode(), SIGNING_SECRET)},
@@ -67,11 +79,9 @@ class Deliveries:
         content = json.loads(answer["body"])
         return answer["statusCode"], content.get("status") or content["message"]
 
-    def send(
-        self, content: Any, publisher: str = "taylor", published_at: int | None = None
-    ) -> tuple[int, str]:
+    def send(self, content: Any, publisher: str = "taylor", **more: Any) -> tuple[int, str]:
         """Deliver a new message once."""
-        return self.deliver(self.request(content, publisher, published_at))
+        return self.deliver(self.request(content, publisher, **more))
 
     def spilled(self, marker: str) -> dict[str, Any]:
         """The one message with `marker` in it that waits in the spill queue, as Lambda hands it over."""

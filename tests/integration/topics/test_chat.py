@@ -93,7 +93,10 @@ def test_each_language_shows_the_message_under_its_authors_name(
         momento.subscribe(topic=f"chat:{room}:de") as german,
         momento.subscribe(topic=f"chat:{room}:en") as own,
     ):
-        assert chat.send(said(room, "Guten Tag", "de", id="click 1"), "taylor", 5000) == (200, "stored")
+        assert chat.send(said(room, "Guten Tag", "de", id="click 1"), "taylor", published_at=5000) == (
+            200,
+            "stored",
+        )
         shown = {"de": json.loads(german.next()[1]), "en": json.loads(own.next()[1])}
     common = {
         "userID": "taylor",
@@ -172,6 +175,14 @@ def test_a_message_that_is_found_done_is_not_shown_again(
     assert chat.retry({"Records": [spilled]})
     assert translate.requests == []
     assert texts(momento, room)["de"] == ["[de] Good morning"]
+
+
+def test_a_language_that_is_listed_twice_shows_a_message_once(
+    load: Callable[..., Function], environment: dict[str, str], momento: Momento, room: str
+) -> None:
+    webhook = load("webhook", TOPICS="chat", CHAT_LANGUAGES="en, de,en")
+    assert Deliveries(webhook, "chat", environment["SPILL_QUEUE_URL"]).send(said(room)) == (200, "stored")
+    assert texts(momento, room) == {"en": ["Good morning"], "de": ["[de] Good morning"], "es": []}
 
 
 def test_the_history_keeps_the_newest_hundred(chat: Deliveries, momento: Momento, room: str) -> None:
