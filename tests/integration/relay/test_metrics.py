@@ -31,7 +31,9 @@ def test_the_relays_metrics(site: Site) -> None:
     site.momento.publish("after the break")
     site.webhook.wait_for(lambda: "after the break" in site.webhook.taken)
     output += stopped(second)
-    assert watched_metrics("RelayFunction") <= written_metrics(output)
+    written = written_metrics(output)
+    assert watched_metrics("RelayFunction") <= written
+    assert {"RelayDeliveryTime", "RelayLanes", "RelayOldestMessageSeconds"} <= {one.name for one in written}
 
 
 def stopped(process: subprocess.Popen[str]) -> str:
