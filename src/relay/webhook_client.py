@@ -89,7 +89,8 @@ class WebhookClient:
                     SIGNATURE_HEADER: signature,
                 },
                 timeout=urllib3.Timeout(connect=min(_CONNECT_SECONDS, seconds), total=seconds),
-                retries=False,  # Redirects are not followed either.
+                retries=False,
+                redirect=False,
             )
         except SecretError:
             logger.exception("the signing secret cannot be read")
@@ -141,7 +142,7 @@ class WebhookClient:
         """Go by the webhook's clock if it differs, because the webhook refuses requests from other times."""
         try:
             difference = parsedate_to_datetime(date or "").timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):
             return
         if abs(difference - self._clock_error) > _CLOCK_TOLERANCE_SECONDS:
             logger.warning("the webhook has another time", seconds=round(difference))
@@ -173,7 +174,7 @@ def _webhooks_own_reason(headers: Mapping[str, str], body: bytes) -> str | None:
         return None
     try:
         fields = json.loads(body or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(fields, dict) or "Message" in fields:
         return None
@@ -189,6 +190,6 @@ def _retry_after_seconds(value: str | None) -> float:
             seconds = float(value)
         else:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_SECONDS)

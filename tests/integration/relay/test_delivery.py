@@ -233,6 +233,7 @@ WEBHOOK_FORBIDDEN = Reply(403, {"Content-Type": "application/json"}, b'{"message
         AWS_FORBIDDEN,
         Reply(403, {}, b'{"Message":null}'),
         Reply(403, {"Content-Type": "text/html"}, b"<html>Request blocked</html>"),
+        Reply(403, {"Content-Type": "application/json"}, b"[" * 100_000),
         Reply(404, {"x-amzn-ErrorType": "ResourceNotFoundException"}),
         Reply(400, {"x-amzn-errortype": "ValidationException"}),
     ],
@@ -281,6 +282,8 @@ def test_a_pause_that_the_webhook_asks_for_is_made(site: Site) -> None:
         ("100000", 60),
         ("-5", 0),
         ("soon", 0),
+        ("9" * 400, 60),
+        ("Mon, 01 Jan 0001 00:00:00 -0000", 0),
         ("Sun, 06 Nov 1994 08:49:37 GMT", 0),
         ("Fri, 31 Dec 2999 23:59:59 GMT", 60),
     ],
@@ -306,7 +309,7 @@ def test_connections_that_hang_cost_one_attempt(site: Site) -> None:
             hung.append(request.text)
             is_over.wait(20)
             raise ConnectionError
-        if request.text == "first":
+        if request.text in {"first", "third"}:
             together.wait(20)
         return 200
 
@@ -319,6 +322,9 @@ def test_connections_that_hang_cost_one_attempt(site: Site) -> None:
     assert len(forgotten) == 3
     site.momento.publish("second")
     site.webhook.wait_for(lambda: "second" in site.webhook.taken)
+    for publisher in publishers:
+        site.momento.publish("third", publisher=publisher)
+    site.webhook.wait_for(lambda: site.webhook.taken.count("third") == 3)
     is_over.set()
     assert hung == ["second"]
     running.stop()
