@@ -35,13 +35,15 @@ class NoTextError(SecretError):
 def read_secret(name: str) -> str:
     """Return the value of the secret with this name or ARN, without blanks or a byte-order mark around it.
 
-    It is kept for `POWERTOOLS_PARAMETERS_MAX_AGE` seconds. Raise `SecretError`, or `NoTextError`.
+    It is kept for `POWERTOOLS_PARAMETERS_MAX_AGE` seconds. If what is kept is no text, read the secret again,
+    so that a mended one is taken within seconds. Raise `SecretError`, or `NoTextError`.
     """
-    try:
-        value = _secrets.get(name)
-    except GetParameterError as error:
-        raise SecretError(f"the secret {name} cannot be read: {error}") from error
-    return _text(name, value)
+    text = _kept_text(name)
+    if not text and reread_secret(name):
+        text = _kept_text(name)
+    if not text:
+        raise NoTextError(f"the secret {name} holds no text; store it as a string, not as binary")
+    return text
 
 
 def reread_secret(name: str) -> bool:
@@ -62,7 +64,7 @@ def reread_secret(name: str) -> bool:
 
 
 def read_previous_secret(name: str) -> str | None:
-    """Return the value before the last rotation, or None if there was none. It is not kept.
+    """Return the value before the last rotation, or None if there was none or it was no text. It is not kept.
 
     Raise `SecretError`.
     """
@@ -73,11 +75,16 @@ def read_previous_secret(name: str) -> str | None:
         if isinstance(cause, ClientError) and cause.response["Error"]["Code"] == "ResourceNotFoundException":
             return None
         raise SecretError(f"the previous version of the secret {name} cannot be read: {error}") from error
-    return _text(name, value)
+    return _text(value) or None
 
 
-def _text(name: str, value: object) -> str:
-    text = value.strip(_BLANK) if isinstance(value, str) else ""
-    if not text:
-        raise NoTextError(f"the secret {name} holds no text; store it as a string, not as binary")
-    return text
+def _kept_text(name: str) -> str:
+    try:
+        return _text(_secrets.get(name))
+    except GetParameterError as error:
+        raise SecretError(f"the secret {name} cannot be read: {error}") from error
+
+
+def _text(value: object) -> str:
+    """Return a secret's text, which is empty if it holds bytes."""
+    return value.strip(_BLANK) if isinstance(value, str) else ""

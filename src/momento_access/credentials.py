@@ -38,13 +38,13 @@ class Credentials:
 def api_key_credentials(settings: MomentoSettings) -> Credentials:
     """Return credentials of the API key in Secrets Manager: a v2 key (with its endpoint) or a v1 key.
 
-    Where the secret that is kept holds no usable key, read it again, so that a mended one is taken within
+    If the secret that is kept holds no usable key, read it again, so that a mended one is taken within
     seconds. Raise `ApiKeyError`.
     """
     try:
         try:
             return _read_credentials(settings)
-        except (InvalidCredentialsError, NoTextError):
+        except InvalidCredentialsError:
             if not reread_secret(settings.api_key_secret):
                 raise
         return _read_credentials(settings)

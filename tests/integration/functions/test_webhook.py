@@ -722,6 +722,33 @@ def test_takes_the_previous_secret_though_it_could_not_be_read_at_first(
         assert webhook(request(body(course), sign_with="first"))["statusCode"] == 200
 
 
+NO_TEXT: list[dict[str, Any]] = [{"SecretString": "\n"}, {"SecretBinary": b"bytes"}]
+
+
+def test_takes_a_mended_signing_secret_within_seconds(load: Callable[..., Function], course: str) -> None:
+    secrets = boto3.client("secretsmanager")
+    secrets.create_secret(Name=course, SecretBinary=b"bytes")
+    webhook = load("webhook", WEBHOOK_SIGNING_SECRET=course)
+    assert webhook(request(body(course), sign_with="mended"))["statusCode"] == 503
+    secrets.put_secret_value(SecretId=course, SecretString="mended")
+    deadline = time.monotonic() + 10
+    while status(webhook(request(body(course), sign_with="mended"))) != (200, "stored"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize("no_text", NO_TEXT, ids=repr)
+def test_a_previous_signing_secret_that_was_no_text_does_no_harm(
+    no_text: dict[str, Any], load: Callable[..., Function], course: str, rotated: Callable[[str], None]
+) -> None:
+    webhook = load("webhook", WEBHOOK_SIGNING_SECRET=course)
+    assert status(webhook(request(body(course), sign_with="first"))) == (200, "stored")
+    boto3.client("secretsmanager").put_secret_value(SecretId=course, **no_text)
+    rotated("mended")
+    assert status(webhook(request(body(course), sign_with="mended"))) == (200, "stored")
+    assert webhook(request(body(course), sign_with="another"))["statusCode"] == 403
+
+
 def test_wrong_signatures_do_not_have_the_secret_read_all_the_time(
     load: Callable[..., Function], aws_endpoint: str, course: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
