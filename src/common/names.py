@@ -36,9 +36,9 @@ def parse_name(value: object, max_length: int) -> str:
     """Return `value` if it is a name of 1 to `max_length` characters. Raise `InvalidInputError` otherwise.
 
     A name consists of visible characters, with spaces and joiners only between them. Control characters,
-    characters that change the direction of text, and characters that show nothing are refused, because two
-    names that look the same must be the same. The error's message says what a name is, such as "a string of
-    1 to 64 visible characters".
+    characters that change the direction of text, and characters that show nothing by themselves are refused.
+    Different names may still look the same: an accent may be part of a letter or follow it. The error's
+    message says what a name is, such as "a string of 1 to 64 visible characters".
     """
     if isinstance(value, str) and 0 < len(value) <= max_length and _is_visible(value):
         return value
@@ -55,13 +55,15 @@ def _is_visible(name: str) -> bool:
         after = name[index + 1 : index + 2]
         if character in _JOINERS:
             # Malayalam and other scripts also end words with a joiner after a virama.
-            is_placed_well = _follows_virama(before) or (_is_shown(before) and _is_shown(after))
+            is_placed_well = _is_virama(before) or (_is_shown(before) and _is_shown(after))
         elif unicodedata.category(character) == "Zs":
             is_placed_well = before != "" and after != ""
         elif "VARIATION SELECTOR" in unicodedata.name(character, ""):
             is_placed_well = _has_variations(before) or after == "\N{COMBINING ENCLOSING KEYCAP}"
         elif unicodedata.category(character).startswith("M"):
-            is_placed_well = character not in _BLANK_MARKS and before != "" and before not in _JOINERS
+            # Bengali, Kannada and Sinhala also put a joiner before a virama.
+            is_joined = before in _JOINERS and not _is_virama(character)
+            is_placed_well = character not in _BLANK_MARKS and before != "" and not is_joined
         else:
             is_placed_well = _is_shown(character)
         if not is_placed_well:
@@ -78,11 +80,13 @@ def _is_shown(character: str) -> bool:
 
 def _has_variations(character: str) -> bool:
     """Return whether it can be a symbol or an ideograph, whose look a variation selector chooses."""
+    if character in {"\N{INFORMATION SOURCE}", "\N{WAVY DASH}"}:  # Emoji of other categories than the rest.
+        return True
     return character != "" and unicodedata.category(character) in {"So", "Sm", "Po", "Lo"}
 
 
-def _follows_virama(before: str) -> bool:
-    return before != "" and unicodedata.combining(before) == _VIRAMA_COMBINING_CLASS
+def _is_virama(character: str) -> bool:
+    return character != "" and unicodedata.combining(character) == _VIRAMA_COMBINING_CLASS
 
 
 def parse_id(what: str, value: object) -> str:
