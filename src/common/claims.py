@@ -25,6 +25,10 @@ def _listed(text: str) -> object:
     if not text.startswith("["):
         return re.findall(r"[^\s,]+", text)
     try:
-        return json.loads(text)
-    except ValueError:
-        return text.strip("[]").split()
+        # As they are written, because `[5e10]` may be API Gateway's form of `["5e10"]`.
+        values = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+    except (ValueError, RecursionError):
+        values = None
+    if isinstance(values, list) and all(isinstance(value, str) for value in values):
+        return values
+    return text.removeprefix("[").removesuffix("]").split()
