@@ -90,8 +90,12 @@ class MessagePublisher:
         try:
             session = kept_session or self._sessions.open(message.user_id)
         except MintingError as error:
-            again = error.status in _MINT_AGAIN
-            raise PublishError(str(error), retryable=again, refused_for_now=again) from error
+            # Nothing was published. Only an argument that Momento refuses is the message's own fault.
+            raise PublishError(
+                str(error),
+                retryable=error.status is not Status.INVALID_ARGUMENT,
+                refused_for_now=error.status in _MINT_AGAIN,
+            ) from error
         except InvalidApiKeyError as error:
             raise PublishError(str(error), retryable=True) from error
         except ApiKeyError as error:

@@ -238,6 +238,17 @@ def test_tries_again_where_momento_refuses_for_now(
         assert subscription.next()[0] == user
 
 
+@pytest.mark.parametrize(
+    ("error", "retryable"),
+    [("internal", True), ("unauthenticated", True), ("permission-denied", True), ("invalid-argument", False)],
+)
+def test_a_message_without_a_token_may_be_sent_later_unless_momento_refuses_its_fields(
+    error: str, retryable: bool, publisher: Function, momento: Momento, user: str
+) -> None:
+    momento.admin("/fail", rpcs="generate-disposable-token", error=error)
+    assert [one["retryable"] for one in publisher(message(user))["failed"]] == [retryable]
+
+
 @pytest.mark.parametrize("secret", [{"SecretString": "no key"}, {"SecretBinary": b"no text"}])
 def test_answers_for_each_message_when_the_api_key_is_unusable(
     secret: dict[str, Any], load: Callable[..., Function], momento: Momento, user: str
