@@ -19,7 +19,7 @@ SECONDS_BETWEEN_REREADS = 5
 
 # The webhook's caller waits 5 s in all, so a read must fail while there is time left to say so.
 _CONFIG = Config(connect_timeout=0.3, read_timeout=0.7, retries={"mode": "standard", "total_max_attempts": 2})
-_BLANK = "\ufeff \t\r\n\v\f\u00a0"
+_BYTE_ORDER_MARK = "\ufeff"
 _secrets = SecretsProvider(boto_config=_CONFIG, boto3_session=aws_session)
 _reread_at: dict[str, float] = {}
 
@@ -87,4 +87,4 @@ def _kept_text(name: str) -> str:
 
 def _text(value: object) -> str:
     """Return a secret's text, which is empty if it holds bytes."""
-    return value.strip(_BLANK) if isinstance(value, str) else ""
+    return value.strip().strip(_BYTE_ORDER_MARK).strip() if isinstance(value, str) else ""

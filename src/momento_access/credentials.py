@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,8 @@ from aws_access.secrets import NoTextError, SecretError, read_secret, reread_sec
 
 if TYPE_CHECKING:
     from momento_access.settings import MomentoSettings
+
+_HOST = re.compile(r"[A-Za-z0-9.-]+")
 
 
 class InvalidCredentialsError(ValueError):
@@ -80,7 +83,7 @@ def token_credentials(auth_token: str, settings: MomentoSettings) -> Credentials
     try:
         fields = json.loads(base64.b64decode(auth_token, validate=True))
         api_key, endpoint = fields["api_key"], fields["endpoint"]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         # Without the cause, which would show some of it.
         raise InvalidCredentialsError(
             "this is no v1 API key and no token; a v2 API key needs its Momento endpoint"
@@ -107,6 +110,8 @@ def _credentials(auth_token: str, endpoint: str, settings: MomentoSettings) -> C
     if settings.local:
         host, _, port = settings.local.rpartition(":")
         return Credentials(auth_token, cache_endpoint=host, token_endpoint=host, port=int(port))
+    if not _HOST.fullmatch(endpoint):
+        raise InvalidCredentialsError("its endpoint is no host name")
     return Credentials(auth_token, f"cache.{endpoint}", f"token.{endpoint}", port=443)
 
 

@@ -100,7 +100,7 @@ def test_what_is_no_v2_key_is_refused_where_there_is_an_endpoint(access: ModuleT
 
 
 @pytest.mark.parametrize("before", ["", "\ufeff", " ", "\n"])
-@pytest.mark.parametrize("after", ["\n", "\r\n", " \t", "\u00a0"])
+@pytest.mark.parametrize("after", ["\n", "\r\n", " \t", "\u00a0", "\u3000", "\u2028", "\x85"])
 def test_blanks_and_a_byte_order_mark_around_an_api_key_are_ignored(
     access: ModuleType, before: str, after: str
 ) -> None:
@@ -116,6 +116,21 @@ def test_an_api_key_that_no_header_can_carry_is_refused_with_the_secrets_name(
     with pytest.raises(access.InvalidApiKeyError, match=given.api_key_secret) as refusal:
         access.api_key_credentials(given)
     assert not api_key or api_key not in str(refusal.value)
+
+
+@pytest.mark.parametrize("endpoint", ["", "cell-1\n", "a b", "https://cell-1", "x:443", "\u00e4"], ids=repr)
+def test_an_endpoint_that_is_no_host_is_refused_with_the_secrets_name(
+    access: ModuleType, endpoint: str
+) -> None:
+    given = settings(encoded({"endpoint": endpoint, "api_key": "x"}))
+    with pytest.raises(access.InvalidApiKeyError, match=given.api_key_secret):
+        access.api_key_credentials(given)
+
+
+def test_a_secret_that_is_nested_too_deeply_is_refused_with_its_name(access: ModuleType) -> None:
+    given = settings(base64.b64encode(b"[" * 40_000).decode())
+    with pytest.raises(access.InvalidApiKeyError, match=given.api_key_secret):
+        access.api_key_credentials(given)
 
 
 def test_a_binary_secret_is_refused_with_its_name(access: ModuleType) -> None:
