@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -26,12 +27,12 @@ def raw_body(event: Mapping[str, Any]) -> bytes:
 def parse_json_object(document: bytes | str) -> dict[str, Any]:
     """Return the JSON object in `document` (bytes must be UTF-8).
 
-    Raise `InvalidInputError` for other encodings, other JSON values, `NaN`, `Infinity`, and nesting that is
-    deeper than the interpreter allows.
+    Raise `InvalidInputError` for other encodings, other JSON values, `NaN`, `Infinity`, numbers that would
+    become infinite, and nesting that is deeper than the interpreter allows.
     """
     try:
         text = document if isinstance(document, str) else document.decode("utf-8")
-        value = json.loads(text, parse_constant=_refuse_constant)
+        value = json.loads(text, parse_float=_finite, parse_constant=_refuse_constant)
     except UnicodeDecodeError:
         raise InvalidInputError("not UTF-8") from None
     except RecursionError:
@@ -58,6 +59,13 @@ def to_json(value: object) -> str:
     except ValueError:
         raise InvalidInputError("a number is too large") from None
     return document
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(text)
+    return number
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -54,6 +54,12 @@ def test_refuses_everything_else_with_a_reason(document: bytes | str) -> None:
         assert str(error)
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "9" * 400 + ".0"])
+def test_refuses_numbers_that_json_could_not_repeat(number: str) -> None:
+    with pytest.raises(InvalidInputError):
+        parse_json_object(f'{{"votes": [{number}]}}')
+
+
 @given(st.binary())
 def test_gives_back_the_bytes_of_a_body(body: bytes) -> None:
     assert raw_body({"body": base64.b64encode(body).decode(), "isBase64Encoded": True}) == body
