@@ -52,8 +52,8 @@ def reread_secret(name: str) -> bool:
     Return False if that was done less than `SECONDS_BETWEEN_REREADS` ago, so that forged requests cannot
     flood Secrets Manager. Raise `SecretError`.
     """
-    now = time.monotonic()
-    if now - _reread_at.get(name, -SECONDS_BETWEEN_REREADS) < SECONDS_BETWEEN_REREADS:
+    now = time.time()  # The monotonic clock may not count the time that a function is frozen.
+    if abs(now - _reread_at.get(name, 0)) < SECONDS_BETWEEN_REREADS:
         return False
     _reread_at[name] = now
     try:

@@ -57,6 +57,7 @@ def _respond(event: dict[str, Any]) -> dict[str, Any]:
         return _too_many_requests(error.retry_after_seconds)
     except MintingLimitError:
         logger.warning("Momento's minting limit is reached")
+        metrics.add_metric("MintingLimitReached", MetricUnit.Count, 1)
         return _too_many_requests(1)
     except MintingError as error:
         logger.warning("no token", reason=str(error))

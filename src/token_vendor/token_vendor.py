@@ -13,7 +13,7 @@ from cachetools import LRUCache, TLRUCache
 from common.inputs import InvalidInputError
 from momento_access.credentials import api_key_credentials
 from momento_access.permissions import STATEMENTS_MAX, Permissions
-from momento_access.tokens import Token, mint_token
+from momento_access.tokens import MintingLimitError, Token, mint_token
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,8 +60,14 @@ class TokenVendor:
         if token is None:
             self._limit.check(identity)
             lifetime = self._settings.token_lifetime_seconds
-            token = self._tokens[wanted] = mint_token(self._settings.momento, identity, permissions, lifetime)
+            try:
+                token = mint_token(self._settings.momento, identity, permissions, lifetime)
+            except MintingLimitError:
+                # It counts, so that one user who asks again and again does not keep the others out.
+                self._limit.count(identity)
+                raise
             self._limit.count(identity)
+            self._tokens[wanted] = token
         return token
 
     def _permissions(
@@ -82,7 +88,8 @@ class TokenVendor:
 class _MintLimit:
     """Lets each identity have 10 tokens at once and then one every 6 seconds, in this process.
 
-    It remembers for each identity when its allowance is full again (the generic cell rate algorithm).
+    It remembers for each identity when its allowance is full again (the generic cell rate algorithm), by the
+    wall clock, because the monotonic one may not count the time that a function is frozen.
     """
 
     def __init__(self) -> None:
@@ -90,13 +97,13 @@ class _MintLimit:
 
     def check(self, identity: str) -> None:
         """Raise `TooManyTokensError` if the identity's allowance is used up."""
-        used = (self._full_at.get(identity, 0.0) - time.monotonic()) / _SECONDS_BETWEEN_MINTS
+        used = (self._full_at.get(identity, 0.0) - time.time()) / _SECONDS_BETWEEN_MINTS
         if used > _MINTS_AT_ONCE - 1:
             raise TooManyTokensError(math.ceil((used - _MINTS_AT_ONCE + 1) * _SECONDS_BETWEEN_MINTS))
 
     def count(self, identity: str) -> None:
         """Take one token from the identity's allowance."""
-        now = time.monotonic()
+        now = time.time()
         self._full_at[identity] = max(self._full_at.get(identity, now), now) + _SECONDS_BETWEEN_MINTS
 
 

@@ -7,6 +7,7 @@ from common.cold_start import finish_cold_start
 import json
 import os
 import time
+from traceback import format_tb
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -75,8 +76,8 @@ def _respond(event: dict[str, Any], context: LambdaContext) -> tuple[int, dict[s
         return 422, {"message": "The message was published without an identity"}
     except NotDoneError as error:
         logger.warning("not stored", reason=str(error))
-    except Exception:
-        logger.exception("not stored")
+    except Exception as error:  # noqa: BLE001 (the message is kept)
+        _log_failure("not stored", error)
     return _keep(fields)
 
 
@@ -86,6 +87,11 @@ def _act_once(fields: dict[str, Any], context: LambdaContext, *, is_retry: bool 
     outcome = actions.act_once(message, context, is_retry=is_retry)
     logger.info(outcome["status"])
     return outcome
+
+
+def _log_failure(message: str, error: Exception) -> None:
+    """Log where a topic failed, without the error's words, which may hold the text of a message."""
+    logger.error(message, error=type(error).__name__, stack="".join(format_tb(error.__traceback__)))
 
 
 def _bad_request(error: InvalidInputError) -> tuple[int, dict[str, str]]:
@@ -108,8 +114,8 @@ def _retry(record: dict[str, Any], context: LambdaContext) -> bool:
         outcome = _act_once(parse_json_object(record["body"]), context, is_retry=True)
     except (NotDoneError, InvalidInputError, AnonymousError) as error:
         logger.warning("still not stored", reason=str(error), tries=tries_of(record))
-    except Exception:
-        logger.exception("still not stored", tries=tries_of(record))
+    except Exception as error:  # noqa: BLE001 (the message stays in the queue)
+        _log_failure("still not stored", error)
     else:
         metrics.add_metric(f"SpilledMessages{outcome['status'].capitalize()}", MetricUnit.Count, 1)
         return True
