@@ -3,8 +3,9 @@
 import asyncio
 import json
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,10 @@ async def test_roles_allow_what_the_code_of_their_functions_calls_and_nothing_el
         message = _message(facts)
         assert await _deliver(http, facts, message) == "stored"
         assert await _deliver(http, facts, message) == "duplicate"
+        said = {"room": "lobby", "language": "en", "text": "Hello"}
+        assert await _deliver(http, facts, _message(facts, "chat", said)) == "stored"
+        reported = {"type": "order", "detail": {"sku": 7}}
+        assert await _deliver(http, facts, _message(facts, "event", reported)) == "stored"
 
         await _admin(http, facts, "fail?rpcs=list-push-front&error=unavailable")
         message = _message(facts)
@@ -190,6 +195,22 @@ async def test_roles_allow_what_the_code_of_their_functions_calls_and_nothing_el
     assert [decision for decision in decisions if not decision["allowed"]] == []
     called = {(decision["role"], decision["action"], decision["resource"]) for decision in decisions}
     assert called == allowed
+
+
+@pytest.mark.parametrize("bus", ["", "mine"])
+@pytest.mark.parametrize(
+    "topics", ["comment", "comment,poll", "chat", "comment,chat", "event,comment", "poll,chat,event"]
+)
+def test_permissions_and_the_bus_exist_only_while_their_topic_is_on(topics: str, bus: str) -> None:
+    parameters = {"MomentoApiKey": "key", "Topics": topics, "EventBusName": bus}
+    template = replace(Template.load(ROOT / "template.yaml", parameters), attributes=defaultdict(str))
+    roles = {name: str(template.resolve(role)) for name, role in template.resources("AWS::IAM::Role").items()}
+    with_chat, with_events = "chat" in topics, "event" in topics
+    assert {name for name in roles if "translate:" in roles[name]} == (
+        {"WebhookRole"} if with_chat else set()
+    )
+    assert {name for name in roles if "events:" in roles[name]} == ({"WebhookRole"} if with_events else set())
+    assert len(template.resources("AWS::Events::EventBus")) == (with_events and not bus)
 
 
 def test_every_function_has_a_role_of_its_own() -> None:
@@ -255,8 +276,14 @@ def _attempts(stack: LocalStack) -> int:
     return sum(decision["action"] == "dynamodb:PutItem" for decision in _decisions(stack))
 
 
-def _message(facts: StackFacts) -> dict[str, Any]:
+def _message(
+    facts: StackFacts, topic: str = "comment", content: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return a signed request for a comment, or for other content on its topic."""
     sample: dict[str, Any] = json.loads((ROOT / "events" / "webhook" / "200_stored.json").read_text())
+    if content is not None:
+        fields = json.loads(sample["body"]) | {"topic": topic, "text": json.dumps(content)}
+        sample = {**sample, "body": json.dumps(fields)}
     return sign_event(sample, facts.signing_secret, time.time())
 
 
