@@ -73,7 +73,7 @@ class Display(StackObserver):
         for hop in hops:
             table.add_row(hop.name, Text(hop.what_happened), f"{hop.milliseconds:.0f}")
         table.add_section()
-        table.add_row("", "", f"{sum(hop.milliseconds for hop in hops):.0f}")
+        table.add_row("Total", "", f"{sum(hop.milliseconds for hop in hops):.0f}")
         self._console.print(table)
 
     def ready(self, facts: StackFacts, state_directory: Path) -> None:
