@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -23,9 +24,22 @@ from tests.e2e.conftest import ROOT, Stack, running_stack
 
 DOCUMENT = ROOT / "docs" / "openapi.yaml"
 
+BLANK = "\u115f\u1160\u3164\uffa0\u2800\U0001d159"
+"""Letters and symbols that show nothing, which names cannot have."""
+
 schemathesis.openapi.format(
-    "printable", st.text(st.characters(categories=["L", "M", "N", "P", "S"]) | st.just(" "), min_size=1)
+    "printable", st.text(st.characters(categories=["L", "N", "P", "S"], exclude_characters=BLANK), min_size=1)
 )
+
+
+def asks_for_more_than_a_schema_can_exclude(body: Any) -> bool:
+    """Return whether a body asks for too many ids in all, or for ids of topics that are not on."""
+    if not isinstance(body, dict) or not isinstance(reads := body.get("reads", {}), dict):
+        return False
+    lists = [ids for ids in [body.get("courseIds"), *reads.values()] if isinstance(ids, list)]
+    return sum(map(len, lists)) > 10 or any(ids for topic, ids in reads.items() if topic != "comment")
+
+
 api = schemathesis.openapi.from_path(DOCUMENT)
 # An HTTP API answers 404 where others answer 405; no route is no matter of the document.
 api.config.checks.unsupported_method.enabled = False
@@ -61,7 +75,12 @@ def check_is_documented(answer: requests.Response) -> None:
 @api.parametrize()
 @settings(reproducible, max_examples=300)
 def test_every_request_is_answered_as_documented(case: schemathesis.Case, stack: Stack, jwt: str) -> None:
-    case.call_and_validate(base_url(stack), headers={"Authorization": f"Bearer {jwt}"})
+    beyond = asks_for_more_than_a_schema_can_exclude(case.body)
+    case.call_and_validate(
+        base_url(stack),
+        headers={"Authorization": f"Bearer {jwt}"},
+        excluded_checks=[schemathesis.checks.positive_data_acceptance] if beyond else [],
+    )
 
 
 @settings(reproducible, max_examples=200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -64,7 +65,12 @@ def test_the_token_vendor_logs_what_the_runbook_looks_for(
     momento.admin("/fail", rpcs="generate-disposable-token", error="internal")
     load("token_vendor")(event)
     momento.admin("/clear-faults")
+    momento.admin("/fail", rpcs="generate-disposable-token", error="resource-exhausted", count=1)
+    load("token_vendor")(event)
     load("token_vendor", MOMENTO_API_KEY_SECRET="missing")(event)
+    vendor = load("token_vendor")
+    for course in range(11):
+        vendor({**event, "body": json.dumps({"courseIds": [course]}), "isBase64Encoded": False})
     assert missing("TokenVendorLogs", caplog) == set()
 
 
