@@ -187,7 +187,8 @@ def _serving(command: Sequence[str], folder: Path, ready: str) -> Iterator[Resul
         reader.start()
         try:
             is_ready.wait()
-            yield Result(server.poll() or 0, "".join(shown))
+            has_failed = not any(ready in line for line in shown)
+            yield Result(server.wait() or 1 if has_failed else 0, "".join(shown))
         finally:
             if server.poll() is None:
                 os.killpg(server.pid, signal.SIGINT)

@@ -37,9 +37,9 @@ def reader_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[st
         def reader(document: str) -> Reader:
             if document not in readers:
                 current.close()
+                network = current.enter_context(usual_ports_free())
                 folder = tmp_path_factory.mktemp("docs") / "project"
                 copy_project(folder)
-                network = current.enter_context(usual_ports_free())
                 blocks = [block for block in RUN if block.document == document]
                 readers[document] = current.enter_context(Reader(blocks, folder, network))
             return readers[document]
