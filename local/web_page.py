@@ -37,7 +37,7 @@ def page_configuration(facts: StackFacts) -> dict[str, Any]:
         "userPoolClientId": facts.user_pool_client_id,
         "cognitoEndpoint": facts.aws_endpoint_url,
         "momentoEndpoint": facts.momento.web_url,
-        "courseId": _COURSE_ID,
+        "courseId": _COURSE_ID if "comment" in facts.topics else None,
         "users": [{"username": user.username, "password": user.password} for user in facts.users],
     }
 

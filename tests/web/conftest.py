@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import (
     Browser,
     ConsoleMessage,
+    Locator,
     Page,
     Request,
     Response,
@@ -45,9 +46,8 @@ class Visitor:
         self.password = page.get_by_label("Password", exact=True)
         self.course = page.get_by_label("Course", exact=True)
         self.comment = page.get_by_label("Your comment", exact=True)
-        self.live = page.get_by_role("list", name="Live comments").get_by_role("listitem")
-        self.stored = page.get_by_role("list", name="Stored comments").get_by_role("listitem")
-        self.token_valid_until = page.get_by_label("Token valid until", exact=True)
+        self.comments = page.get_by_role("list", name="Comments").get_by_role("listitem")
+        self.stored = self.comments.filter(has=page.get_by_role("img", name="Saved"))
         self._problems: list[str] = []
         self._provoked: list[str] = []
         page.on("console", self._on_console)
@@ -70,18 +70,37 @@ class Visitor:
         self.password.fill(password)
         self.button("Sign in")
 
-    def join(self, username: str, course: str) -> None:
-        """Signs in as a sample user and follows a course."""
+    def sign_in_as_sample_user(self, username: str) -> None:
         self.page.get_by_role("group", name="Sample users").get_by_role("button", name=username).click()
         expect(self.page.get_by_text(f"Signed in as {username}")).to_be_visible()
+
+    def join(self, username: str, course: str) -> None:
+        """Sign in as a sample user and follow a course."""
+        self.sign_in_as_sample_user(username)
         self.follow(course)
 
     def follow(self, course: str) -> None:
-        courses = f'"courseIds":["{course}"]'
-        with self.page.expect_response(lambda one: courses in (one.request.post_data or "")):
-            self.course.fill(course)
-            self.course.press("Enter")
+        self.change_id("Course", course)
         expect(self.status).to_have_text("Live")
+
+    def tab(self, name: str) -> Locator:
+        return self.page.get_by_role("tab", name=name, exact=True)
+
+    def change_id(self, label: str, wanted: str) -> None:
+        """Show another course, poll or room, and wait until the token permits it."""
+        field = self.page.get_by_label(label, exact=True)
+        with self.page.expect_response(lambda one: f'["{wanted}"]' in (one.request.post_data or "")):
+            field.fill(wanted)
+            field.press("Enter")
+
+    def token_expires_at(self) -> float:
+        expires_at: float = self.page.evaluate("session.token.expiresAt")
+        return expires_at
+
+    def wait_for_token_after(self, expires_at: float) -> None:
+        self.page.wait_for_function(
+            "(time) => session.token.expiresAt > time", arg=expires_at, timeout=75_000
+        )
 
     def publish(self, text: str) -> None:
         self.comment.fill(text)
@@ -136,13 +155,15 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser, stack: Stack, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    """Open the page as one more person, with a clock that can be put forward if asked for.
+    """Open the page at a path as one more person, with a clock that can be put forward if asked for.
 
     `momento_endpoint` is where the page finds Momento; without it, that is where the stack says.
     """
     visitors: list[Visitor] = []
 
-    def open_page(*, clock: bool = False, momento_endpoint: str | None = None, **context: Any) -> Visitor:
+    def open_page(
+        *, path: str = "/", clock: bool = False, momento_endpoint: str | None = None, **context: Any
+    ) -> Visitor:
         page = browser.new_context(**context).new_page()
         if clock:
             page.clock.install()
@@ -150,7 +171,7 @@ def visit(browser: Browser, stack: Stack, request: pytest.FixtureRequest) -> Ite
             page.route("**/config.json", partial(_replace_momento_endpoint, momento_endpoint))
         visitor = Visitor(page)
         visitors.append(visitor)
-        page.goto(stack.facts["web_url"])
+        page.goto(stack.facts["web_url"] + path)
         expect(visitor.user_name).to_be_visible()
         return visitor
 

@@ -1,4 +1,4 @@
-/** What the page has to know of the system it belongs to: read from `config.json` beside it, when it opens. */
+/** What the page has to know of the system that it belongs to, read from `config.json` beside it. */
 
 export interface SampleUser {
   readonly username: string;
@@ -13,8 +13,14 @@ export interface Config {
   readonly cognitoEndpoint: string | null;
   /** Set where Momento is not the one that the tokens name, but the local stack's. */
   readonly momentoEndpoint: string | null;
-  /** The course that the page opens with. */
-  readonly courseId: string;
+  /** The course that the page opens with; null for a page without comments. */
+  readonly courseId: string | null;
+  /** The poll that the page opens with; null for a page without polls. */
+  readonly pollId: string | null;
+  /** The chat room that the page opens with; null for a page without chat. */
+  readonly room: string | null;
+  /** The languages that the chat is translated into, such as `en`. */
+  readonly languages: readonly string[];
   /** Offered for signing in with one click; only the local stack has them. */
   readonly users: readonly SampleUser[];
 }
@@ -23,7 +29,7 @@ export class ConfigError extends Error {
   override readonly name = 'ConfigError';
 }
 
-/** Reads `config.json`. Rejects with a `ConfigError` that says what to do. */
+/** Read `config.json`. Rejects with a `ConfigError` that says what to do. */
 export async function loadConfig(): Promise<Config> {
   let content: unknown;
   try {
@@ -43,15 +49,29 @@ export async function loadConfig(): Promise<Config> {
 
 function parseConfig(content: unknown): Config {
   const fields = (typeof content === 'object' && content !== null ? content : {}) as Record<string, unknown>;
-  return {
+  const config = {
     tokenUrl: required(fields, 'tokenUrl'),
     region: required(fields, 'region'),
     userPoolClientId: required(fields, 'userPoolClientId'),
     cognitoEndpoint: optional(fields, 'cognitoEndpoint'),
     momentoEndpoint: optional(fields, 'momentoEndpoint'),
-    courseId: required(fields, 'courseId'),
+    courseId: optional(fields, 'courseId'),
+    pollId: optional(fields, 'pollId'),
+    room: optional(fields, 'room'),
+    languages: Array.isArray(fields.languages) ? fields.languages.filter(isString) : [],
     users: Array.isArray(fields.users) ? fields.users.filter(isSampleUser) : [],
   };
+  if (config.courseId === null && config.pollId === null && config.room === null) {
+    throw new ConfigError(
+      'config.json has neither courseId nor pollId nor room, so there is nothing to show.',
+    );
+  }
+  if (config.room !== null && config.languages.length === 0) {
+    throw new ConfigError(
+      'config.json has a room, but no languages: list those of the parameter ChatLanguages.',
+    );
+  }
+  return config;
 }
 
 function required(fields: Record<string, unknown>, name: string): string {
@@ -65,6 +85,10 @@ function required(fields: Record<string, unknown>, name: string): string {
 function optional(fields: Record<string, unknown>, name: string): string | null {
   const value = fields[name];
   return typeof value === 'string' ? value : null;
+}
+
+function isString(value: unknown): value is string {
+  return typeof value === 'string';
 }
 
 function isSampleUser(user: unknown): user is SampleUser {

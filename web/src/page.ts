@@ -1,17 +1,17 @@
-/** The page: shows what the session tells, and asks it for what the user wants. */
+/** The page: signs users in and out, keeps their session, and shows one of the tabs. */
 
-import { fromMessage, keyOf, type StoredComment, toMessage } from './comments';
+import { fromAddress, toAddress } from './address';
+import { ChatTab } from './chat-tab';
+import { CommentsTab } from './comments-tab';
 import { type Config, ConfigError, loadConfig } from './config';
-import type {
-  MessageAge,
-  MomentoError,
-  MomentoSession,
-  MomentoToken,
-  SessionState,
-  TopicMessage,
-} from './momento';
+import { byId, element, onSubmit } from './elements';
+import { FieldError } from './field-error';
+import { IdField } from './id-field';
+import { forgetAll } from './memory';
+import type { MomentoSession, SessionState } from './momento';
+import { PollTab } from './poll-tab';
 import { SignIn, SignInError } from './sign-in';
-import { type Arrival, isStored, StoredComments } from './stored-comments';
+import { type Tab, TabBar } from './tab';
 
 declare global {
   interface Window {
@@ -30,12 +30,6 @@ const STATE_NAMES: Record<PageState, string> = {
   'signed-out': 'Signed out',
 };
 
-const LIVE_COMMENTS_KEPT = 200;
-/** A repeat comes soon after the first, or when a stream is resumed. */
-const KEYS_REMEMBERED = 1000;
-
-const byId = <Element extends HTMLElement>(id: string) => document.getElementById(id) as Element;
-
 const page = {
   state: byId('state'),
   alert: byId('alert'),
@@ -45,89 +39,72 @@ const page = {
   password: byId<HTMLInputElement>('password'),
   sampleUsers: byId('sample-users'),
   room: byId('room'),
-  tokenId: byId('token-id'),
-  expiry: byId<HTMLTimeElement>('expiry'),
-  courseForm: byId<HTMLFormElement>('course-form'),
-  course: byId<HTMLInputElement>('course'),
+  user: byId('user'),
   signOut: byId('sign-out'),
-  commentForm: byId<HTMLFormElement>('comment-form'),
-  comment: byId<HTMLInputElement>('comment'),
-  note: byId('note'),
-  live: byId('live'),
-  liveEmpty: byId('live-empty'),
-  stored: byId('stored'),
-  storedEmpty: byId('stored-empty'),
 };
-
-/** A comment that came by the subscription, with its item for the live list. */
-interface Arrived extends Arrival {
-  readonly courseId: string;
-  readonly item: HTMLLIElement;
-  /** One of `unknown` age is shown once it is known not to be among the comments that were stored before it came. */
-  age: MessageAge;
-}
-
-/** A comment that the user has asked to publish. Asked for again, it is published with the same id. */
-interface Publication {
-  readonly courseId: string;
-  readonly comment: string;
-  readonly id: string;
-}
-
-/** What an alert is about, so that it goes when that is over. */
-type AlertTopic = 'page' | 'sign-in' | 'connection' | 'course' | 'publish';
+const signInError = new FieldError(page.password, byId('sign-in-error'));
 
 let config: Config;
 let signIn: SignIn;
 let session: MomentoSession | null = null;
 let user = '';
-let course = '';
-/** The course that the session's token is for; `course` while no change is under way. */
-let courseInUse = '';
-let courseChange: Promise<void> | null = null;
-/** The newest first, of all courses. */
-let arrived: Arrived[] = [];
-let seenKeys: string[] = [];
-/** The last comment that was to be published, until it is known to be out. */
-let publication: Publication | null = null;
-let alertTopic: AlertTopic | null = null;
-/** The note about a gap, until the stored comments have been read again. */
-let gapNote = '';
-let noteTimer: ReturnType<typeof setTimeout> | undefined;
-
-const stored = new StoredComments({
-  read: (courseId) => session?.readList(courseId) ?? Promise.resolve([]),
-  show: (comments) => {
-    page.stored.replaceChildren(
-      ...comments.map(({ userID, comment, publishedAt }) => commentItem(userID, comment, publishedAt)),
-    );
-    page.storedEmpty.hidden = comments.length > 0;
-    page.storedEmpty.textContent = 'Nothing is stored for this course yet.';
-    showGapNote();
-    compareWithStored(comments);
-  },
-  showFailure: () => {
-    compareWithStored([]);
-    page.storedEmpty.hidden = false;
-    page.storedEmpty.textContent = 'The stored comments cannot be read at the moment. Trying again…';
-  },
-});
+let tabs: Tab[] = [];
+let tab: Tab;
+let tabBar: TabBar;
+/** The change of a course, poll or room that the server has not answered yet. */
+let change: { readonly tab: Tab } | null = null;
 
 async function open(): Promise<void> {
   try {
     config = await loadConfig();
   } catch (error) {
-    showAlert('page', error instanceof ConfigError ? error.message : String(error));
+    showAlert(error instanceof ConfigError ? error.message : String(error));
     return;
   }
   signIn = new SignIn(config);
-  course = config.courseId;
-  page.course.value = course;
+  tabs = makeTabs(config);
+  tab = tabs.find(({ topic }) => topic === fromAddress('tab')) ?? (tabs[0] as Tab);
+  const names = tabs.map(({ topic }) => topic);
+  tabBar = new TabBar(byId('tabs'), names, (name) =>
+    showTab(tabs.find(({ topic }) => topic === name) as Tab),
+  );
+  tabBar.show(tab.topic);
+  showSampleUsers();
+  listen();
+  if (signIn.username) {
+    user = signIn.username;
+    startSession();
+  } else {
+    showView('signed-out');
+    // Fetched while the user signs in.
+    import('./momento').catch(() => {});
+  }
+}
+
+/** Return a tab for each kind of message that this page is for. */
+function makeTabs({ courseId, pollId, room, languages }: Config): Tab[] {
+  const made: Tab[] = [];
+  const field = (form: string, name: string, initial: string) => {
+    const at = made.length;
+    return new IdField(byId(form), name, initial, () => changeId(made[at] as Tab));
+  };
+  if (courseId !== null) {
+    made.push(new CommentsTab(field('course-form', 'course', courseId)));
+  }
+  if (pollId !== null) {
+    made.push(new PollTab(field('poll-form', 'poll', pollId)));
+  }
+  if (room !== null) {
+    made.push(new ChatTab(field('room-form', 'room', room), languages));
+  }
+  return made;
+}
+
+function showSampleUsers(): void {
   for (const sample of config.users) {
-    const button = document.createElement('button');
+    const button = element('button', '', sample.username);
     button.type = 'button';
     button.dir = 'auto';
-    button.textContent = sample.username;
     button.addEventListener('click', () => {
       page.userName.value = sample.username;
       page.password.value = sample.password;
@@ -136,17 +113,11 @@ async function open(): Promise<void> {
     page.sampleUsers.append(button);
   }
   page.sampleUsers.hidden = config.users.length === 0;
-  listen();
-  showView('signed-out');
-  // Fetched while the user signs in.
-  import('./momento').catch(() => {});
 }
 
 function listen(): void {
   onSubmit(page.signInForm, signInUser);
-  onSubmit(page.commentForm, publish);
-  onSubmit(page.courseForm, changeCourse);
-  page.course.addEventListener('change', changeCourse);
+  page.signInForm.addEventListener('input', () => signInError.clear());
   page.signOut.addEventListener('click', signOut);
   window.addEventListener('offline', () => session?.networkLost());
   window.addEventListener('online', () => session?.wake(true));
@@ -158,34 +129,15 @@ function listen(): void {
   });
 }
 
-/** Runs `action` on submit, unless it is still running from the last time. */
-function onSubmit(form: HTMLFormElement, action: () => Promise<void>): void {
-  const button = form.querySelector('button');
-  let isBusy = false;
-  form.addEventListener('submit', async (event) => {
-    event.preventDefault();
-    if (isBusy) {
-      return;
-    }
-    isBusy = true;
-    button?.setAttribute('aria-disabled', 'true');
-    try {
-      await action();
-    } finally {
-      isBusy = false;
-      button?.removeAttribute('aria-disabled');
-    }
-  });
-}
-
 // Signing in and out
 
 async function signInUser(): Promise<void> {
   const name = page.userName.value.trim();
+  signInError.clear();
   try {
     await signIn.signIn(name, page.password.value);
   } catch (error) {
-    showAlert('sign-in', error instanceof SignInError ? error.message : String(error));
+    signInError.show(error instanceof SignInError ? error.message : String(error));
     page.password.focus();
     return;
   }
@@ -193,7 +145,6 @@ async function signInUser(): Promise<void> {
   clearAlert();
   if (session && name === user) {
     session.signedInAgain();
-    stored.refresh();
     return;
   }
   endSession();
@@ -203,6 +154,7 @@ async function signInUser(): Promise<void> {
 
 async function startSession(): Promise<void> {
   showView('connecting');
+  page.user.textContent = user;
   const asked = user;
   let momento: typeof import('./momento');
   try {
@@ -210,7 +162,7 @@ async function startSession(): Promise<void> {
   } catch {
     if (user === asked) {
       signOut();
-      showAlert('page', 'A part of this page could not be loaded. Try again.');
+      showAlert('A part of this page could not be loaded. Try again.');
     }
     return;
   }
@@ -221,65 +173,49 @@ async function startSession(): Promise<void> {
   const started = new momento.MomentoSession({
     tokenUrl: config.tokenUrl,
     momentoEndpoint: config.momentoEndpoint,
-    courseIds: [course],
+    tokenRequest: tokenRequest(),
     identity: (isRefused) => signIn.idToken(isRefused),
     onState: (state) => session === started && showState(state),
-    onToken: (token) => session === started && showToken(token),
-    onMessage: (message) => session === started && showMessage(message),
-    onGap: (missed) => session === started && showGap(missed),
-    onProblem: (message, isFinal) => {
-      if (isFinal) {
-        showAlert('course', message);
-      } else if (session?.state !== 'live') {
-        // What has become of the user's own comment is more important, and so is it that the device is offline.
-        if (alertTopic !== 'publish' && navigator.onLine) {
-          showAlert('connection', `${message} Trying again…`);
-        }
-      } else if (courseChange) {
-        showAlert('course', `${message} Trying again…`);
-      }
+    onToken: ({ tokenId }) => {
+      page.user.textContent = tokenId;
     },
+    onProblem: (message, isFinal) => showProblem(message, isFinal),
   });
   session = started;
-  courseInUse = course;
   if (config.users.length > 0) {
     window.session = started;
   }
+  for (const one of tabs) {
+    one.restore();
+  }
+  tab.open(started);
   started.start();
-  stored.open(course);
+  tab.focus();
 }
 
 function endSession(): void {
-  stored.close();
-  session?.close();
-  session = null;
-  courseChange = null;
-  if (window.session) {
-    window.session = null;
+  if (session) {
+    tab.close();
+    session.close();
   }
-  arrived = [];
-  seenKeys = [];
-  publication = null;
-  page.live.replaceChildren();
-  page.stored.replaceChildren();
-  page.liveEmpty.hidden = false;
-  page.storedEmpty.hidden = false;
-  page.storedEmpty.textContent = 'Reading…';
-  page.tokenId.textContent = '';
-  page.expiry.textContent = '';
-  page.expiry.removeAttribute('datetime');
-  page.comment.value = '';
-  gapNote = '';
-  hideNote();
+  session = null;
+  change = null;
+  window.session = null;
+  for (const one of tabs) {
+    one.forget();
+  }
+  page.user.textContent = '';
 }
 
 function signOut(): void {
   signIn.signOut();
   endSession();
+  forgetAll();
   user = '';
   page.userName.value = '';
   page.password.value = '';
   clearAlert();
+  signInError.clear();
   showView('signed-out');
 }
 
@@ -290,211 +226,67 @@ function showState(state: SessionState): void {
     return;
   }
   if (state === 'live') {
-    clearAlert('connection');
-    stored.refresh();
+    clearAlert();
+    tab.refresh();
   }
   showView(state);
 }
 
-function showToken(token: MomentoToken): void {
-  const until = new Date(token.expiresAt * 1000);
-  page.tokenId.textContent = token.tokenId;
-  page.expiry.dateTime = until.toISOString();
-  page.expiry.textContent = until.toLocaleTimeString([], { timeStyle: 'medium' });
-}
-
-function showMessage({ publisher, text, position, age }: TopicMessage): void {
-  const live = text === null ? null : fromMessage(text);
-  if (!live || isRepeat(publisher, live.id)) {
-    return;
+function showProblem(message: string, isFinal: boolean): void {
+  const about = change?.tab ?? tab;
+  if (isFinal) {
+    about.field.error.show(message);
+  } else if (change) {
+    about.field.error.show(`${message} Trying again…`);
+  } else if (session?.state !== 'live' && navigator.onLine) {
+    showAlert(`${message} Trying again…`);
   }
-  const item = commentItem(publisher, live.comment, age === 'new' ? Date.now() : null);
-  const arrival: Arrived = { ...live, publisher, sequenceNumber: position.number, age, item };
-  const isOwn = publication !== null && live.id === publication.id && publisher === session?.token?.tokenId;
-  if (isOwn) {
-    showPublished();
-  }
-  if (age === 'new') {
-    item.className = 'new';
-  } else if (isOwn) {
-    arrival.age = 'missed';
-  }
-  arrived = [arrival, ...arrived].slice(0, LIVE_COMMENTS_KEPT);
-  if (arrival.courseId !== course) {
-    return;
-  }
-  if (arrival.age !== 'unknown') {
-    page.live.prepend(item);
-    if (page.live.childElementCount > LIVE_COMMENTS_KEPT) {
-      page.live.lastElementChild?.remove();
-    }
-    page.liveEmpty.hidden = true;
-  } else if (stored.lastRead) {
-    compareWithStored(stored.lastRead);
-  }
-  stored.await(arrival);
-}
-
-/** Return whether a comment has come before: published again with the same id, because an answer was lost. */
-function isRepeat(publisher: string, id: string | null): boolean {
-  if (id === null) {
-    return false;
-  }
-  const key = keyOf(publisher, id);
-  if (seenKeys.includes(key)) {
-    return true;
-  }
-  seenKeys = [key, ...seenKeys].slice(0, KEYS_REMEMBERED);
-  return false;
-}
-
-/**
- * Give the comments that did not come the moment they were published the time that is stored with them. One
- * of unknown age that is stored already is old news, and does not become part of the live list.
- */
-function compareWithStored(comments: readonly StoredComment[]): void {
-  arrived = arrived.filter((arrival) => {
-    if (arrival.courseId !== course || arrival.age === 'new') {
-      return true;
-    }
-    const entry = comments.find((comment) => isStored(arrival, comment));
-    if (arrival.age === 'unknown') {
-      if (entry) {
-        return false;
-      }
-      arrival.age = 'missed';
-      // Nothing has arrived before it.
-      page.live.append(arrival.item);
-      page.liveEmpty.hidden = true;
-    }
-    if (entry) {
-      showTime(arrival.item, entry.publishedAt);
-    }
-    return true;
-  });
-}
-
-function showGap(missed: number | null): void {
-  const what = missed === null ? 'Some comments' : missed === 1 ? 'One comment' : `${missed} comments`;
-  gapNote = `${what} may not have arrived here live. The stored comments have been read again.`;
-  stored.refresh();
-}
-
-function showGapNote(): void {
-  if (!gapNote) {
-    return;
-  }
-  page.note.textContent = gapNote;
-  page.note.hidden = false;
-  gapNote = '';
-  clearTimeout(noteTimer);
-  noteTimer = setTimeout(hideNote, 60_000);
-}
-
-function hideNote(): void {
-  clearTimeout(noteTimer);
-  page.note.hidden = true;
-  page.note.textContent = '';
 }
 
 // What the user wants
 
-async function changeCourse(): Promise<void> {
-  const wanted = page.course.value.trim();
-  if (!wanted || wanted === course || !session) {
-    page.course.value = course;
-    return;
+function showTab(wanted: Tab): void {
+  if (session) {
+    tab.close();
+    wanted.open(session);
   }
-  showCourse(wanted);
-  stored.close();
-  const change = session.setCourses([wanted]);
-  courseChange = change;
-  const isDone = await change.then(
-    () => true,
-    () => false, // Told by the session.
-  );
-  if (courseChange !== change) {
-    // Another course has been asked for in the meantime, or the user has signed out.
-    return;
-  }
-  courseChange = null;
-  if (isDone) {
-    courseInUse = wanted;
-    clearAlert();
-  } else {
-    showCourse(courseInUse);
-  }
-  stored.open(course);
+  tab = wanted;
+  tabBar.show(tab.topic);
+  toAddress('tab', tab.topic);
 }
 
-function showCourse(courseId: string): void {
-  course = courseId;
-  page.course.value = courseId;
-  const items = arrived
-    .filter((one) => one.courseId === courseId && one.age !== 'unknown')
-    .map((one) => one.item);
-  page.live.replaceChildren(...items);
-  page.liveEmpty.hidden = items.length > 0;
-  page.stored.replaceChildren();
-  page.storedEmpty.hidden = false;
-  page.storedEmpty.textContent = 'Reading…';
-}
-
-async function publish(): Promise<void> {
-  const comment = page.comment.value.trim();
-  if (!comment || !session) {
+/** A tab's field names another course, poll or room: show it as soon as the server permits it, if it does. */
+async function changeId(changed: Tab): Promise<void> {
+  if (!session) {
+    changed.field.keep();
     return;
   }
   const asked = session;
-  if (publication?.comment !== comment || publication.courseId !== course) {
-    publication = { courseId: course, comment, id: crypto.randomUUID() };
-  }
-  const { id } = publication;
+  const started = { tab: changed };
+  change = started;
+  changed.close();
+  let isPermitted = true;
   try {
-    await asked.publish(toMessage(course, comment, id));
-    if (publication?.id === id) {
-      showPublished();
-    }
-  } catch (error) {
-    // Unless it has arrived all the same, or the user has signed out in the meantime.
-    if (publication?.id === id) {
-      showAlert('publish', refusal(error as MomentoError));
-    }
+    await asked.setTokenRequest(tokenRequest());
+  } catch {
+    // The session has told why.
+    isPermitted = false;
   }
-  page.comment.focus();
+  if (change !== started) {
+    // Something else has been asked for in the meantime, or the user has signed out.
+    return;
+  }
+  change = null;
+  for (const { field } of tabs) {
+    isPermitted ? field.keep() : field.revert();
+  }
+  tab.close();
+  tab.open(asked);
 }
 
-/** The comment is out, whether Momento has answered or it has come back by the subscription. */
-function showPublished(): void {
-  // Unless the next one is being typed already.
-  if (page.comment.value.trim() === publication?.comment) {
-    page.comment.value = '';
-  }
-  publication = null;
-  clearAlert();
-}
-
-function refusal({ code, message }: MomentoError): string {
-  if (!navigator.onLine) {
-    return 'Not published: this device is offline. The comment is still in its field.';
-  }
-  switch (code) {
-    case 'TOO_LARGE':
-      return 'Not published: the comment is too long. A message is 4 KB at most.';
-    case 'PERMISSION_ERROR':
-      return 'Not published: your token does not permit it.';
-    case 'LIMIT_EXCEEDED_ERROR':
-      return 'Not published: too many messages at the moment. Try again.';
-    case 'SERVER_UNAVAILABLE':
-      return 'Momento cannot be reached at the moment, so the comment is probably not out. Publish it again: it will appear once.';
-    case 'TIMEOUT_ERROR':
-    case 'CANCELLED_ERROR':
-    case 'INTERNAL_SERVER_ERROR':
-    case 'UNKNOWN_SERVICE_ERROR':
-      return 'Momento did not answer, so nobody knows whether the comment is out. Publish it again: it will appear once.';
-    default:
-      return `Not published: ${message}`;
-  }
+/** Return the request for a token that permits what the tabs do. */
+function tokenRequest(): unknown {
+  return { reads: Object.fromEntries(tabs.map(({ topic, field }) => [topic, [field.value]])) };
 }
 
 // The elements
@@ -516,61 +308,16 @@ function showView(state: PageState): void {
   } else if (isSignedOut) {
     page.userName.focus();
   } else {
-    page.comment.focus();
+    tab.focus();
   }
 }
 
-/**
- * Return an item of a list of comments. What others wrote is set as text, never as HTML, and in an element of its own
- * with its own direction, so that a right-to-left script moves nothing around it. `at` is null where no time is known.
- */
-function commentItem(publisher: string, comment: string, at: number | null): HTMLLIElement {
-  const item = document.createElement('li');
-  const byline = document.createElement('p');
-  byline.className = 'byline';
-  const name = document.createElement('bdi');
-  name.textContent = publisher || 'Without a name';
-  const author = document.createElement('strong');
-  author.append(name);
-  byline.append(author, document.createElement('time'));
-  const text = document.createElement('p');
-  text.className = 'text';
-  text.dir = 'auto';
-  text.textContent = comment;
-  item.append(byline, text);
-  if (at !== null) {
-    showTime(item, at);
-  }
-  return item;
-}
-
-function showTime(item: HTMLLIElement, at: number): void {
-  const time = item.querySelector('time');
-  const date = new Date(at);
-  if (!time || Number.isNaN(date.getTime())) {
-    return;
-  }
-  time.dateTime = date.toISOString();
-  const isToday = date.toDateString() === new Date().toDateString();
-  time.textContent = date.toLocaleString([], {
-    timeStyle: 'short',
-    ...(isToday ? {} : { dateStyle: 'medium' }),
-  });
-}
-
-function showAlert(topic: AlertTopic, message: string): void {
-  alertTopic = topic;
-  page.alert.hidden = false;
+function showAlert(message: string): void {
   page.alert.textContent = message;
 }
 
-/** Hides the alert, if it is about `topic`; without one, whatever it is about. */
-function clearAlert(topic: AlertTopic | null = alertTopic): void {
-  if (topic === alertTopic) {
-    alertTopic = null;
-    page.alert.hidden = true;
-    page.alert.textContent = '';
-  }
+function clearAlert(): void {
+  page.alert.textContent = '';
 }
 
 open();

@@ -1,4 +1,7 @@
-/** Signing in to a Cognito user pool, and staying so. Tokens are kept in memory only: a reload signs out. */
+/**
+ * Signing in to a Cognito user pool, and staying so. Cognito's tokens are kept for this browser tab, so that a reload
+ * does not sign out; when the tab is closed, they are gone.
+ */
 
 import {
   type AuthenticationResultType,
@@ -6,12 +9,14 @@ import {
   CognitoIdentityProviderServiceException,
   InitiateAuthCommand,
 } from '@aws-sdk/client-cognito-identity-provider';
+import { recall, remember } from './memory';
 
 /** How long before its end an ID token is renewed, so that it does not expire on its way. */
 const MARGIN_MS = 60_000;
 const THROTTLED = ['TooManyRequestsException', 'LimitExceededException', 'ThrottlingException'];
 
 interface Tokens {
+  readonly username: string;
   readonly idToken: string;
   readonly refreshToken: string | null;
   readonly renewAt: number;
@@ -31,7 +36,7 @@ export class SignInError extends Error {
 export class SignIn {
   readonly #client: CognitoIdentityProviderClient;
   readonly #clientId: string;
-  #tokens: Tokens | null = null;
+  #tokens: Tokens | null;
   #refresh: Promise<string | null> | null = null;
 
   constructor({ region, userPoolClientId, cognitoEndpoint }: SignInOptions) {
@@ -40,11 +45,27 @@ export class SignIn {
       region,
       ...(cognitoEndpoint === null ? {} : { endpoint: cognitoEndpoint }),
     });
+    this.#tokens = recalledTokens(recall(this.#memoryName));
+  }
+
+  /** Who is signed in; null for nobody. */
+  get username(): string | null {
+    return this.#tokens?.username ?? null;
+  }
+
+  /** Another user pool's tokens are of no use. */
+  get #memoryName(): string {
+    return `sign-in.${this.#clientId}`;
+  }
+
+  #keep(tokens: Tokens | null): void {
+    this.#tokens = tokens;
+    remember(this.#memoryName, tokens);
   }
 
   /** Signs a user in. Rejects with a `SignInError`. */
   async signIn(username: string, password: string): Promise<void> {
-    this.#tokens = null;
+    this.#keep(null);
     try {
       const answer = await this.#client.send(
         new InitiateAuthCommand({
@@ -58,7 +79,7 @@ export class SignIn {
           `This account has a step left that this page cannot do (${answer.ChallengeName}).`,
         );
       }
-      this.#tokens = readTokens(answer.AuthenticationResult, null);
+      this.#keep(readTokens(answer.AuthenticationResult, username, null));
     } catch (error) {
       throw asSignInError(error);
     }
@@ -82,7 +103,7 @@ export class SignIn {
   }
 
   signOut(): void {
-    this.#tokens = null;
+    this.#keep(null);
   }
 
   async #renew(tokens: Tokens): Promise<string | null> {
@@ -98,7 +119,7 @@ export class SignIn {
           AuthParameters: { REFRESH_TOKEN: tokens.refreshToken },
         }),
       );
-      renewed = readTokens(answer.AuthenticationResult, tokens.refreshToken);
+      renewed = readTokens(answer.AuthenticationResult, tokens.username, tokens.refreshToken);
     } catch (error) {
       if (!isRefusal(error)) {
         throw new Error('Cognito could not be reached.', { cause: error });
@@ -109,17 +130,30 @@ export class SignIn {
       // Signed out, or in as another, in the meantime.
       return this.#tokens?.idToken ?? null;
     }
-    this.#tokens = renewed;
+    this.#keep(renewed);
     return renewed?.idToken ?? null;
   }
 }
 
-function readTokens(result: AuthenticationResultType | undefined, refreshToken: string | null): Tokens {
+/** Return the tokens that a reload has kept; null where there are none. */
+function recalledTokens(value: unknown): Tokens | null {
+  const { username, idToken, refreshToken, renewAt } = (value ?? {}) as Partial<Tokens>;
+  return typeof username === 'string' && typeof idToken === 'string' && typeof renewAt === 'number'
+    ? { username, idToken, refreshToken: refreshToken ?? null, renewAt }
+    : null;
+}
+
+function readTokens(
+  result: AuthenticationResultType | undefined,
+  username: string,
+  refreshToken: string | null,
+): Tokens {
   if (!result?.IdToken) {
     throw new SignInError('Cognito gave no ID token.');
   }
   const lifeMs = (result.ExpiresIn ?? 3600) * 1000;
   return {
+    username,
     idToken: result.IdToken,
     refreshToken: result.RefreshToken ?? refreshToken,
     renewAt: Date.now() + Math.max(lifeMs - MARGIN_MS, lifeMs / 2),

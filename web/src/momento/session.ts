@@ -1,12 +1,13 @@
 /**
- * A signed-in user's connection to Momento: publish, subscribe and read lists, for as long as the sign-in
- * lasts, through every renewal of the token and every loss of the connection.
+ * A signed-in user's connection to Momento: publish, subscribe and read the cache, for as long as the
+ * sign-in lasts, through every renewal of the token and every loss of the connection.
  *
- * It knows nothing of the page, of Cognito or of comments, so an app can take this folder as it is.
+ * It knows nothing of the page, of Cognito or of what the messages are about, so an app can take this folder as it is.
  */
 
 import {
   CacheClient,
+  CacheGetResponse,
   CacheListFetchResponse,
   Configurations,
   CredentialProvider,
@@ -16,20 +17,20 @@ import {
   TopicPublishResponse,
 } from '@gomomento/sdk-web';
 import { backoffMs, Pause } from './backoff';
-import { Subscription, type TopicMessage } from './subscription';
+import { bytesOf, MESSAGE_BYTES } from './limits';
 import { fetchToken, type MomentoToken, TokenError } from './token-api';
-import { type EndReason, TopicStream } from './topic-stream';
+import { type Access, type Host, TopicConnection, type TopicListener } from './topic-connection';
 
 /**
- * `connecting`: not yet live. `live`: what is published arrives. `reconnecting`: it does not, or that is in
- * doubt; what is missed meanwhile arrives later. `sign-in-needed`: waits for `signedInAgain`. `closed`: for good.
+ * `connecting`: a topic is not yet live. `live`: what is published on every topic that is subscribed to arrives.
+ * `reconnecting`: it does not, or that is in doubt; what is missed meanwhile arrives later. `sign-in-needed`: waits for `signedInAgain`. `closed`: for good.
  */
 export type SessionState = 'connecting' | 'live' | 'reconnecting' | 'sign-in-needed' | 'closed';
 
 export interface SessionOptions {
   readonly tokenUrl: string;
-  /** The courses whose stored comments are to be read, at most ten. */
-  readonly courseIds: readonly string[];
+  /** The body of the request for a token, as the token API takes it: it says what the token has to permit. */
+  readonly tokenRequest: unknown;
   /** Momento's gRPC-Web URL, where it is not the one that the token names. */
   readonly momentoEndpoint?: string | null;
   /**
@@ -40,10 +41,6 @@ export interface SessionOptions {
   onState?(state: SessionState): void;
   /** A new token is in use. */
   onToken?(token: MomentoToken): void;
-  /** Each message on the topic once, in order. */
-  onMessage?(message: TopicMessage): void;
-  /** Momento no longer has messages that were missed: how many, or null where that is not known. */
-  onGap?(missed: number | null): void;
   /** Something failed. It is tried again, unless what the caller asked for is wrong (`isFinal`). */
   onProblem?(message: string, isFinal: boolean): void;
 }
@@ -61,13 +58,7 @@ export class MomentoError extends Error {
   }
 }
 
-/** Momento's limit for a message. */
-const MESSAGE_BYTES = 4096;
-const PUBLISH_ATTEMPTS = 4;
-/** A stream that ends sooner than this after opening counts as another failure in a row. */
-const STABLE_MS = 5_000;
-/** From this many failures in a row on, the user is told even where Momento has refused nothing. */
-const FAILURES_TO_TELL = 3;
+const ATTEMPTS = 4;
 /** A sign-in or a token that takes longer than this is asked for again. */
 const TOKEN_ATTEMPT_MS = 30_000;
 /** How often the session looks at the clock. Timers stop while the device sleeps. */
@@ -78,26 +69,30 @@ const SHORTEST_RENEWAL_MS = 1_000;
 const LONGEST_RENEWAL_MS = 3_600_000;
 const BLIND_RENEWAL_MS = 60_000;
 
-interface Clients {
-  readonly credentials: CredentialProvider;
+interface Clients extends Access {
   readonly topics: TopicClient;
   readonly caches: CacheClient;
 }
 
+/** An error that the SDK has returned. */
+interface Failure {
+  errorCode(): MomentoErrorCode;
+  message(): string;
+}
+
 export class MomentoSession {
   readonly #options: SessionOptions;
-  readonly #subscription: Subscription;
-  #courseIds: readonly string[];
-  /** Those that the present token may read. */
-  #courseIdsInUse: readonly string[];
+  readonly #host: Host;
+  readonly #topics = new Set<TopicConnection>();
+  #tokenRequest: unknown;
+  /** What the present token was requested with. */
+  #tokenRequestInUse: unknown;
   #state: SessionState = 'connecting';
   #token: MomentoToken | null = null;
   #clients: Clients | null = null;
 
   /** When the token is no longer accepted, as far as this device's clock can tell. */
   #expiresAt = 0;
-  /** Those that the subscription was last told to use. */
-  #subscribedWith: Clients | null = null;
 
   /** The request for a token that is under way, the time limit of an attempt, and the pause before the next. */
   #request: { readonly abort: AbortController; readonly done: Promise<void> } | null = null;
@@ -108,26 +103,25 @@ export class MomentoSession {
   #watchTimer: ReturnType<typeof setInterval> | undefined;
   #watchedAt = 0;
 
-  #reconnectTimer: ReturnType<typeof setTimeout> | undefined;
-  #reconnect: (() => void) | null = null;
-  #failures = 0;
-  #liveSince = 0;
-
   constructor(options: SessionOptions) {
     this.#options = options;
-    this.#courseIds = options.courseIds;
-    this.#courseIdsInUse = options.courseIds;
-    this.#subscription = new Subscription(
-      ({ credentials, cacheName, topicName }, after, listener) =>
-        new TopicStream(credentials, cacheName, topicName, after, listener),
-      {
-        onLive: () => this.#onLive(),
-        onInterruption: () => this.#updateState(),
-        onMessage: (message) => options.onMessage?.(message),
-        onGap: (missed) => options.onGap?.(missed),
-        onFailure: (reason, detail, isLive) => this.#onStreamFailure(reason, detail, isLive),
+    this.#tokenRequest = options.tokenRequest;
+    this.#tokenRequestInUse = options.tokenRequest;
+    const session = this;
+    this.#host = {
+      get access() {
+        return session.#clients;
       },
-    );
+      get isExpired() {
+        return session.#isExpired;
+      },
+      get isWaitingForUser() {
+        return session.#isWaitingForUser;
+      },
+      renewToken: () => this.#request ?? this.#renew(),
+      onChange: () => this.#updateState(),
+      onProblem: (message) => options.onProblem?.(message, false),
+    };
   }
 
   get state(): SessionState {
@@ -138,7 +132,7 @@ export class MomentoSession {
     return this.#token;
   }
 
-  /** Fetch a token and subscribe. The callbacks tell what comes of it. */
+  /** Fetch a token and connect. The callbacks tell what comes of it. */
   start(): void {
     this.#options.onState?.(this.#state);
     this.#watchedAt = Date.now();
@@ -146,18 +140,32 @@ export class MomentoSession {
     this.#renew();
   }
 
+  /** Subscribe to a topic, now or as soon as there is a token. Return what ends the subscription. */
+  subscribe(topicName: string, listener: TopicListener): () => void {
+    const topic = new TopicConnection(topicName, listener, this.#host);
+    this.#topics.add(topic);
+    this.#updateState();
+    if (!this.#isWaitingForUser && !this.#isExpired) {
+      topic.use();
+    }
+    return () => {
+      topic.close();
+      this.#topics.delete(topic);
+      this.#updateState();
+    };
+  }
+
   /**
-   * Fetches a token that may read the stored comments of other courses; the subscription moves to it.
-   * Resolves when it is in use. Rejects with a `TokenError` when there is none, and all stays as it was, or
-   * when another call of this has taken its place.
+   * Fetch a token with another request body; the subscriptions move to it. Resolves when it is in use. Rejects
+   * with a `TokenError` when there is none, and all stays as it was, or when another call has taken its place.
    */
-  async setCourses(courseIds: readonly string[]): Promise<void> {
-    this.#courseIds = courseIds;
+  async setTokenRequest(tokenRequest: unknown): Promise<void> {
+    this.#tokenRequest = tokenRequest;
     try {
       await this.#requestToken();
     } catch (error) {
-      if (this.#courseIds === courseIds) {
-        this.#courseIds = this.#courseIdsInUse;
+      if (this.#tokenRequest === tokenRequest) {
+        this.#tokenRequest = this.#tokenRequestInUse;
       }
       throw error;
     }
@@ -170,56 +178,58 @@ export class MomentoSession {
    * Momento may have taken the message although its answer was lost, so it may be published more than once:
    * give it an id of its own, by which receivers can drop repeats.
    */
-  async publish(text: string, topicName?: string): Promise<void> {
-    if (new TextEncoder().encode(text).length > MESSAGE_BYTES) {
+  async publish(topicName: string, text: string): Promise<void> {
+    if (bytesOf(text) > MESSAGE_BYTES) {
       throw new MomentoError('TOO_LARGE', 'The message is larger than 4 KB.');
     }
-    for (let attempt = 1; ; attempt++) {
-      const { token, clients } = await this.#ready();
-      const answer = await clients.topics.publish(token.cacheName, topicName ?? token.topicName, text);
-      if (answer.type === TopicPublishResponse.Success) {
-        return;
-      }
-      const code = answer.errorCode();
-      if (attempt === PUBLISH_ATTEMPTS || !mayPass(code)) {
-        throw new MomentoError(code, answer.message());
-      }
-      await this.#beforeAnotherTry(code, attempt, token);
-    }
+    await this.#call(async ({ topics, cacheName }) => {
+      const answer = await topics.publish(cacheName, topicName, text);
+      return answer.type === TopicPublishResponse.Error ? answer : { result: undefined };
+    });
   }
 
   /** Return a list in the cache, first element first; empty where there is none. Rejects with a `MomentoError`. */
-  async readList(name: string): Promise<string[]> {
-    for (let attempt = 1; ; attempt++) {
-      const { token, clients } = await this.#ready();
-      const answer = await clients.caches.listFetch(token.cacheName, name);
+  readList(key: string): Promise<string[]> {
+    return this.#call(async ({ caches, cacheName }) => {
+      const answer = await caches.listFetch(cacheName, key);
       switch (answer.type) {
         case CacheListFetchResponse.Hit:
-          return answer.valueListString();
+          return { result: answer.valueListString() };
         case CacheListFetchResponse.Miss:
-          return [];
+          return { result: [] };
+        default:
+          return answer;
       }
-      const code = answer.errorCode();
-      if (attempt === PUBLISH_ATTEMPTS || !mayPass(code)) {
-        throw new MomentoError(code, answer.message());
+    });
+  }
+
+  /** Return a text in the cache; null where there is none. Rejects with a `MomentoError`. */
+  read(key: string): Promise<string | null> {
+    return this.#call(async ({ caches, cacheName }) => {
+      const answer = await caches.get(cacheName, key);
+      switch (answer.type) {
+        case CacheGetResponse.Hit:
+          return { result: answer.valueString() };
+        case CacheGetResponse.Miss:
+          return { result: null };
+        default:
+          return answer;
       }
-      await this.#beforeAnotherTry(code, attempt, token);
-    }
+    });
   }
 
   /** The user has signed in again: go on where it was. */
   signedInAgain(): void {
     if (this.#state === 'sign-in-needed') {
-      this.#setState(this.#subscription.isHeard ? 'live' : 'reconnecting');
+      this.#setState(this.#connectionState);
       this.#renew();
     }
   }
 
   /** The device says that it has lost the network. */
   networkLost(): void {
-    if (this.#subscription.isLive) {
-      this.#subscription.close();
-      this.#onStreamFailure('connection', 'The network is gone.', false);
+    for (const topic of this.#topics) {
+      topic.networkLost();
     }
   }
 
@@ -232,15 +242,15 @@ export class MomentoSession {
       return;
     }
     if (isNewConnection) {
-      this.#subscription.doubt();
+      for (const topic of this.#topics) {
+        topic.doubt();
+      }
       this.#attemptLimit.end();
     }
     this.#requestPause.end();
     this.#renewIfDue();
-    if (this.#reconnect) {
-      this.#reconnect();
-    } else if (!this.#subscription.isHeard) {
-      this.#replaceStream();
+    for (const topic of this.#topics) {
+      topic.wake();
     }
   }
 
@@ -249,8 +259,10 @@ export class MomentoSession {
     this.#request?.abort.abort();
     this.#attemptLimit.end();
     this.#requestPause.end();
-    this.#cancelReconnect();
-    this.#subscription.close();
+    for (const topic of this.#topics) {
+      topic.close();
+    }
+    this.#topics.clear();
     this.#token = null;
     this.#clients = null;
     this.#setState('closed');
@@ -326,14 +338,14 @@ export class MomentoSession {
     this.#attemptLimit = limit;
     const isOver = limit.wait(TOKEN_ATTEMPT_MS).then(() => {
       attempt.abort();
-      throw new TokenError('unavailable', 'No token has arrived in time.');
+      throw new TokenError('unavailable', 'The server did not answer in time.');
     });
     const fetched = this.#options.identity(isRefused).then((jwt) => {
       throwIfAborted(attempt.signal);
       if (jwt === null) {
         throw new TokenError('sign-in', 'The sign-in has expired.');
       }
-      return fetchToken(this.#options.tokenUrl, jwt, this.#courseIds, attempt.signal);
+      return fetchToken(this.#options.tokenUrl, jwt, this.#tokenRequest, attempt.signal);
     });
     try {
       const token = await Promise.race([fetched, isOver]);
@@ -363,13 +375,13 @@ export class MomentoSession {
       this.#clients = makeClients(token, this.#options.momentoEndpoint ?? null);
     }
     this.#token = token;
-    this.#courseIdsInUse = this.#courseIds;
+    this.#tokenRequestInUse = this.#tokenRequest;
     this.#scheduleRenewal(token.expiresAt * 1000);
     this.#options.onToken?.(token);
-    const isServed = this.#subscription.isHeard || this.#subscription.isConnecting || this.#reconnect;
-    if (this.#subscribedWith !== this.#clients || !isServed) {
-      this.#subscribe();
+    for (const topic of this.#topics) {
+      topic.use();
     }
+    this.#updateState();
   }
 
   /**
@@ -412,8 +424,8 @@ export class MomentoSession {
       return;
     }
     this.#renewIfDue();
-    if (this.#subscription.isLive && !this.#subscription.isHeard && !this.#subscription.isConnecting) {
-      this.#replaceStream();
+    for (const topic of this.#topics) {
+      topic.check();
     }
     this.#updateState();
   }
@@ -422,83 +434,38 @@ export class MomentoSession {
     return this.#state === 'closed' || this.#state === 'sign-in-needed';
   }
 
-  // The subscription
-
-  /** Opens a stream with the present token. */
-  #subscribe(): void {
-    if (!this.#token || !this.#clients) {
-      return;
-    }
-    this.#cancelReconnect();
-    this.#subscribedWith = this.#clients;
-    const { cacheName, topicName } = this.#token;
-    this.#subscription.connect({ credentials: this.#clients.credentials, cacheName, topicName });
-  }
-
-  #onLive(): void {
-    this.#liveSince = Date.now();
-    this.#cancelReconnect();
-    this.#updateState();
-  }
-
-  /** Say `live` only while there is no doubt about it. */
+  /** Say `live` only while there is no doubt about any topic. */
   #updateState(): void {
     if (!this.#isWaitingForUser) {
-      const isLive = this.#subscription.isHeard;
-      this.#setState(isLive ? 'live' : this.#liveSince > 0 ? 'reconnecting' : 'connecting');
+      this.#setState(this.#connectionState);
     }
   }
 
-  #onStreamFailure(reason: EndReason, detail: string, isLive: boolean): void {
-    if (this.#isWaitingForUser) {
-      return;
+  get #connectionState(): SessionState {
+    const topics = [...this.#topics];
+    if (this.#token && topics.every((topic) => topic.isHeard)) {
+      return 'live';
     }
-    if (!isLive && this.#liveSince > 0 && Date.now() - this.#liveSince > STABLE_MS) {
-      this.#failures = 0;
-    }
-    this.#failures += 1;
-    if (isLive && !this.#subscription.isHeard) {
-      // Nothing comes, and no other stream can be opened.
-      this.#subscription.close();
-    }
-    this.#updateState();
-    const problem = problemOf(reason, detail, this.#failures);
-    if (problem !== null) {
-      this.#options.onProblem?.(problem, false);
-    }
-    this.#scheduleReconnect(reason === 'token' || reason === 'permission');
-  }
-
-  #scheduleReconnect(needsToken: boolean): void {
-    this.#cancelReconnect();
-    this.#reconnect = () => {
-      this.#cancelReconnect();
-      if (!needsToken && !this.#isExpired) {
-        this.#subscribe();
-      } else if (!this.#request) {
-        this.#renew();
-      }
-    };
-    this.#reconnectTimer = setTimeout(this.#reconnect, backoffMs(this.#failures));
-  }
-
-  #cancelReconnect(): void {
-    clearTimeout(this.#reconnectTimer);
-    this.#reconnect = null;
-  }
-
-  /** The present stream is in doubt: open another, with a token that has not expired. */
-  #replaceStream(): void {
-    this.#updateState();
-    if (this.#isExpired) {
-      // The renewed token is put to use with a new stream.
-      this.#renewIfDue();
-    } else if (!this.#reconnect) {
-      this.#subscribe();
-    }
+    return this.#token && topics.every((topic) => topic.hasBeenLive) ? 'reconnecting' : 'connecting';
   }
 
   // Calls
+
+  /** Make a call, again for some seconds where it failed in a way that may pass. */
+  async #call<Result>(call: (clients: Clients) => Promise<{ result: Result } | Failure>): Promise<Result> {
+    for (let attempt = 1; ; attempt++) {
+      const { token, clients } = await this.#ready();
+      const answer = await call(clients);
+      if ('result' in answer) {
+        return answer.result;
+      }
+      const code = answer.errorCode();
+      if (attempt === ATTEMPTS || !mayPass(code)) {
+        throw new MomentoError(code, answer.message());
+      }
+      await this.#beforeAnotherTry(code, attempt, token);
+    }
+  }
 
   /** The present token and its clients, once there is one that has not expired. */
   async #ready(): Promise<{ token: MomentoToken; clients: Clients }> {
@@ -511,7 +478,7 @@ export class MomentoSession {
       });
     }
     if (!this.#token || !this.#clients) {
-      throw new MomentoError(MomentoErrorCode.AUTHENTICATION_ERROR, 'There is no token.');
+      throw new MomentoError(MomentoErrorCode.AUTHENTICATION_ERROR, 'There is no connection yet.');
     }
     return { token: this.#token, clients: this.#clients };
   }
@@ -556,39 +523,7 @@ function mayPass(code: MomentoErrorCode): boolean {
   return MAY_PASS.includes(code);
 }
 
-/** Say what is wrong with the subscription and what to do; null for what passes without anybody's help. */
-function problemOf(reason: EndReason, detail: string, failures: number): string | null {
-  switch (reason) {
-    case 'limit':
-      return (
-        `A limit of the Momento account is reached, so Momento refused the subscription (“${detail}”). ` +
-        'Close pages that nobody uses, or ask for a higher limit.'
-      );
-    case 'not-found':
-      return `Momento does not find the cache (“${detail}”). Create it, or correct its name in the deployment.`;
-    case 'permission':
-      return (
-        `Momento refused the subscription: the token does not permit it (“${detail}”). ` +
-        'Check which topics the deployment switches on.'
-      );
-    case 'request':
-      return (
-        `Momento did not accept the subscription (“${detail}”). ` +
-        'Reload the page. If that does not help, check the names of the cache and the topic.'
-      );
-    case 'token':
-      // A token that has just expired is replaced by another.
-      return failures < FAILURES_TO_TELL
-        ? null
-        : `Momento does not accept the token (“${detail}”). Sign out and in again, or check the API key.`;
-    case 'connection':
-      return failures < FAILURES_TO_TELL
-        ? null
-        : `Momento cannot be reached (“${detail}”). Check the network.`;
-  }
-}
-
-function makeClients({ authToken }: MomentoToken, endpoint: string | null): Clients {
+function makeClients({ authToken, cacheName }: MomentoToken, endpoint: string | null): Clients {
   const credentials = CredentialProvider.fromDisposableToken(
     endpoint === null
       ? { authToken }
@@ -603,6 +538,7 @@ function makeClients({ authToken }: MomentoToken, endpoint: string | null): Clie
   );
   return {
     credentials,
+    cacheName,
     topics: new TopicClient({
       credentialProvider: credentials,
       configuration: TopicConfigurations.Browser.latest(),

@@ -9,7 +9,6 @@ export interface MomentoToken {
   /** Who Momento says published a message that was published with this token. */
   readonly tokenId: string;
   readonly cacheName: string;
-  readonly topicName: string;
 }
 
 /**
@@ -33,11 +32,11 @@ export class TokenError extends Error {
 
 const TIMEOUT_MS = 15_000;
 
-/** Fetches a token that may read the stored comments of `courseIds`. Rejects with a `TokenError`. */
+/** Fetch a token; `request` says in JSON what it has to permit. Rejects with a `TokenError`. */
 export async function fetchToken(
   url: string,
   jwt: string,
-  courseIds: readonly string[],
+  request: unknown,
   signal: AbortSignal,
 ): Promise<MomentoToken> {
   const abort = new AbortController();
@@ -48,7 +47,7 @@ export async function fetchToken(
     const response = await fetch(url, {
       method: 'POST',
       headers: { authorization: `Bearer ${jwt}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ courseIds }),
+      body: JSON.stringify(request),
       cache: 'no-store',
       signal: abort.signal,
     });
@@ -57,14 +56,14 @@ export async function fetchToken(
       throw refusal(response, answer);
     }
     if (!isToken(answer)) {
-      throw new TokenError('unavailable', 'The token API gave an answer that is not a token.');
+      throw new TokenError('unavailable', 'The server gave an answer that this page does not understand.');
     }
     return answer;
   } catch (error) {
     if (error instanceof TokenError) {
       throw error;
     }
-    throw new TokenError('unavailable', 'The token API could not be reached.');
+    throw new TokenError('unavailable', 'The server could not be reached.');
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', giveUp);
@@ -76,16 +75,17 @@ function refusal(response: Response, answer: unknown): TokenError {
     isObject(answer) && typeof answer.message === 'string' ? answer.message : `status ${response.status}`;
   switch (response.status) {
     case 400:
-      return new TokenError('request', `The token API refused the request: ${reason}`);
+    case 403:
+      return new TokenError('request', `The server refused this: ${reason}.`);
     case 401:
       return new TokenError('sign-in', 'The sign-in has expired.');
     case 429: {
       const seconds = Number(response.headers.get('retry-after'));
       const waitMs = Number.isFinite(seconds) ? seconds * 1000 : 0;
-      return new TokenError('busy', 'Too many tokens are being asked for at the moment.', waitMs);
+      return new TokenError('busy', 'The server is busy.', waitMs);
     }
     default:
-      return new TokenError('unavailable', `The token API has a problem: ${reason}`);
+      return new TokenError('unavailable', `The server has a problem: ${reason}.`);
   }
 }
 
@@ -93,7 +93,7 @@ function isToken(value: unknown): value is MomentoToken {
   return (
     isObject(value) &&
     typeof value.expiresAt === 'number' &&
-    ['authToken', 'tokenId', 'cacheName', 'topicName'].every((name) => typeof value[name] === 'string')
+    ['authToken', 'tokenId', 'cacheName'].every((name) => typeof value[name] === 'string')
   );
 }
 

@@ -1,0 +1,239 @@
+"""What people see while they write: errors beside the field, the size, and what is their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.e2e.conftest import Stack
+
+from .conftest import Visit
+from .test_page import PHONE, momento_address, publish_as, shows
+
+# Refused, because it has a character that changes the direction of text.
+NO_COURSE = "12\u202e3"
+# A phone's height that its keyboard leaves to the page.
+PHONE_WITH_KEYBOARD = {"width": 360, "height": 360}
+
+
+def described_by(field: Locator) -> str:
+    """Return the description that the browser gives to assistive technology."""
+    session = field.page.context.new_cdp_session(field.page)
+    element = session.send(
+        "Runtime.evaluate", {"expression": f"document.getElementById('{field.get_attribute('id')}')"}
+    )
+    nodes: list[dict[str, Any]] = session.send(
+        "Accessibility.getPartialAXTree", {"objectId": element["result"]["objectId"], "fetchRelatives": False}
+    )["nodes"]
+    return str(nodes[0].get("description", {}).get("value", ""))
+
+
+def says_beside(field: Locator, text: str) -> Locator:
+    """Expect an error that is tied to the field, and in sight. Return it."""
+    error = field.page.get_by_role("alert").filter(has_text=text)
+    expect(error).to_be_in_viewport(ratio=1)
+    assert text in described_by(field)
+    expect(field).to_have_attribute("aria-invalid", "true")
+    return error
+
+
+def is_over(field: Locator) -> None:
+    expect(field.page.get_by_role("alert")).to_be_hidden()
+    expect(field).not_to_have_attribute("aria-invalid", "true")
+
+
+def test_a_wrong_password_is_said_beside_the_field(stack: Stack, visit: Visit) -> None:
+    someone = visit(viewport=PHONE_WITH_KEYBOARD)
+    someone.provokes_problems_with(stack.facts["aws_endpoint_url"])
+    someone.sign_in("taylor", "a guess")
+    says_beside(someone.password, "password is wrong")
+    someone.password.press_sequentially("a")
+    is_over(someone.password)
+
+
+def test_an_offline_device_is_said_beside_the_field_until_it_is_back(
+    stack: Stack, course: str, visit: Visit
+) -> None:
+    taylor = visit(viewport=PHONE_WITH_KEYBOARD)
+    taylor.join("taylor", course)
+    taylor.provokes_problems_with(momento_address(stack))
+    taylor.page.context.set_offline(True)
+    taylor.publish("From a tunnel")
+    says_beside(taylor.comment, "offline")
+    taylor.page.context.set_offline(False)
+    is_over(taylor.comment)
+    expect(taylor.comment).to_have_value("From a tunnel")
+
+
+def test_a_refusal_is_said_beside_the_field_until_the_next_try(
+    momento: Callable[[str], None], course: str, visit: Visit
+) -> None:
+    taylor = visit(viewport=PHONE_WITH_KEYBOARD)
+    taylor.join("taylor", course)
+    momento("fail?rpcs=topic-publish&error=permission-denied&count=1")
+    taylor.publish("May I?")
+    says_beside(taylor.comment, "you may not write here")
+    taylor.button("Publish")
+    shows(taylor.comments, "taylor", "May I?")
+    is_over(taylor.comment)
+
+
+def test_a_course_that_is_refused_is_said_beside_the_field_and_the_old_one_stays(
+    stack: Stack, course: str, visit: Visit
+) -> None:
+    taylor = visit(viewport=PHONE)
+    taylor.join("taylor", course)
+    publish_as(stack, "jordan", course, "Here")
+    shows(taylor.stored, "jordan", "Here")
+    taylor.provokes_problems_with(stack.facts["token_url"])
+    taylor.course.fill(NO_COURSE)
+    taylor.course.press("Enter")
+    says_beside(taylor.course, "refused")
+    expect(taylor.course).to_have_value(course)
+    shows(taylor.stored, "jordan", "Here")
+    assert f"course={course}" in taylor.page.url
+    taylor.course.press_sequentially("1")
+    is_over(taylor.course)
+
+
+def test_a_busy_server_is_waited_for(stack: Stack, course: str, visit: Visit) -> None:
+    taylor = visit()
+    taylor.join("taylor", course)
+    taylor.provokes_problems_with(stack.facts["token_url"])
+    answers = iter([429, 503])
+
+    def refuse_twice(route: Any) -> None:
+        status = next(answers, None) if route.request.method == "POST" else None
+        if status is None:
+            route.continue_()
+        else:
+            headers = {"Access-Control-Allow-Origin": "*", "Retry-After": "0"}
+            route.fulfill(status=status, headers=headers, json={"message": "not now"})
+
+    taylor.page.route(stack.facts["token_url"], refuse_twice)
+    publish_as(stack, "jordan", f"{course}-2", "Elsewhere")
+    taylor.course.fill(f"{course}-2")
+    taylor.course.press("Enter")
+    says_beside(taylor.course, "Trying again")
+    shows(taylor.stored, "jordan", "Elsewhere")
+    is_over(taylor.course)
+
+
+def test_the_size_counts_as_momento_counts_it(course: str, visit: Visit) -> None:
+    taylor = visit(viewport=PHONE_WITH_KEYBOARD)
+    taylor.join("taylor", course)
+    sizes: list[int] = []
+    taylor.page.evaluate("""() => {
+        const publish = session.publish.bind(session);
+        session.publish = (topic, text) => {
+            session.size = new TextEncoder().encode(text).length;
+            return publish(topic, text);
+        };
+    }""")
+    for text in ("a", 'line\n"quoted"', "é" * 100, "👩‍🏫"):
+        taylor.comment.fill(text)
+        described = described_by(taylor.comment)
+        taylor.button("Publish")
+        expect(taylor.comment).to_have_value("")
+        sizes.append(taylor.page.evaluate("session.size"))
+        assert described == f"{sizes[-1]:,} of 4,096 bytes"
+    expect(taylor.comments).to_have_count(4)
+
+
+def test_the_longest_comment_is_published_and_a_longer_one_is_not(course: str, visit: Visit) -> None:
+    taylor = visit(viewport=PHONE_WITH_KEYBOARD)
+    taylor.join("taylor", course)
+    taylor.comment.fill("a")
+    overhead = int(described_by(taylor.comment).split()[0]) - 1
+    longest = "a" * (4096 - overhead)
+    taylor.comment.fill(f"{longest}é")
+    says_beside(taylor.comment, "Too long by 2 bytes")
+    taylor.button("Publish")
+    expect(taylor.comments).to_have_count(0)
+    expect(taylor.comment).to_have_value(f"{longest}é")
+    taylor.comment.press("Backspace")
+    is_over(taylor.comment)
+    taylor.button("Publish")
+    expect(taylor.stored).to_have_count(1)
+    expect(taylor.comments.locator(".text")).to_have_text(longest)
+
+
+def test_the_field_grows_and_line_breaks_are_kept(stack: Stack, course: str, visit: Visit) -> None:
+    taylor = visit(viewport=PHONE)
+    taylor.join("taylor", course)
+    height = "(field) => field.offsetHeight"
+    before = taylor.comment.evaluate(height)
+    lines = ["First", "", "  Third", "Fourth", "Fifth"]
+    taylor.comment.press_sequentially("\n".join(lines))
+    assert taylor.comment.evaluate(height) > before
+    taylor.comment.press("ControlOrMeta+Enter")
+    shows(taylor.stored, "taylor", "Fifth")
+    assert stack.entries(course)[0]["comment"] == "\n".join(lines)
+    assert taylor.comments.locator(".text").inner_text() == "\n".join(lines)
+    assert taylor.comment.evaluate(height) == before
+
+
+def test_own_comments_are_marked(stack: Stack, course: str, visit: Visit) -> None:
+    taylor, jordan = visit(), visit()
+    for visitor, name in ((taylor, "taylor"), (jordan, "jordan")):
+        visitor.join(name, course)
+    taylor.publish("Mine")
+    for visitor, is_own in ((taylor, True), (jordan, False)):
+        shows(visitor.stored, "taylor", "Mine")
+        mark = visitor.comments.get_by_text("You", exact=True)
+        expect(mark).to_have_count(1 if is_own else 0)
+
+
+def test_a_comment_that_is_never_stored_has_no_mark(
+    stack: Stack, momento: Callable[[str], None], course: str, visit: Visit
+) -> None:
+    taylor = visit()
+    taylor.join("taylor", course)
+    momento("fail?rpcs=list-push-front&error=permission-denied")
+    taylor.publish("Refused later")
+    shows(taylor.comments, "taylor", "Refused later")
+    momento("clear-faults")
+    publish_as(stack, "jordan", course, "Stored")
+    shows(taylor.stored, "jordan", "Stored")
+    expect(taylor.comments).to_contain_text(["Stored", "Refused later"])
+
+
+def test_three_seconds_offline_with_nothing_published_are_passed_over(
+    stack: Stack, course: str, visit: Visit
+) -> None:
+    taylor = visit()
+    taylor.join("taylor", course)
+    taylor.provokes_problems_with(momento_address(stack))
+    taylor.page.context.set_offline(True)
+    expect(taylor.status).to_have_text("Reconnecting…")
+    taylor.page.context.set_offline(False)
+    expect(taylor.status).to_have_text("Live")
+    publish_as(stack, "jordan", course, "Next")
+    shows(taylor.stored, "jordan", "Next")
+    expect(taylor.page.get_by_text("may not have arrived")).to_have_count(0)
+    expect(taylor.alert).to_be_hidden()
+
+
+def test_a_comment_is_announced_once(stack: Stack, course: str, visit: Visit) -> None:
+    """The list itself is no live region, because stored comments would be read out with it."""
+    taylor = visit(clock=True)
+    taylor.join("taylor", course)
+    announcer = taylor.page.locator("[aria-live=polite]")
+    # What comes in the first second may be old.
+    taylor.page.clock.fast_forward("00:02")
+    taylor.publish("Mine")
+    expect(announcer).to_have_text("Sent.")
+    publish_as(stack, "jordan", course, "Hear this")
+    expect(announcer).to_have_text("jordan: Hear this")
+
+
+@pytest.mark.parametrize("word", ["token", "webhook", "cache", "topic"])
+def test_the_page_speaks_its_users_language(word: str, course: str, visit: Visit) -> None:
+    taylor = visit()
+    for _ in ("signed out", "signed in"):
+        assert word not in taylor.page.locator("body").inner_text().lower()
+        if taylor.user_name.is_visible():
+            taylor.join("taylor", course)

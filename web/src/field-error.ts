@@ -1,0 +1,26 @@
+/** An error beside what it is about. In `index.html`, `aria-describedby` ties the two together. */
+
+export class FieldError {
+  readonly #field: HTMLElement;
+  readonly #element: HTMLElement;
+
+  constructor(field: HTMLElement, element: HTMLElement) {
+    this.#field = field;
+    this.#element = element;
+  }
+
+  show(message: string): void {
+    if (this.#element.textContent !== message) {
+      this.#element.textContent = message;
+    }
+    if ('value' in this.#field) {
+      this.#field.setAttribute('aria-invalid', 'true');
+    }
+    this.#element.scrollIntoView({ block: 'nearest' });
+  }
+
+  clear(): void {
+    this.#element.textContent = '';
+    this.#field.removeAttribute('aria-invalid');
+  }
+}

@@ -1,0 +1,236 @@
+/** One list of messages, newest first: those that have arrived live and those that are stored, each of them once. */
+
+import { element } from './elements';
+
+export interface Message {
+  readonly author: string;
+  readonly text: string;
+  /** Of its author's messages, this one; null where only the end of it is known. */
+  readonly id: string | null;
+  /** How the id ends that the webhook gives to a message whose author gave none. */
+  readonly idEnding?: string;
+  /** Epoch milliseconds; null where it is not known. */
+  readonly at: number | null;
+  /** What the author wrote, where the text is a translation of it. */
+  readonly original?: { readonly text: string; readonly language: string };
+}
+
+interface Item {
+  message: Message;
+  isStored: boolean;
+  /** Whether it is still worth while to look for it among the stored ones. */
+  isAwaited: boolean;
+  readonly node: HTMLLIElement;
+}
+
+const KEPT = 200;
+
+export class MessageList {
+  readonly #list: HTMLElement;
+  readonly #marksStored: boolean;
+  readonly #isOwn: (author: string) => boolean;
+  /** As they are shown. */
+  #items: Item[] = [];
+
+  /** With `marksStored`, a small mark says which messages are stored. */
+  constructor(list: HTMLElement, marksStored: boolean, isOwn: (author: string) => boolean) {
+    this.#list = list;
+    this.#marksStored = marksStored;
+    this.#isOwn = isOwn;
+  }
+
+  get isEmpty(): boolean {
+    return this.#items.length === 0;
+  }
+
+  /** Whether a message has arrived that was not found among the stored ones yet. */
+  get awaitsStored(): boolean {
+    return this.#items.some((item) => item.isAwaited);
+  }
+
+  /** Take messages for lost that are not stored by now. */
+  giveUpAwaited(): void {
+    for (const item of this.#items) {
+      item.isAwaited = false;
+    }
+  }
+
+  /** Put a message that has arrived at the top. Return false where it is in the list already. */
+  arrive(message: Message, isNew: boolean): boolean {
+    if (this.#items.some((item) => isSame(item.message, message))) {
+      return false;
+    }
+    const item = this.#makeItem(message, false);
+    item.isAwaited = true;
+    item.node.classList.toggle('new', isNew);
+    this.#show([item, ...this.#items]);
+    return true;
+  }
+
+  /** Show the stored messages (newest first) in their order, and the others where they are among them. */
+  setStored(stored: readonly Message[]): void {
+    const found = new Map<Item, Message>();
+    const shown: Item[] = [];
+    for (const message of stored) {
+      const item = this.#items.find((item) => isSame(item.message, message)) ?? this.#makeItem(message, true);
+      // A rare crash stores a message twice.
+      if (!found.has(item) && !shown.some((other) => isSame(other.message, message))) {
+        found.set(item, message);
+        shown.push(item);
+      }
+    }
+    let newer: Item | null = null;
+    for (const item of this.#items) {
+      const message = found.get(item);
+      if (message) {
+        item.message = message;
+        this.#markStored(item);
+      } else {
+        shown.splice(newer ? shown.indexOf(newer) + 1 : 0, 0, item);
+      }
+      newer = item;
+    }
+    this.#show(shown);
+  }
+
+  clear(): void {
+    this.#show([]);
+  }
+
+  /** Move only what has to move, so that nothing loses the focus or is taken for new. */
+  #show(items: Item[]): void {
+    const shown = items.slice(0, KEPT);
+    const nodes = new Set(shown.map((item) => item.node));
+    for (const node of [...this.#list.children]) {
+      if (!nodes.has(node as HTMLLIElement)) {
+        node.remove();
+      }
+    }
+    let next: Node | null = null;
+    for (const { node } of [...shown].reverse()) {
+      if (node.parentNode !== this.#list || node.nextSibling !== next) {
+        this.#list.insertBefore(node, next);
+      }
+      next = node;
+    }
+    this.#items = shown;
+  }
+
+  #makeItem(message: Message, isStored: boolean): Item {
+    const item = { message, isStored: false, isAwaited: false, node: element('li') };
+    item.node.append(...this.#contentOf(message));
+    showTime(item.node, message.at);
+    if (isStored) {
+      this.#markStored(item);
+    }
+    return item;
+  }
+
+  /**
+   * What others wrote is set as text, never as HTML, and in an element of its own with its own direction, so that a
+   * right-to-left script moves nothing around it.
+   */
+  #contentOf({ author, text, original }: Message): HTMLElement[] {
+    const name = element('bdi', '', author || 'Without a name');
+    const strong = element('strong');
+    strong.append(name);
+    const who = element('span', 'author');
+    who.append(strong);
+    if (this.#isOwn(author)) {
+      who.append(element('span', 'you', 'You'));
+    }
+    const byline = element('p', 'byline');
+    byline.append(who, element('span', 'when'));
+    const content = [byline, textElement(text)];
+    if (original) {
+      content.push(originalElement(original));
+    }
+    return content;
+  }
+
+  #markStored(item: Item): void {
+    item.isAwaited = false;
+    if (item.isStored) {
+      return;
+    }
+    item.isStored = true;
+    showTime(item.node, item.message.at);
+    if (this.#marksStored) {
+      const mark = element('span', 'stored', '✓');
+      mark.role = 'img';
+      mark.ariaLabel = 'Saved';
+      mark.title = 'Saved';
+      item.node.querySelector('.when')?.append(mark);
+    }
+  }
+}
+
+function isSame(one: Message, other: Message): boolean {
+  return one.author === other.author && (isIdOf(one, other) || isIdOf(other, one));
+}
+
+function isIdOf(one: Message, { id, text }: Message): boolean {
+  if (one.id !== null) {
+    return one.id === id;
+  }
+  return Boolean(one.idEnding && id?.endsWith(one.idEnding) && text === one.text);
+}
+
+function textElement(text: string, language = ''): HTMLElement {
+  const made = element('p', 'text', text);
+  made.dir = 'auto';
+  if (language) {
+    made.lang = language;
+  }
+  return made;
+}
+
+/** Show the original while the pointer is over its button, or after a tap until the next one. */
+function originalElement({ text, language }: { text: string; language: string }): HTMLElement {
+  const box = element('div', 'original');
+  const button = element('button', 'link', `Original in ${languageName(language)}`);
+  button.type = 'button';
+  const original = textElement(text, language);
+  original.hidden = true;
+  let isKept = false;
+  const show = (isShown: boolean) => {
+    original.hidden = !isShown;
+    button.ariaExpanded = String(isShown);
+  };
+  const keep = (isShown: boolean) => {
+    isKept = isShown;
+    show(isShown);
+  };
+  show(false);
+  button.addEventListener('click', () => keep(!isKept));
+  box.addEventListener('pointerenter', (event) => event.pointerType === 'mouse' && show(true));
+  box.addEventListener('pointerleave', (event) => event.pointerType === 'mouse' && show(isKept));
+  box.addEventListener('keydown', (event) => event.key === 'Escape' && keep(false));
+  box.append(button, original);
+  return box;
+}
+
+/** Return the name of a language, such as `German`; its code where the browser does not know it. */
+export function languageName(language: string, inLanguage = 'en'): string {
+  try {
+    return new Intl.DisplayNames([inLanguage], { type: 'language' }).of(language) ?? language;
+  } catch {
+    return language;
+  }
+}
+
+function showTime(node: HTMLElement, at: number | null): void {
+  const date = new Date(at ?? Number.NaN);
+  if (Number.isNaN(date.getTime())) {
+    return;
+  }
+  const when = node.querySelector('.when');
+  const time = when?.querySelector('time') ?? element('time');
+  time.dateTime = date.toISOString();
+  const isToday = date.toDateString() === new Date().toDateString();
+  time.textContent = date.toLocaleString([], {
+    timeStyle: 'short',
+    ...(isToday ? {} : { dateStyle: 'medium' }),
+  });
+  when?.prepend(time);
+}
