@@ -88,7 +88,7 @@ class Visitor:
 
     def change_id(self, label: str, wanted: str) -> None:
         """Show another course, poll or room, and wait until the token permits it."""
-        field = self.page.get_by_label(label, exact=True)
+        field = self.page.get_by_role("textbox", name=label, exact=True)
         with self.page.expect_response(lambda one: f'["{wanted}"]' in (one.request.post_data or "")):
             field.fill(wanted)
             field.press("Enter")
@@ -107,6 +107,8 @@ class Visitor:
         self.button("Publish")
 
     def screenshot(self, name: str) -> None:
+        # Otherwise the header, which stays in sight, covers something.
+        self.page.evaluate("scrollTo(0, 0)")
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True, animations="disabled")
 
     def _on_console(self, message: ConsoleMessage) -> None:

@@ -35,6 +35,8 @@ export class PollTab implements Tab {
   readonly #choices = new Map<string, Choice>();
   #isClosed = false;
   #isVoting = false;
+  /** After a vote of which no tally has come yet: the choice before it. */
+  #choiceBefore: { readonly name: unknown } | null = null;
   /** How many tallies have come, and how many readings have begun. */
   #tallies = 0;
   #readings = 0;
@@ -62,6 +64,7 @@ export class PollTab implements Tab {
     this.#choices.clear();
     this.#list.replaceChildren();
     this.#summary.textContent = '';
+    this.#choiceBefore = null;
     this.#error.clear();
   }
 
@@ -125,6 +128,7 @@ export class PollTab implements Tab {
       return;
     }
     clearTimeout(this.#readTimer);
+    this.#choiceBefore = null;
     this.#tallies += 1;
     this.#showTally(tally as Record<string, unknown>);
   }
@@ -145,6 +149,11 @@ export class PollTab implements Tab {
       this.#choices.clear();
       this.#list.replaceChildren(...names.map((name) => this.#makeChoice(name)));
       this.#showTally({});
+    }
+    if (this.#isClosed && this.#choiceBefore) {
+      // The last vote came too late.
+      remember(this.#ownChoiceName, this.#choiceBefore.name);
+      this.#choiceBefore = null;
     }
     for (const { button } of this.#choices.values()) {
       button.ariaDisabled = String(this.#isClosed);
@@ -198,6 +207,7 @@ export class PollTab implements Tab {
     try {
       await session.publish(TOPIC, JSON.stringify({ pollId: poll, choice, id: crypto.randomUUID() }));
       if (session === this.#session && poll === this.field.value) {
+        this.#choiceBefore ??= { name: recall(this.#ownChoiceName) };
         remember(this.#ownChoiceName, choice);
         this.#showOwnChoice();
         announce(`You have voted for ${choice}.`);

@@ -1,0 +1,156 @@
+"""The chat on the page: everyone writes and reads in their own language."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.e2e.conftest import Stack
+
+from .conftest import Visit, Visitor
+from .test_accessibility import finds_nothing
+from .test_page import PHONE, shows, tab_to
+
+
+@pytest.fixture
+def chat_room() -> str:
+    return uuid.uuid4().hex[:8]
+
+
+def join_room(visitor: Visitor, username: str, room: str, language: str) -> None:
+    visitor.sign_in_as_sample_user(username)
+    visitor.tab("Chat").click()
+    visitor.change_id("Room", room)
+    visitor.page.get_by_label("Your language").select_option(language)
+    expect(visitor.status).to_have_text("Live")
+
+
+def send(visitor: Visitor, text: str) -> None:
+    visitor.page.get_by_label("Your message").fill(text)
+    visitor.button("Send")
+    expect(visitor.page.get_by_label("Your message")).to_have_value("")
+
+
+def messages(visitor: Visitor) -> Locator:
+    return visitor.page.get_by_role("list", name="Messages").get_by_role("listitem")
+
+
+def test_two_people_write_in_two_languages_and_each_reads_their_own(chat_room: str, visit: Visit) -> None:
+    taylor, jordan = visit(), visit(viewport={"width": 1000, "height": 640})
+    join_room(taylor, "taylor", chat_room, "en")
+    join_room(jordan, "jordan", chat_room, "de")
+    send(taylor, "Good morning")
+    shows(messages(taylor), "taylor", "Good morning")
+    shows(messages(jordan), "taylor", "[de] Good morning")
+    send(jordan, "Guten Morgen")
+    shows(messages(taylor), "jordan", "[en] Guten Morgen")
+    shows(messages(jordan), "jordan", "Guten Morgen")
+    for visitor in (taylor, jordan):
+        expect(messages(visitor)).to_have_count(2)
+        # Their own message is not translated.
+        expect(messages(visitor).get_by_role("button", name="Original")).to_have_count(1)
+        expect(messages(visitor).get_by_text("You", exact=True)).to_have_count(1)
+    messages(jordan).get_by_role("button", name="Original in English").click()
+    jordan.screenshot("chat")
+    # What is kept is in the reader's language, too.
+    taylor.page.reload()
+    shows(messages(taylor), "jordan", "[en] Guten Morgen")
+    taylor.page.get_by_label("Your language").select_option("es")
+    shows(messages(taylor), "jordan", "[es] Guten Morgen")
+    shows(messages(taylor), "taylor", "[es] Good morning")
+    assert f"room={chat_room}" in taylor.page.url
+    assert "language=es" in taylor.page.url
+
+
+def test_the_original_is_shown_by_hover_tap_and_keyboard(stack: Stack, chat_room: str, visit: Visit) -> None:
+    event = {
+        "userId": "riley",
+        "topic": "chat",
+        "message": {"room": chat_room, "language": "en", "text": "As I said it"},
+    }
+    jordan = visit(viewport=PHONE, has_touch=True)
+    join_room(jordan, "jordan", chat_room, "de")
+    assert stack.invoke("PublisherFunction", event) == {"published": 1, "failed": []}
+    shows(messages(jordan), "riley", "[de] As I said it")
+    button = messages(jordan).get_by_role("button", name="Original in English")
+    original = messages(jordan).get_by_text("As I said it", exact=True)
+    expect(original).to_be_hidden()
+    expect(button).to_have_attribute("aria-expanded", "false")
+    button.tap()
+    expect(original).to_be_visible()
+    expect(original).to_have_attribute("lang", "en")
+    expect(button).to_have_attribute("aria-expanded", "true")
+    button.tap()
+    expect(original).to_be_hidden()
+    button.hover()
+    expect(original).to_be_visible()
+    jordan.page.mouse.move(0, 0)
+    expect(original).to_be_hidden()
+    tab_to(jordan, button)
+    jordan.page.keyboard.press("Enter")
+    expect(original).to_be_visible()
+    jordan.page.keyboard.press("Escape")
+    expect(original).to_be_hidden()
+
+
+def test_the_longest_message_reaches_all_and_a_longer_one_is_not_sent(chat_room: str, visit: Visit) -> None:
+    taylor, jordan = visit(), visit()
+    join_room(taylor, "taylor", chat_room, "en")
+    join_room(jordan, "jordan", chat_room, "de")
+    field = taylor.page.get_by_label("Your message")
+    longest = "é" * 449
+    field.fill(f"{longest}x")
+    expect(taylor.alert).to_contain_text("Too long by 1 byte.")
+    taylor.button("Send")
+    expect(field).to_have_value(f"{longest}x")
+    send(taylor, longest)
+    shows(messages(jordan), "taylor", f"[de] {longest}")
+
+
+def test_a_room_shows_only_what_has_passed_the_webhook(chat_room: str, visit: Visit) -> None:
+    taylor = visit()
+    join_room(taylor, "taylor", chat_room, "en")
+    code = "(error) => error.code"
+    for call in (
+        f"publish('chat:{chat_room}:en', '{{}}')",
+        f"readList('chat:{chat_room}x:en')",
+        "readList('chat:another:en')",
+    ):
+        assert taylor.page.evaluate(f"session.{call}.then(() => 'done', {code})") == "PERMISSION_ERROR", call
+
+
+def test_a_room_that_cannot_be_is_said_beside_the_field(stack: Stack, chat_room: str, visit: Visit) -> None:
+    taylor = visit()
+    join_room(taylor, "taylor", chat_room, "en")
+    taylor.provokes_problems_with(stack.facts["token_url"])
+    room = taylor.page.get_by_label("Room", exact=True)
+    room.fill("a:b")
+    room.press("Enter")
+    expect(taylor.alert).to_contain_text("room")
+    expect(room).to_have_value(chat_room)
+    send(taylor, "Still here")
+    shows(messages(taylor), "taylor", "Still here")
+
+
+def test_tabs_share_one_sign_in_and_keep_what_is_written(
+    stack: Stack, course: str, chat_room: str, visit: Visit
+) -> None:
+    taylor = visit(viewport=PHONE, reduced_motion="reduce")
+    taylor.join("taylor", course)
+    taylor.comment.fill("A comment")
+    taylor.tab("Chat").click()
+    taylor.change_id("Room", chat_room)
+    taylor.page.get_by_label("Your message").fill("A message")
+    taylor.tab("Comments").click()
+    expect(taylor.course).to_have_value(course)
+    taylor.button("Publish")
+    shows(taylor.stored, "taylor", "A comment")
+    taylor.tab("Chat").click()
+    taylor.page.get_by_label("Your language").select_option("en")
+    taylor.button("Send")
+    shows(messages(taylor), "taylor", "A message")
+    finds_nothing(taylor)
+    taylor.screenshot("chat-phone")
+    assert taylor.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
