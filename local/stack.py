@@ -5,7 +5,7 @@ import contextlib
 import ipaddress
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -152,13 +152,14 @@ class LocalStack:
                             self.facts.cache, topic, self.facts.webhook_url, self.facts.signing_secret
                         )
                     )
-            if POLL in self.facts.topics:
+            if POLL in self.facts.topics and not self._given_momento:
                 await asyncio.to_thread(open_demo_poll, local_place(asdict(self.facts)))
             for bus in template.resources("AWS::Events::EventBus"):
                 await self._aws.create_event_queue(template.attributes[bus])
             has_momento = momento.web_url or not momento.local_address
             if is_built(self._page_folder) and user_pool and has_momento:
-                self.facts = await self._start_page(resources, self.facts)
+                languages = template.resolve({"Ref": "ChatLanguages"}).split(",")
+                self.facts = await self._start_page(resources, self.facts, languages)
             await resources.enter_async_context(running(self._watch_dead_letters()))
             profile = await self._open_to_containers(resources, template, momento)
             state.publish({**profile, FACTS_FILE: self.facts.to_json()})
@@ -304,11 +305,13 @@ class LocalStack:
             dead_letter_queue_url=template.resolve({"Ref": "DeadLetterQueue"}),
         )
 
-    async def _start_page(self, resources: contextlib.AsyncExitStack, facts: StackFacts) -> StackFacts:
+    async def _start_page(
+        self, resources: contextlib.AsyncExitStack, facts: StackFacts, languages: Sequence[str]
+    ) -> StackFacts:
         """Serve the page, and return the facts with its address."""
         began = time.monotonic()
         url = await resources.enter_async_context(
-            web_page(self._page_folder, page_configuration(facts), _PAGE_PORT)
+            web_page(self._page_folder, page_configuration(facts, languages), _PAGE_PORT)
         )
         self._report("Page", url, _PAGE_PORT, began)
         return replace(facts, web_url=url)

@@ -5,7 +5,7 @@ Both are served at one address. The page fetches `/config.json`; on AWS, that is
 
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +17,8 @@ from local.ports import HOST, listen, port_of
 from local.template import REGION
 
 _INDEX = "index.html"
-_COURSE_ID = "123"
+# What a tab of the page opens with; the page has no tab for a topic that is off.
+_FIRST_SHOWN = {"comment": ("courseId", "123"), "poll": ("pollId", "demo"), "chat": ("room", "lobby")}
 
 
 def is_built(folder: Path) -> bool:
@@ -25,11 +26,11 @@ def is_built(folder: Path) -> bool:
     return (folder / _INDEX).is_file()
 
 
-def page_configuration(facts: StackFacts) -> dict[str, Any]:
+def page_configuration(facts: StackFacts, languages: Sequence[str]) -> dict[str, Any]:
     """Return what `/config.json` says: where the page finds the stack's parts, and who may sign in.
 
     On AWS, `cognitoEndpoint` and `momentoEndpoint` are null, and there are no `users`. Each page that is
-    opened gets its own `momentoEndpoint`, see `_own_address`.
+    opened gets its own `momentoEndpoint`, see `_own_address`. The chat is translated into `languages`.
     """
     return {
         "tokenUrl": facts.token_url,
@@ -37,7 +38,8 @@ def page_configuration(facts: StackFacts) -> dict[str, Any]:
         "userPoolClientId": facts.user_pool_client_id,
         "cognitoEndpoint": facts.aws_endpoint_url,
         "momentoEndpoint": facts.momento.web_url,
-        "courseId": _COURSE_ID if "comment" in facts.topics else None,
+        **dict(shown for topic, shown in _FIRST_SHOWN.items() if topic in facts.topics),
+        "languages": list(languages),
         "users": [{"username": user.username, "password": user.password} for user in facts.users],
     }
 
