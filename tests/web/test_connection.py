@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from momento import TopicClient, TopicConfigurations
 from momento_wire_types import cachepubsub_pb2 as pubsub
 from playwright.sync_api import Route, expect
 
@@ -240,6 +241,56 @@ def test_a_stream_that_is_refused_later_says_why_too(
     momento("clear-faults")
     expect(taylor.status).to_have_text("Live")
     expect(taylor.alert).to_be_hidden()
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_a_device_with_a_wrong_clock_is_served_as_well(
+    days: int, stack: Stack, course: str, visit: Visit
+) -> None:
+    taylor = visit(clock=True)
+    taylor.page.clock.set_system_time(datetime.now(UTC) + timedelta(days=days))
+    taylor.join("taylor", course)
+    taylor.publish("What time is it?")
+    shows(taylor.stored, "taylor", "What time is it?")
+    publish_as(stack, "jordan", course, "Look at the tower")
+    shows(taylor.stored, "jordan", "Look at the tower")
+    expect(taylor.status).to_have_text("Live")
+    expect(taylor.alert).to_be_hidden()
+
+
+def test_subscriptions_to_several_topics_come_back_together(
+    stack: Stack, proxy: MomentoProxy, course: str, visit: Visit
+) -> None:
+    taylor = visit(clock=True, momento_endpoint=proxy.url)
+    taylor.provokes_problems_with(proxy.url)
+    taylor.join("taylor", course)
+    taylor.page.evaluate("""() => {
+        window.heard = [];
+        const onMessage = ({ text }) => heard.push(text);
+        window.unsubscribe = session.subscribe('poll-results', { onMessage });
+    }""")
+    expect(taylor.status).to_have_text("Live")
+
+    def published_is_heard(text: str) -> None:
+        with TopicClient(TopicConfigurations.Default.latest(), stack.credentials()) as client:
+            client.publish(stack.facts["cache"], "poll-results", text)
+        taylor.page.wait_for_function("(text) => heard.includes(text)", arg=text)
+        publish_as(stack, "jordan", course, text)
+        shows(taylor.stored, "jordan", text)
+
+    published_is_heard("Before")
+    proxy.hang()
+    taylor.page.clock.set_system_time(datetime.now(UTC) + timedelta(seconds=30))
+    expect(taylor.status).to_have_text("Reconnecting…")
+    proxy.heal()
+    expect(taylor.status).to_have_text("Live")
+    published_is_heard("After")
+    assert taylor.page.evaluate("heard") == ["Before", "After"]
+    # A topic that nobody subscribes to any more is not waited for.
+    proxy.hang()
+    taylor.page.evaluate("unsubscribe()")
+    proxy.heal()
+    expect(taylor.status).to_have_text("Live")
 
 
 def test_many_tabs_of_one_browser_are_live(stack: Stack, course: str, visit: Visit) -> None:

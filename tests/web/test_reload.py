@@ -71,6 +71,16 @@ def test_a_link_leads_to_a_course(stack: Stack, course: str, visit: Visit) -> No
     shows(taylor.stored, "jordan", "Found by link")
 
 
+def test_the_address_leads_to_what_is_shown(visit: Visit) -> None:
+    taylor = visit()
+    taylor.sign_in_as_sample_user("taylor")
+    for tab, shown in (("Comments", "course=123"), ("Poll", "tab=poll&"), ("Chat", "tab=chat&")):
+        taylor.tab(tab).click()
+        assert shown in taylor.page.url
+        taylor.page.reload()
+        expect(taylor.tab(tab)).to_have_attribute("aria-selected", "true")
+
+
 def test_a_link_to_a_course_that_is_refused_says_so(stack: Stack, course: str, visit: Visit) -> None:
     taylor = visit(path="/?course=12%E2%80%AE3")
     taylor.provokes_problems_with(stack.facts["token_url"])

@@ -42,8 +42,13 @@ export class IdField {
 
   keep(): void {
     this.#permitted = this.#value;
-    toAddress(this.#name, this.#value);
+    this.writeAddress();
     this.error.clear();
+  }
+
+  /** Let the page's address lead here. */
+  writeAddress(): void {
+    toAddress(this.#name, this.#value);
   }
 
   revert(): void {

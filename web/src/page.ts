@@ -154,7 +154,7 @@ async function signInUser(): Promise<void> {
 
 async function startSession(): Promise<void> {
   showView('connecting');
-  page.user.textContent = user;
+  showUser(user);
   const asked = user;
   let momento: typeof import('./momento');
   try {
@@ -176,10 +176,8 @@ async function startSession(): Promise<void> {
     tokenRequest: tokenRequest(),
     identity: (isRefused) => signIn.idToken(isRefused),
     onState: (state) => session === started && showState(state),
-    onToken: ({ tokenId }) => {
-      page.user.textContent = tokenId;
-    },
-    onProblem: (message, isFinal) => showProblem(message, isFinal),
+    onToken: (token) => session === started && showUser(token.tokenId),
+    onProblem: (message, isFinal) => session === started && showProblem(message, isFinal),
   });
   session = started;
   if (config.users.length > 0) {
@@ -189,6 +187,7 @@ async function startSession(): Promise<void> {
     one.restore();
   }
   tab.open(started);
+  tab.field.writeAddress();
   started.start();
   tab.focus();
 }
@@ -204,7 +203,7 @@ function endSession(): void {
   for (const one of tabs) {
     one.forget();
   }
-  page.user.textContent = '';
+  showUser('');
 }
 
 function signOut(): void {
@@ -253,6 +252,7 @@ function showTab(wanted: Tab): void {
   tab = wanted;
   tabBar.show(tab.topic);
   toAddress('tab', tab.topic);
+  tab.field.writeAddress();
 }
 
 /** A tab's field names another course, poll or room: show it as soon as the server permits it, if it does. */
@@ -310,6 +310,10 @@ function showView(state: PageState): void {
   } else {
     tab.focus();
   }
+}
+
+function showUser(name: string): void {
+  page.user.textContent = name;
 }
 
 function showAlert(message: string): void {
