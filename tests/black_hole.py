@@ -22,11 +22,21 @@ class BlackHole:
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self._swallowed = threading.Event()
         self._sockets: list[socket.socket] = []
+        self.accepted = 0
+        """How many connections were made so far."""
+        self._open = 0
+        self._changed = threading.Condition()
 
     def swallow(self) -> None:
         """Drop from now on what comes over the connections that exist. New connections work."""
         self._swallowed.set()
         self._swallowed = threading.Event()
+
+    def wait_until_open(self, count: int) -> None:
+        """Return when so many connections are open. Raise `TimeoutError` after 20 s."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._open == count, timeout=20):
+                raise TimeoutError(f"{self._open} connections are open, not {count}")
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -49,10 +59,26 @@ class BlackHole:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(self._target)
                 self._sockets += [client, server]
-                for source, sink in ((client, server), (server, client)):
+                self.accepted += 1
+                self._count(1)
+                for forward, source, sink in (
+                    (self._forward_from_client, client, server),
+                    (_forward, server, client),
+                ):
                     threading.Thread(
-                        target=_forward, args=(source, sink, self._swallowed), daemon=True
+                        target=forward, args=(source, sink, self._swallowed), daemon=True
                     ).start()
+
+    def _forward_from_client(
+        self, client: socket.socket, server: socket.socket, swallowed: threading.Event
+    ) -> None:
+        _forward(client, server, swallowed)
+        self._count(-1)
+
+    def _count(self, change: int) -> None:
+        with self._changed:
+            self._open += change
+            self._changed.notify_all()
 
 
 def _forward(source: socket.socket, sink: socket.socket, swallowed: threading.Event) -> None:

@@ -71,6 +71,7 @@ class Stack:
         self.path.write_text(translation.get_translated_template_if_valid())
         template = Template.load(self.path, overrides)
         self.conditions = {name: template.condition(name) for name in template.document["Conditions"]}
+        self.parameter_declarations: Mapping[str, Any] = template.document["Parameters"]
         self.resources = self._existing(template.document["Resources"])
         self._outputs = self._existing(template.document["Outputs"])
         attributes = ExistingResources({logical_id: logical_id for logical_id in self.resources})

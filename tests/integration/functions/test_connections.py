@@ -8,8 +8,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
 
+from local.momento.auth import make_api_key
 from local.sign_event import sign_event
 from tests.black_hole import BlackHole
 from tests.function_harness import SIGNING_SECRET, Function, Momento, sample_event
@@ -51,8 +53,8 @@ def test_the_token_vendor_mints_over_a_new_connection(
     vendor = load("token_vendor", MOMENTO_LOCAL=proxy.address)
     assert vendor(token_request(user, 1))["statusCode"] == 200
     proxy.swallow()
-    statuses = [vendor(token_request(user, course))["statusCode"] for course in (2, 3)]
-    assert statuses in ([502, 200], [200, 200])  # The keepalive may find it before the call does.
+    vendor(token_request(user, 2))  # This fails unless the keepalive finds it before.
+    assert vendor(token_request(user, 3))["statusCode"] == 200
 
 
 def test_the_publisher_publishes_over_a_new_connection(
@@ -61,9 +63,9 @@ def test_the_publisher_publishes_over_a_new_connection(
     publisher = load("publisher", MOMENTO_LOCAL=proxy.address)
     assert publisher(comment(user))["published"] == 1
     proxy.swallow()
-    answers = [publisher(comment(user)) for _ in range(2)]
-    assert answers[1]["published"] == 1
-    assert answers[0]["published"] == 1 or answers[0]["failed"][0]["retryable"]
+    first = publisher(comment(user))  # This fails unless the keepalive finds it before.
+    assert all(failure["retryable"] for failure in first["failed"])
+    assert publisher(comment(user))["published"] == 1
 
 
 def test_the_webhook_writes_over_a_new_connection(
@@ -73,9 +75,9 @@ def test_the_webhook_writes_over_a_new_connection(
     webhook = load("webhook", MOMENTO_LOCAL=proxy.address)
     assert webhook(delivery(course))["statusCode"] == 200
     proxy.swallow()
-    assert webhook(delivery(course))["statusCode"] in {200, 202}
+    status = webhook(delivery(course))["statusCode"]  # 202 unless the keepalive finds it before.
     assert webhook(delivery(course))["statusCode"] == 200
-    assert len(momento.entries(course)) >= 2
+    assert len(momento.entries(course)) == {200: 3, 202: 2}[status]
 
 
 def test_a_connection_that_was_idle_for_minutes_is_replaced_before_the_call(
@@ -87,3 +89,40 @@ def test_a_connection_that_was_idle_for_minutes_is_replaced_before_the_call(
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + 241)
     assert publisher(comment(user)) == {"published": 1, "failed": []}
+
+
+def test_the_token_vendor_mints_all_tokens_over_one_connection(
+    load: Callable[..., Function], proxy: BlackHole, user: str
+) -> None:
+    vendor = load("token_vendor", MOMENTO_LOCAL=proxy.address)
+    for course in range(3):
+        assert vendor(token_request(user, course))["statusCode"] == 200
+    assert proxy.accepted == 1
+
+
+def test_the_publisher_mints_over_one_connection_and_publishes_over_another(
+    load: Callable[..., Function], proxy: BlackHole, user: str
+) -> None:
+    publisher = load("publisher", MOMENTO_LOCAL=proxy.address)
+    for number in range(3):
+        assert publisher({"messages": [comment(f"{user}-{number}")] * 2})["published"] == 2
+    assert proxy.accepted == 2
+
+
+def test_the_webhook_closes_the_connection_of_an_api_key_that_was_replaced(
+    load: Callable[..., Function],
+    proxy: BlackHole,
+    momento: Momento,
+    user: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_PARAMETERS_MAX_AGE", "0")
+    secrets = boto3.client("secretsmanager")
+    secrets.create_secret(Name=user, SecretString=make_api_key())
+    webhook = load("webhook", MOMENTO_LOCAL=proxy.address, MOMENTO_API_KEY_SECRET=user)
+    assert webhook(delivery(user))["statusCode"] == 202
+    before = proxy.accepted
+    secrets.put_secret_value(SecretId=user, SecretString=momento.server.api_key)
+    assert webhook(delivery(user))["statusCode"] == 200
+    assert proxy.accepted > before
+    proxy.wait_until_open(proxy.accepted - before)

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import importlib
 import json
+import traceback
 import uuid
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -160,4 +161,21 @@ def test_neither_credentials_nor_errors_show_a_secret(access: ModuleType) -> Non
     with pytest.raises(access.InvalidCredentialsError) as refusal:
         access.token_credentials(secret, settings())
     assert secret not in str(refusal.value)
-    assert refusal.value.__cause__ is None
+
+
+@pytest.mark.parametrize("endpoint", ["", ENDPOINT])
+def test_the_traceback_of_an_error_shows_nothing_of_a_key(access: ModuleType, endpoint: str) -> None:
+    """Decoding fails at a byte that Python's own error would show."""
+    given = settings(base64.b64encode(b"\xfekey").decode(), endpoint)
+    with pytest.raises(access.InvalidApiKeyError) as refusal:
+        access.api_key_credentials(given)
+    [*_, last] = shown = traceback.format_exception(refusal.value)
+    assert given.api_key_secret in last
+    assert len([line for line in shown if line.startswith("Traceback")]) == 1
+    assert "0xfe" not in "".join(shown)
+
+
+def test_the_traceback_of_a_token_that_cannot_be_decoded_shows_nothing_of_it(access: ModuleType) -> None:
+    with pytest.raises(access.InvalidCredentialsError) as refusal:
+        access.token_credentials(base64.b64encode(b"\xfekey").decode(), settings())
+    assert "0xfe" not in "".join(traceback.format_exception(refusal.value))

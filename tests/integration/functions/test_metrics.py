@@ -33,7 +33,7 @@ def test_the_token_vendors_metrics(
 def test_the_publishers_metrics(load: Callable[..., Function], capsys: pytest.CaptureFixture[str]) -> None:
     publisher = load("publisher", **metrics_environment("PublisherFunction"))
     publisher(sample_event("publisher/published_1_failed_2.json"))
-    with pytest.raises(Exception, match="userId"):
+    with pytest.raises(ValueError, match="userId"):
         publisher(sample_event("publisher/error_no_user.json"))
     assert watched_metrics("PublisherFunction") <= written_metrics(capsys.readouterr().out)
 

@@ -1,0 +1,217 @@
+"""The values of the template that protect data, or that wake somebody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.deploy.test_translated_template import ALARM, OTHERS, Stack
+
+PARAMETERS = OTHERS | {
+    "AlarmEmail": "someone@example.com",
+    "LogRetentionDays": "7",
+    "SpillTries": "123",
+    "TokenRateLimit": "11",
+    "TokenBurstLimit": "22",
+}
+FOURTEEN_DAYS = 14 * 24 * 3600
+
+PROPERTIES: dict[str, dict[str, Any]] = {
+    "SpillQueue": {
+        "SqsManagedSseEnabled": True,
+        "MessageRetentionPeriod": FOURTEEN_DAYS,
+        "RedrivePolicy.deadLetterTargetArn": "DeadLetterQueue.Arn",
+        "RedrivePolicy.maxReceiveCount": "123",
+    },
+    "DeadLetterQueue": {"SqsManagedSseEnabled": True, "MessageRetentionPeriod": FOURTEEN_DAYS},
+    "UnpublishedEvents": {"SqsManagedSseEnabled": True, "MessageRetentionPeriod": FOURTEEN_DAYS},
+    "WebhookFunctionSpilledMessages": {
+        "BatchSize": 1,
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "ScalingConfig.MaximumConcurrency": 5,
+    },
+    "IdempotencyTable": {"TimeToLiveSpecification": {"AttributeName": "expiration", "Enabled": True}},
+    "PublisherFunctionEventInvokeConfig": {
+        "MaximumRetryAttempts": 2,
+        "MaximumEventAgeInSeconds": 300,
+        "DestinationConfig.OnFailure.Destination": "UnpublishedEvents.Arn",
+    },
+    "RelayFunctionEventInvokeConfig": {"MaximumRetryAttempts": 0, "MaximumEventAgeInSeconds": 60},
+    "RelayFunctionEveryMinute": {"ScheduleExpression": "rate(1 minute)"},
+    "TokenVendorFunction": {"Timeout": 10},
+    "PublisherFunction": {"Timeout": 30},
+    "WebhookFunction": {"Timeout": 5},
+    "RelayFunction": {"Timeout": 900},
+    "UserPool": {
+        "UsernameConfiguration": {"CaseSensitive": False},
+        "AutoVerifiedAttributes": ["email"],
+        "AccountRecoverySetting.RecoveryMechanisms": [{"Name": "verified_email", "Priority": 1}],
+        "AdminCreateUserConfig.AllowAdminCreateUserOnly": True,
+        "Policies.PasswordPolicy.MinimumLength": 12,
+    },
+    "UserPoolClient": {"PreventUserExistenceErrors": "ENABLED", "GenerateSecret": False},
+    "TokenApi": {
+        "Body.paths./token.post.security": [{"VerifiedIdentity": []}],
+        "Body.x-amazon-apigateway-cors.exposeHeaders": ["retry-after"],
+        "Body.x-amazon-apigateway-cors.allowHeaders": ["authorization", "content-type"],
+        "Body.x-amazon-apigateway-cors.allowMethods": ["POST"],
+    },
+    "TokenApiApiGatewayDefaultStage": {
+        "DefaultRouteSettings.ThrottlingRateLimit": "11",
+        "DefaultRouteSettings.ThrottlingBurstLimit": "22",
+        "AccessLogSettings.DestinationArn": "TokenApiLogs.Arn",
+    },
+    "AlarmTopic": {"Subscription": [{"Protocol": "email", "Endpoint": "someone@example.com"}]},
+}
+"""What a resource's properties have to be, by path."""
+
+DELETION = {
+    "UserPool": ("RetainExceptOnCreate", "Retain"),
+    "UserPoolClient": ("Delete", "Delete"),
+    "IdempotencyTable": ("Delete", "Delete"),
+    "RelayTable": ("Delete", "Delete"),
+}
+"""What happens to a resource when it is removed from the stack, and when it is replaced."""
+
+ALARMS = {
+    # name: metric, statistic, seconds, periods, how many of them, comparison, threshold, without data
+    "DeadLettersAlarm": ("ApproximateNumberOfMessagesVisible", "Maximum", 60, 1, 1, ">=", 1, "ignore"),
+    "UnpublishedEventsAlarm": ("ApproximateNumberOfMessagesVisible", "Maximum", 60, 1, 1, ">=", 1, "ignore"),
+    "LostMessagesAlarm": ("WebhookStatus503", "Sum", 60, 1, 1, ">=", 1, "notBreaching"),
+    "DiscontinuitiesAlarm": ("RelayDiscontinuities", "Sum", 60, 1, 1, ">=", 1, "notBreaching"),
+    "RelayBehindAlarm": ("RelayLagSeconds", "Maximum", 60, 3, 3, ">", 60, "breaching"),
+    "WaitingMessagesAlarm": ("SUM(METRICS())", "Maximum", 60, 15, 12, ">=", 1, "notBreaching"),
+    "SpillsAlarm": ("WebhookStatus202", "Sum", 300, 1, 1, ">=", 10, "notBreaching"),
+    "SignatureFailuresAlarm": ("WebhookStatus403", "Sum", 300, 1, 1, ">=", 5, "notBreaching"),
+    "TokenFailuresAlarm": ("5xx", "Sum", 300, 1, 1, ">=", 5, "notBreaching"),
+    "MintingLimitAlarm": ("TokenStatus429", "Sum", 300, 2, 2, ">=", 10, "notBreaching"),
+    "PublishFailuresAlarm": ("MessagesFailed", "Sum", 300, 1, 1, ">=", 1, "notBreaching"),
+    "FunctionErrorsAlarm": ("SUM(METRICS())", "Sum", 300, 1, 1, ">=", 1, "notBreaching"),
+    "ThrottlesAlarm": ("SUM(METRICS())", "Sum", 300, 1, 1, ">=", 1, "notBreaching"),
+}
+COMPARISONS = {"GreaterThanOrEqualToThreshold": ">=", "GreaterThanThreshold": ">"}
+WATCHED_QUEUES = {
+    "DeadLettersAlarm": {("ApproximateNumberOfMessagesVisible", "DeadLetterQueue.QueueName")},
+    "UnpublishedEventsAlarm": {("ApproximateNumberOfMessagesVisible", "UnpublishedEvents.QueueName")},
+    "WaitingMessagesAlarm": {
+        ("ApproximateNumberOfMessagesVisible", "SpillQueue.QueueName"),
+        ("ApproximateNumberOfMessagesDelayed", "SpillQueue.QueueName"),
+        ("ApproximateNumberOfMessagesNotVisible", "SpillQueue.QueueName"),
+    },
+}
+SAY_WHEN_IT_IS_OVER = {
+    "DeadLettersAlarm",
+    "RelayBehindAlarm",
+    "UnpublishedEventsAlarm",
+    "WaitingMessagesAlarm",
+}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    return Stack(tmp_path_factory.mktemp("translated"), PARAMETERS)
+
+
+def value_at(properties: Any, path: str) -> Any:
+    """Return the value at a path of names that are separated by dots."""
+    for name in path.split("."):
+        properties = properties[name]
+    return properties
+
+
+@pytest.mark.parametrize("name", PROPERTIES)
+def test_a_resource_is_as_safe_as_it_should_be(stack: Stack, name: str) -> None:
+    properties = stack.properties(name)
+    assert {path: value_at(properties, path) for path in PROPERTIES[name]} == PROPERTIES[name]
+
+
+def test_every_queue_is_in_the_table(stack: Stack) -> None:
+    assert stack.names("AWS::SQS::Queue") <= PROPERTIES.keys()
+
+
+def test_the_spill_queue_hides_a_message_for_six_times_as_long_as_the_webhook_may_take(stack: Stack) -> None:
+    timeout = stack.properties("WebhookFunction")["Timeout"]
+    assert stack.properties("SpillQueue")["VisibilityTimeout"] >= 6 * timeout
+
+
+def test_only_what_can_be_made_again_goes_with_the_stack(stack: Stack) -> None:
+    of_data = stack.names("AWS::DynamoDB::Table") | stack.names("AWS::Cognito::UserPool")
+    assert of_data <= DELETION.keys()
+    for name, policies in DELETION.items():
+        resource = stack.resources[name]
+        assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == policies
+
+
+def test_logs_are_kept_for_as_long_as_asked(stack: Stack) -> None:
+    groups = stack.names("AWS::Logs::LogGroup")
+    assert {stack.properties(name)["RetentionInDays"] for name in groups} == {"7"}
+    functions = [stack.properties(name) for name in stack.names("AWS::Lambda::Function")]
+    used = {function["LoggingConfig"]["LogGroup"] for function in functions}
+    assert used | {"TokenApiLogs"} == groups
+    assert len(used) == len(functions)
+
+
+def test_an_api_key_does_not_show_in_the_stack(stack: Stack) -> None:
+    assert stack.parameter_declarations["MomentoApiKey"]["NoEcho"] is True
+    key = PARAMETERS["MomentoApiKey"]
+    assert {name for name in stack.resources if key in _texts(stack.properties(name))} == {
+        "MomentoApiKeySecret"
+    }
+
+
+def test_a_message_is_remembered_for_longer_than_it_may_be_replayed(stack: Stack) -> None:
+    limits = stack.parameter_declarations
+    assert limits["IdempotencyTtlSeconds"]["MinValue"] >= 2 * limits["ReplayWindowSeconds"]["MaxValue"]
+    assert limits["ReplayWindowSeconds"]["Default"] == 60
+
+
+def test_every_alarm_is_in_the_table(stack: Stack) -> None:
+    assert stack.names(ALARM) == ALARMS.keys()
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_goes_off_when_it_should(stack: Stack, name: str) -> None:
+    alarm = stack.properties(name)
+    measured = [metric["MetricStat"] for metric in alarm.get("Metrics", []) if "MetricStat" in metric]
+    expressions = [metric["Expression"] for metric in alarm.get("Metrics", []) if "Expression" in metric]
+    periods = alarm["EvaluationPeriods"]
+    [statistic] = {metric["Stat"] for metric in measured} or {alarm["Statistic"]}
+    [seconds] = {metric["Period"] for metric in measured} or {alarm["Period"]}
+    assert ALARMS[name] == (
+        *(expressions or [alarm["MetricName"]]),
+        statistic,
+        seconds,
+        periods,
+        alarm.get("DatapointsToAlarm", periods),
+        COMPARISONS[alarm["ComparisonOperator"]],
+        alarm["Threshold"],
+        alarm["TreatMissingData"],
+    )
+    assert alarm.get("ActionsEnabled", True)
+    assert alarm["AlarmActions"] == ["AlarmTopic"]
+    assert alarm.get("OKActions") == (["AlarmTopic"] if name in SAY_WHEN_IT_IS_OVER else None)
+
+
+@pytest.mark.parametrize("name", WATCHED_QUEUES)
+def test_an_alarm_of_a_queue_watches_that_queue(stack: Stack, name: str) -> None:
+    alarm = stack.properties(name)
+    metrics = [
+        metric["MetricStat"]["Metric"] for metric in alarm.get("Metrics", []) if "MetricStat" in metric
+    ]
+    watched = {
+        (metric["MetricName"], dimension["Value"])
+        for metric in metrics or [alarm]
+        for dimension in metric["Dimensions"]
+    }
+    assert watched == WATCHED_QUEUES[name]
+
+
+def _texts(value: Any) -> set[str]:
+    """Return all texts in a value."""
+    match value:
+        case dict():
+            return {text for inner in value.values() for text in _texts(inner)}
+        case list():
+            return {text for inner in value for text in _texts(inner)}
+    return {str(value)}
