@@ -48,6 +48,10 @@ chaos: setup ## Try faults under load, and count lost, doubled and reordered mes
 soak: setup ## Publish 100,000 messages under random faults, which takes about an hour (COUNT=5000)
 	@GRPC_VERBOSITY=ERROR exec $(BIN)/python -m tests.chaos --soak $(or $(COUNT),100000)
 
+.PHONY: mutants
+mutants: setup $(CHECKS)/.ready ## Put small faults into the code, and list those no test notices (ONLY=src/common; SAMPLE=20)
+	@exec $(BIN)/python -m tests.mutants $(ONLY) $(if $(SAMPLE),--sample $(SAMPLE))
+
 .PHONY: test-web
 test-web: setup page chromium ## Test the page in a browser (`make test` includes this if Node and Chromium are installed)
 	$(BIN)/pytest -n auto --dist loadfile tests/web
