@@ -141,6 +141,8 @@ class AwsProxy:
         self.troubles = troubles
         self.calls: list[tuple[str, dict[str, Any]]] = []
         """Each call's operation and parameters."""
+        self.last_call_at = 0.0
+        """When the last of them came, in seconds of `time.monotonic`."""
         self._stopping = threading.Event()
         proxy = self
 
@@ -149,6 +151,7 @@ class AwsProxy:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 operation = self.headers["X-Amz-Target"].rpartition(".")[2]
                 parameters = json.loads(body)
+                proxy.last_call_at = time.monotonic()
                 proxy.calls.append((operation, parameters))
                 trouble = proxy.troubles.get(parameters.get("VersionStage", operation))
                 if trouble == "fail":

@@ -8,6 +8,7 @@ import importlib
 import threading
 import time
 
+import boto3
 import pytest
 
 from .conftest import CACHE, TOPIC, Metrics, Reply, Request, Site, wait_until
@@ -217,6 +218,41 @@ def test_a_lasting_403_counts_in_the_end(site: Site) -> None:
     assert len(site.webhook.requests) > 2
     assert running.stop()["refused"] == 1
     assert [one["text"] for one in site.dead_letters()] == ["bad"]
+
+
+def test_a_403_does_not_count_while_the_secret_cannot_be_read_again(site: Site) -> None:
+    running = site.start(refusal=0)
+    site.momento.publish("one")
+    site.webhook.wait_for_taken("one")
+    boto3.client("secretsmanager").delete_secret(
+        SecretId=site.environment["WEBHOOK_SIGNING_SECRET"], ForceDeleteWithoutRecovery=True
+    )
+    answers = iter([403] * 4)
+    site.webhook.answer = lambda _request: next(answers, 200)
+    site.momento.publish("two")
+    site.webhook.wait_for_taken("one", "two")
+    assert running.stop() == {"status": "relayed", "delivered": 2, "refused": 0, "discontinuities": 0}
+
+
+def test_a_call_does_not_outlast_the_time_that_is_allowed(site: Site) -> None:
+    is_over = threading.Event()
+    site.webhook.answer = lambda _request: 500 if is_over.wait(20) else 200
+    module = importlib.import_module("relay.webhook_client")
+    client = module.WebhookClient(site.settings(answer=60), lambda: 0.3)
+    message = importlib.import_module("relay.message")
+    one = message.Message(TOPIC, message.Position(1, 1), "taylor", "text", time.time())
+    answer = client.post(one)
+    is_over.set()
+    assert (answer.verdict, answer.status) == (module.Verdict.FAILED, None)
+
+
+def test_no_call_begins_without_time_for_it(site: Site) -> None:
+    module = importlib.import_module("relay.webhook_client")
+    client = module.WebhookClient(site.settings(), lambda: 0.0)
+    message = importlib.import_module("relay.message")
+    one = message.Message(TOPIC, message.Position(1, 1), "taylor", "text", time.time())
+    assert client.post(one).verdict is module.Verdict.FAILED
+    assert site.webhook.requests == []
 
 
 AWS_FORBIDDEN = Reply(

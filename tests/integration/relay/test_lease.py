@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import threading
 import time
@@ -120,6 +121,13 @@ def test_dynamodb_may_be_away_for_less_than_the_lease(site: Site) -> None:
     site.open_aws()
     site.wait_for_saved(2)
     assert running.stop()["delivered"] == 2
+
+
+def test_a_lease_counts_from_before_the_request_for_it(site: Site) -> None:
+    """Another run counts from the change of the item, which may be long before this run has its answer."""
+    lease = importlib.import_module("relay.lease").Lease(site.settings(lease=20))
+    lease.acquire()
+    assert time.monotonic() + lease.seconds_left <= site.aws.last_call_at + 20
 
 
 def test_after_a_longer_time_it_delivers_no_more_until_it_has_the_lease_again(site: Site) -> None:

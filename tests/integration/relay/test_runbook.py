@@ -7,7 +7,7 @@ import pytest
 from tests.runbook import logged_text, texts_to_look_for
 
 from .conftest import Site, wait_until
-from .test_subscription import ScriptedTopic, item
+from .test_topic_reader import ScriptedTopic, item
 
 
 def test_the_relay_logs_what_the_runbook_looks_for(site: Site, caplog: pytest.LogCaptureFixture) -> None:

@@ -140,7 +140,9 @@ def test_a_changed_api_key_is_read_anew(
 class ScriptedTopic(pubsub_service.PubsubServicer):
     """A topic whose streams bring what they are told, and then nothing more."""
 
-    def __init__(self, *streams: list[pubsub._SubscriptionItem]) -> None:
+    def __init__(self, *streams: list[pubsub._SubscriptionItem], ends: bool = False) -> None:
+        """With `ends`, each stream ends after what it brings."""
+        self._ends = ends
         self.requests: list[pubsub._SubscriptionRequest] = []
         self._streams = iter(streams)
 
@@ -150,7 +152,8 @@ class ScriptedTopic(pubsub_service.PubsubServicer):
         context.add_callback(over.set)
         yield heartbeat()
         yield from next(self._streams, [])
-        over.wait(20)
+        if not self._ends:
+            over.wait(20)
 
     def serve(self, site: Site) -> grpc.Server:
         """Stands in for the site's Momento."""
@@ -169,6 +172,16 @@ def item(number: int, page: int = 7) -> pubsub._SubscriptionItem:
     return pubsub._SubscriptionItem(
         item={"topic_sequence_number": number, "sequence_page": page, "value": {"text": f"{page}-{number}"}}
     )
+
+
+def test_a_stream_that_brought_something_is_followed_at_once(site: Site) -> None:
+    """If pauses went on doubling over all of these streams, they would take three quarters of a minute."""
+    numbers = range(1, 25)
+    server = ScriptedTopic(*([item(n), item(n + 1)] for n in numbers[::2]), ends=True).serve(site)
+    running = site.start()
+    site.webhook.wait_for_taken(*(f"7-{n}" for n in numbers))
+    running.stop()
+    server.stop(None)
 
 
 def test_a_silent_stream_is_replaced_by_one_that_goes_on(site: Site) -> None:
