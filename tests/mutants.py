@@ -26,7 +26,8 @@ PYTEST = "env PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 {} -m pytest -x -q -p pytest_asyn
 FUNCTIONS = "tests/integration/functions"
 TESTS = {
     "src/common": [
-        f"tests/unit/test_{name}.py" for name in ("names", "claims", "pauses", "signature", "inputs")
+        f"tests/unit/test_{name}.py"
+        for name in ("message_id", "names", "claims", "pauses", "signature", "inputs")
     ],
     "src/aws_access": [
         "tests/unit/test_aws_session.py",
