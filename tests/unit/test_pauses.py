@@ -19,9 +19,9 @@ def test_a_pause_doubles_up_to_the_longest(attempts: int, longest: float) -> Non
 
 
 def test_pauses_begin_with_the_first() -> None:
-    for number, pause in enumerate(itertools.islice(pauses(1, 60), 12)):
-        longest = min(2**number, 60)
-        assert longest / 2 <= pause <= longest
+    longest = [1, 2, 4, 8, 16, 32, 60, 60]
+    drawn = list(itertools.islice(pauses(1, 60), len(longest)))
+    assert all(most / 2 <= pause <= most for pause, most in zip(drawn, longest, strict=True))
 
 
 def test_pauses_grow_for_more_than_a_day_of_attempts() -> None:
