@@ -276,7 +276,7 @@ def test_refuses_values_that_break_a_rule(
     [
         ({"JwtIssuer": "http://issuer.test", "JwtAudience": "a"},
          r"Parameter 'JwtIssuer' must match pattern ^(https://[^\s]+)?$"),
-        ({"JwtIssuer": "https://issuer.test"}, "JwtAudience is needed with JwtIssuer."),
+        ({"JwtIssuer": "https://issuer.test"}, "JwtIssuer requires JwtAudience."),
         ({"AllowedOrigins": "http://a, ftp://b"}, "Parameter 'AllowedOrigins' must match pattern"),
         ({"TokenLifetimeMinutes": "0"},
          "Parameter 'TokenLifetimeMinutes' must be a number not less than 1"),

@@ -459,7 +459,7 @@ async def test_a_parameter_that_cannot_be_chosen_is_refused(
         (["--parameter", "=1"], 2, "'=1' is not NAME=VALUE"),
         (["--parameter", "NoSuch=1"], 1, "Parameters: [NoSuch] do not exist in the template"),
         (["--parameter", "CacheName=a"], 1, "Parameter 'CacheName' must match pattern"),
-        (["--parameter", "JwtIssuer=https://a.test"], 1, "JwtAudience is needed with JwtIssuer."),
+        (["--parameter", "JwtIssuer=https://a.test"], 1, "JwtIssuer requires JwtAudience."),
     ],
 )
 def test_a_parameter_on_the_command_line_that_is_none_is_said_so(
