@@ -105,7 +105,7 @@ def test_a_claims_name_may_be_a_url(claim: str) -> None:
     assert re.search(PARAMETERS["TokenIdClaim"]["AllowedPattern"], claim)
 
 
-@pytest.mark.parametrize("claim", ["", " ", "two words", "line\nbreak"])
+@pytest.mark.parametrize("claim", [" ", "two words", "line\nbreak"])
 def test_a_claims_name_has_no_space(claim: str) -> None:
     assert not re.search(PARAMETERS["TokenIdClaim"]["AllowedPattern"], claim)
 
