@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.identity import parse_identity
-from common.inputs import InvalidInputError, parse_json_object, raw_body
+from common.inputs import InvalidInputError, parse_json_object, raw_body, to_json
 from publisher.request import Message, parse_event
 from token_vendor.request import requested_reads
 from topics import enabled_topics
@@ -58,6 +58,12 @@ def test_refuses_everything_else_with_a_reason(document: bytes | str) -> None:
 def test_refuses_numbers_that_json_could_not_repeat(number: str) -> None:
     with pytest.raises(InvalidInputError):
         parse_json_object(f'{{"votes": [{number}]}}')
+
+
+@given(json_values)
+def test_writes_what_was_parsed_without_escapes(value: Any) -> None:
+    assert json.loads(to_json(value)) == value
+    assert to_json(["\u00e9\U0001f389"]) == '["\u00e9\U0001f389"]'
 
 
 @given(st.binary())
@@ -109,6 +115,13 @@ def test_a_course_may_have_other_names_with_a_colon() -> None:
 @given(identities)
 def test_an_identity_fits_into_a_token_as_it_is(identity: str) -> None:
     assert parse_identity(identity) == identity
+
+
+@pytest.mark.parametrize("character", ["x", "\u00e9", "\U0001f389"])
+def test_an_identity_has_64_characters_at_most(character: str) -> None:
+    assert parse_identity(character * 64) == character * 64
+    with pytest.raises(InvalidInputError):
+        parse_identity(character * 65)
 
 
 @pytest.mark.parametrize("identity", [None, 1, "", "x" * 65, "a\u0000b", "a\nb", "\udc00", ["a"]])
