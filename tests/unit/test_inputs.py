@@ -66,6 +66,12 @@ def test_writes_what_was_parsed_without_escapes(value: Any) -> None:
     assert to_json(["\u00e9\U0001f389"]) == '["\u00e9\U0001f389"]'
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), [{"a": -float("inf")}], "half \ud83d a pair"])
+def test_writes_nothing_that_json_does_not_have(value: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"a number is too large|a character is incomplete"):
+        to_json(value)
+
+
 @given(st.binary())
 def test_gives_back_the_bytes_of_a_body(body: bytes) -> None:
     assert raw_body({"body": base64.b64encode(body).decode(), "isBase64Encoded": True}) == body

@@ -103,7 +103,9 @@ def test_bounds_the_length_in_characters() -> None:
         parse_name("\u00e9" * 65, 64)
 
 
-@pytest.mark.parametrize(("value", "parsed"), [(42, "42"), (-1, "-1"), ("room 1", "room 1")])
+@pytest.mark.parametrize(
+    ("value", "parsed"), [(42, "42"), (-1, "-1"), ("room 1", "room 1"), ("x" * 64, "x" * 64)]
+)
 def test_an_id_is_a_number_or_a_name(value: object, parsed: str) -> None:
     assert parse_id("room", value) == parsed
 
