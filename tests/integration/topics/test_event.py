@@ -98,13 +98,20 @@ def test_a_message_that_is_delivered_again_is_sent_once(
 
 @pytest.mark.parametrize("trouble", ["fail", "hang"])
 def test_an_event_that_is_not_taken_is_tried_again(
-    trouble: Any, events: Deliveries, proxied: Proxied, queue_url: str, order: str
+    trouble: Any,
+    events: Deliveries,
+    proxied: Proxied,
+    queue_url: str,
+    order: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     proxied.events.troubles["PutEvents"] = trouble
     assert events.send({"type": "order", "detail": {"order": order}}) == (202, "queued")
     assert arrived(queue_url) == []
+    assert "MessagesActedOnAgain" not in capsys.readouterr().out
     proxied.events.troubles.clear()
     assert events.retry(events.spilled(order))
+    assert '"MessagesActedOnAgain":[1.0]' in capsys.readouterr().out
     assert [event["detail"]["detail"]["order"] for event in arrived(queue_url)] == [order]
 
 
