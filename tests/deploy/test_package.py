@@ -131,8 +131,8 @@ def test_bytecode_can_be_added_that_is_taken_whatever_the_times_of_files(
     }
     for path in bytecode:
         assert path.read_bytes()[4:8] == UNCHECKED_HASH, path
-    (folder / "comment.py").write_text("raise AssertionError('compiled anew')")
-    subprocess.run([python, "-SB", "-c", "import comment"], cwd=folder, check=True)
+    (folder / "common/names.py").write_text("raise AssertionError('compiled anew')")
+    subprocess.run([python, "-SB", "-c", "import common.names"], cwd=folder, check=True)
     assert set(package_sizes(folder)) == {"src"} | {one.name for one in installed(folder)}
 
 

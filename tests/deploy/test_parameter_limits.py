@@ -38,8 +38,8 @@ def longest(about: Mapping[str, Any]) -> str:
     length = about["MaxLength"] if about["Type"] == "String" else LONGEST_LIST
     pattern = re.compile(about["AllowedPattern"])
     for size in range(length, 0, -1):
-        for form in FORMS:
-            value = form.format("1" * (size - len(form) + len("{}")))
+        values = [form.format("1" * (size - len(form) + len("{}"))) for form in FORMS]
+        for value in [*values, ("en," * size)[:size]]:
             if len(value) == size and pattern.search(value):
                 return value
     raise AssertionError(f"no form in FORMS matches {about['AllowedPattern']}")

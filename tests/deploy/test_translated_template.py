@@ -29,8 +29,10 @@ DECIDING = [
     [{"MessageSource": "relay"}, {"MessageSource": "momento-webhook"}],
     # Together, as each concerns one resource that no other condition does.
     [
-        {"AlarmEmail": "", "SnapStart": "off"},
+        {"AlarmEmail": "", "SnapStart": "off", "Topics": "comment", "TokenIdClaim": ""},
         {
+            "Topics": "comment,chat,event",
+            "TokenIdClaim": "email",
             "AlarmEmail": "someone@example.com",
             "SnapStart": "on",
             "TokenVendorConcurrency": "1",

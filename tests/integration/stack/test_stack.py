@@ -346,6 +346,9 @@ async def test_the_page_is_served_with_what_it_needs_to_know(tmp_path: Path, pag
                 "cognitoEndpoint": facts.aws_endpoint_url,
                 "momentoEndpoint": facts.momento.web_url,
                 "courseId": "123",
+                "pollId": "demo",
+                "room": "lobby",
+                "languages": ["en", "de", "es"],
                 "users": [{"username": user.username, "password": user.password} for user in facts.users],
             }
     assert notes.taken["Page"] == 5173
