@@ -73,7 +73,7 @@ class StackObserver:
     def request_answered(self, request: AnsweredRequest) -> None:
         """The HTTP API, the function URL or Invoke has answered a request."""
 
-    def message_published(self, message: Message) -> None:
+    def message_published(self, topic: str, message: Message) -> None:
         """A message has been put on a topic of the stack's own Momento."""
 
     def webhook_delivered(self, delivery: Delivery) -> None:

@@ -26,11 +26,11 @@ class PubsubService(cachepubsub_pb2_grpc.PubsubServicer):
         rate_limits: RateLimits,
         *,
         heartbeat_seconds: float,
-        on_message: Callable[[Message], None],
+        on_message: Callable[[str, Message], None],
     ) -> None:
         """Send a heartbeat to each subscription that has sent nothing for `heartbeat_seconds`.
 
-        `on_message` is called with each message that has been put on a topic.
+        `on_message` is called with each message that has been put on a topic, after the topic's name.
         """
         self._caches = caches
         self._topics = topics
@@ -47,7 +47,7 @@ class PubsubService(cachepubsub_pb2_grpc.PubsubServicer):
         self._rate_limits.count_publish()
         topic = self._topics.get(call.cache_name, request.topic)
         message = topic.publish(value, call.caller.token_id)
-        self._on_message(message)
+        self._on_message(request.topic, message)
         self._webhooks.deliver(call.cache_name, request.topic, message)
         return common_pb2._Empty()
 

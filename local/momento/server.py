@@ -179,11 +179,11 @@ class MomentoServer:
         config: MomentoServerConfig,
         timings: Timings | None = None,
         on_delivery: Callable[[Delivery], None] | None = None,
-        on_message: Callable[[Message], None] = lambda _message: None,
+        on_message: Callable[[str, Message], None] = lambda _topic, _message: None,
     ) -> None:
         """`on_delivery` is told of every webhook delivery, within the server's event loop.
 
-        `on_message` is told there of every message put on a topic.
+        `on_message` is called there with the name of a topic and each message that is put on it.
         """
         timings = timings or Timings()
         self.host = config.host

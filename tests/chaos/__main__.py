@@ -18,10 +18,11 @@ from rich.console import Console
 from local.interruption import InterruptedBySignalError, until_interrupted
 from local.state_directory import StackRunningError
 from tests.chaos.faults import SINGLE, Fault, NothingStruckError, one_after_another, together
-from tests.chaos.report import Result, messages, table, write_faults, write_soak
+from tests.chaos.report import Result, messages, table, topics_table, write_faults, write_soak
 from tests.chaos.system import System
+from tests.chaos.topic_verdicts import TopicVerdict, channels, judge_chat, judge_events, judge_votes
 from tests.chaos.verdict import Verdict, courses, judge
-from tests.chaos.witness import Trial
+from tests.chaos.witness import COMMENT, DeadLetter, Trial
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "faults.md"
@@ -73,14 +74,17 @@ class Suite:
         """Return the results that would be others now, which none must be."""
         changed = []
         for result in self.results:
-            lists = await self._system.lists(courses(result.trial.accepted))
-            if result.verdict != judge(result.trial, lists, result.dead_letters):
+            verdict, on_topics = await self._judge(result.trial, result.dead_letters)
+            if result.verdict != verdict or [one.harm for one in result.on_topics] != [
+                one.harm for one in on_topics
+            ]:
                 changed.append(result)
         return changed
 
     async def _try(self, fault: Fault) -> Result:
         trial = self._system.witness.trial = Trial(fault.name)
         error = ""
+        await self._system.open_poll(fault.name)
         try:
             async with self._system.load.during(fault.name, self._extent.messages):
                 await asyncio.sleep(0.5)
@@ -90,25 +94,39 @@ class Suite:
             error = _told(exception)
             await self._system.clear_faults()
         began = time.monotonic()
-        verdict, dead_letters = await self._settle(trial)
-        return Result(fault, trial, verdict, dead_letters, time.monotonic() - began, error)
+        verdict, on_topics, dead_letters = await self._settle(trial)
+        return Result(fault, trial, verdict, on_topics, dead_letters, time.monotonic() - began, error)
 
-    async def _settle(self, trial: Trial) -> tuple[Verdict, Counter[str]]:
+    async def _settle(self, trial: Trial) -> tuple[Verdict, list[TopicVerdict], Counter[DeadLetter]]:
         """Wait until all messages are somewhere and none is on its way, or nothing happens any longer."""
-        dead_letters: Counter[str] = Counter()
+        dead_letters: Counter[DeadLetter] = Counter()
         ends_at = time.monotonic() + _SECONDS_TO_SETTLE
-        quiet_since, lost_before = time.monotonic(), frozenset[str]()
+        quiet_since, missing_before = time.monotonic(), [frozenset[str]()]
         while True:
             dead_letters += await self._system.take_dead_letters()
             is_empty = not await self._system.spilled()
-            verdict = judge(trial, await self._system.lists(courses(trial.accepted)), dead_letters)
+            verdict, on_topics = await self._judge(trial, dead_letters)
+            # A tally is wrong until the last vote has been counted.
+            missing = [verdict.lost, *(one.lost | one.wrong for one in on_topics)]
             now = time.monotonic()
-            if not is_empty or verdict.lost != lost_before:
-                quiet_since, lost_before = now, verdict.lost
-            is_settled = is_empty and not verdict.lost
+            if not is_empty or missing != missing_before:
+                quiet_since, missing_before = now, missing
+            is_settled = is_empty and not any(missing)
             if is_settled or now > ends_at or now - quiet_since > _QUIET_SECONDS:
-                return verdict, dead_letters
+                return verdict, on_topics, dead_letters
             await asyncio.sleep(0.5)
+
+    async def _judge(
+        self, trial: Trial, dead_letters: Counter[DeadLetter]
+    ) -> tuple[Verdict, list[TopicVerdict]]:
+        """Return what has become of the comments, and of the messages on each other topic."""
+        system = self._system
+        dead_comments = {one for topic, one in dead_letters if topic == COMMENT}
+        return judge(trial, await system.lists(courses(trial.accepted)), dead_comments), [
+            judge_votes(trial, await system.tally(trial.fault), dead_letters),
+            judge_chat(trial, await system.lists(channels(trial)), dead_letters),
+            judge_events(trial, await system.events(), dead_letters),
+        ]
 
     async def _show_progress(self, what: str) -> None:
         """Say how far it is, until cancelled: all the time on a terminal, in a file now and then."""
@@ -157,7 +175,8 @@ async def try_faults(arguments: argparse.Namespace) -> int:
         finally:
             if suite.results:
                 console.print(table(suite.results))
-                console.print(f"{messages(suite.results):,} messages.")
+                console.print(f"{messages(suite.results):,} comments.")
+                console.print(topics_table(suite.results))
         changed = await suite.judge_again()
     for result in changed:
         console.print(f"{result.fault.name}: its messages did not stay as they were.", style="red")

@@ -17,7 +17,7 @@ from tests.chaos.aws_proxy import Call, Trouble, cut, fails, hangs, is_slow, los
 from tests.chaos.flow_proxy import FlowProxy
 from tests.chaos.load import FLOODER
 from tests.chaos.system import FUNCTIONS, PUBLISHER, RELAY, SPILL_TRIES, TOKEN_VENDOR, WEBHOOK, System
-from tests.chaos.witness import Trial, sender_id
+from tests.chaos.witness import COMMENT, Trial, sender_id
 
 Inflict = Callable[[System, float], Coroutine[Any, Any, None]]
 """Puts a fault on a system, and takes it off after so many seconds."""
@@ -365,19 +365,22 @@ async def send_copies(system: System, seconds: float) -> None:
     secret = await system.signing_secret()
     at_once = asyncio.Semaphore(_COPIES_AT_ONCE)
 
-    async def send(message_id: str) -> None:
-        async with at_once:
-            await system.send_copy(system.witness.trial.accepted[message_id], secret)
+    accepted_on = system.witness.trial.accepted_on
 
-    copied: set[str] = set()
+    async def send(topic: str, one: str) -> None:
+        async with at_once:
+            await system.send_copy(topic, accepted_on[topic][one], secret)
+
+    copied: set[tuple[str, str]] = set()
     ends_at = asyncio.get_running_loop().time() + seconds
     async with asyncio.TaskGroup() as copies:
         while asyncio.get_running_loop().time() < ends_at:
-            fresh = [one for one in system.witness.trial.accepted if one not in copied]
+            present = {(topic, one) for topic, accepted in accepted_on.items() for one in accepted}
+            fresh = sorted(present - copied)
             copied.update(fresh)
-            system.witness.trial.aside.update(fresh)
-            for one in random.sample(fresh * _COPIES, len(fresh) * _COPIES):
-                copies.create_task(send(one))
+            system.witness.trial.aside.update(one for topic, one in fresh if topic == COMMENT)
+            for topic, one in random.sample(fresh * _COPIES, len(fresh) * _COPIES):
+                copies.create_task(send(topic, one))
             await asyncio.sleep(0.2)
 
 
@@ -507,6 +510,19 @@ SINGLE = (
         "DynamoDB does half of the calls without answering",
         aws("dynamodb", loses_answer, 0.5),
         is_in_short=True,
+    ),
+    Fault(
+        "votes-cut-after",
+        "Votes counted, then answered with unavailable",
+        momento_answers("/fail", "sorted-set-put", error="unavailable", when="after"),
+    ),
+    Fault(
+        "translate-fails", "Amazon Translate answers 500 to half of the calls", aws("translate", fails(), 0.5)
+    ),
+    Fault(
+        "events-lose-answers",
+        "EventBridge takes half of the events without answering",
+        aws("events", loses_answer, 0.5),
     ),
     Fault("sqs-fails", "SQS answers 500, Momento works", aws("sqs", fails())),
     Fault(

@@ -1,4 +1,7 @@
-"""A steady load: users who comment all the time, in browsers and through the publisher."""
+"""A steady load: users who comment all the time, in browsers and through the publisher.
+
+Now and then one of them also votes, chats or sends an event.
+"""
 
 import asyncio
 import itertools
@@ -15,7 +18,8 @@ from momento.errors import MomentoErrorCode
 from momento.responses import TopicPublish
 
 from local.facts import StackFacts
-from tests.chaos.witness import Witness
+from tests.chaos.topic_verdicts import CHOICES, LANGUAGES
+from tests.chaos.witness import CHAT, COMMENT, EVENT, POLL, Witness
 
 FLOODER = "mallory"
 _SERVICE_USERS = ("alice", "bob")
@@ -26,6 +30,11 @@ _COMMENTS_IN_A_LIST = 150
 # The local Momento holds a topic's last 1,000 messages, and drops older ones while the relay is away.
 _MOST_UNDELIVERED = 600
 _FLOOD_MESSAGES_AT_ONCE = 50
+# Of so many comments, one is followed by a vote, one by a chat message and one by an event. The users take
+# turns at it, because this is no multiple of their number.
+_COMMENTS_FOR_EACH_OTHER = 11
+# With 11 comments for a chat message, fewer of these than a room's history keeps.
+_COMMENTS_IN_A_ROOM = 500
 _SIGN_IN_HEADERS = {
     "Content-Type": "application/x-amz-json-1.1",
     "X-Amz-Target": "AWSCognitoIdentityProviderService.InitiateAuth",
@@ -37,6 +46,12 @@ class _User(Protocol):
 
     async def comment(self, course: str, text: str) -> bool:
         """Publish a comment; return whether it was said to be published."""
+
+    async def send(self, topic: str, fields: dict[str, Any]) -> bool:
+        """Publish a message with an id on a topic; return whether it was said to be published.
+
+        Repeat it once if it was not.
+        """
 
 
 class ServiceUser:
@@ -57,11 +72,12 @@ class ServiceUser:
     async def comment(self, course: str, text: str) -> bool:
         """Publish a comment; return whether it was said to be published."""
         event = self._event(course, text)
-        tries = 2 if self._gives_ids else 1
-        for _ in range(tries):
-            if await self._publish(event) == 1:
-                return True
-        return False
+        return await self._publish(event) == 1 or (self._gives_ids and await self._publish(event) == 1)
+
+    async def send(self, topic: str, fields: dict[str, Any]) -> bool:
+        """Publish a message with an id on a topic; return whether it was said to be published."""
+        event = {"userId": self.name, "topic": topic, "message": fields}
+        return await self._publish(event) == 1 or await self._publish(event) == 1
 
     async def comment_at_once(self, course: str, texts: Sequence[str]) -> int:
         """Publish comments with one event; return how many were said to be published."""
@@ -118,10 +134,16 @@ class BrowserUser:
 
         Like the page, repeat it once, with the same id, where nobody knows whether it was published.
         """
-        fields = {"courseId": course, "comment": text, "id": message_id or uuid.uuid4().hex}
-        return await self.publish(json.dumps(fields)) or await self.publish(json.dumps(fields))
+        return await self.send(
+            COMMENT, {"courseId": course, "comment": text, "id": message_id or uuid.uuid4().hex}
+        )
 
-    async def publish(self, text: str) -> bool:
+    async def send(self, topic: str, fields: dict[str, Any]) -> bool:
+        """Publish a message with an id on a topic; return whether it was said to be published."""
+        text = json.dumps(fields)
+        return await self.publish(text, topic) or await self.publish(text, topic)
+
+    async def publish(self, text: str, topic: str = COMMENT) -> bool:
         """Publish any text; return whether it was said to be published."""
         if time.time() > self._renewal_at:
             with suppress(aiohttp.ClientError):  # The present token is good for as long again.
@@ -130,7 +152,7 @@ class BrowserUser:
             self._topics = await self._resources.enter_async_context(
                 TopicClientAsync(TopicConfigurations.Default.latest(), self._credentials)
             )
-        response = await self._topics.publish(self._facts.cache, self._facts.topic, text)
+        response = await self._topics.publish(self._facts.cache, topic, text)
         if isinstance(response, TopicPublish.Error):
             if response.error_code is MomentoErrorCode.SERVER_UNAVAILABLE:
                 await self.close()  # A client would connect again only minutes later.
@@ -236,8 +258,30 @@ class Load:
                 await asyncio.sleep(0.1)
             number += 1
             self.published += 1
+            published = self.published
             lists_filled = self.published // (_COURSES_AT_ONCE * _COMMENTS_IN_A_LIST)
             course = f"{fault}-{_COURSES_AT_ONCE * lists_filled + number % _COURSES_AT_ONCE}"
             text = f"{fault}-{user.name}-{number}"
             self._note(text, is_published=await user.comment(course, text))
+            await self._send_other(user, fault, published, text)
             await asyncio.sleep(max(0.0, next_at - loop.time()))
+
+    async def _send_other(self, user: _User, fault: str, published: int, message_id: str) -> None:
+        """Vote, chat, send an event or do nothing, depending on how many comments were published."""
+        turn, kind = divmod(published, _COMMENTS_FOR_EACH_OTHER)
+        fields: dict[str, Any]
+        match kind:
+            case 1:
+                topic, fields = POLL, {"pollId": fault, "choice": CHOICES[turn % len(CHOICES)]}
+            case 4:
+                room, language = (
+                    f"{fault}-{published // _COMMENTS_IN_A_ROOM}",
+                    LANGUAGES[turn % len(LANGUAGES)],
+                )
+                topic, fields = CHAT, {"room": room, "language": language, "text": f"Hello from {message_id}"}
+            case 8:
+                topic, fields = EVENT, {"type": fault, "detail": {"number": published}}
+            case _:
+                return
+        if await user.send(topic, {**fields, "id": message_id}):
+            self._witness.trial.acknowledged_ids[topic].add(message_id)

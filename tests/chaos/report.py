@@ -10,8 +10,9 @@ from pathlib import Path
 from rich.table import Table
 
 from tests.chaos.faults import Fault
+from tests.chaos.topic_verdicts import TopicVerdict
 from tests.chaos.verdict import Verdict
-from tests.chaos.witness import Trial
+from tests.chaos.witness import CHAT, COMMENT, EVENT, POLL, DeadLetter, Trial
 
 
 @dataclass(frozen=True)
@@ -21,14 +22,16 @@ class Result:
     fault: Fault
     trial: Trial
     verdict: Verdict
-    dead_letters: Counter[str]
+    on_topics: list[TopicVerdict]
+    """What became of the messages on topics other than comments."""
+    dead_letters: Counter[DeadLetter]
     seconds_to_settle: float
     error: str = ""
 
     @property
     def is_good(self) -> bool:
         """Whether the fault did no harm."""
-        return self.verdict.is_good and not self.error
+        return self.verdict.is_good and all(one.is_good for one in self.on_topics) and not self.error
 
     @property
     def cells(self) -> list[str]:
@@ -64,6 +67,12 @@ class Result:
             for kind, harmed in self.verdict.harm.items()
             for one in sorted(harmed)[:_COMPLAINTS]
         ]
+        found += [
+            f"{on_topic.topic}, {kind}: {one}"
+            for on_topic in self.on_topics
+            for kind, harmed in on_topic.harm.items()
+            for one in sorted(harmed)[:_COMPLAINTS]
+        ]
         if self.error:
             found.insert(0, self.error)
         if found and self.trial.faults != [self.fault.name]:
@@ -72,10 +81,11 @@ class Result:
 
     def _seen(self, one: str) -> str:
         message = self.trial.accepted.get(one)
+        dead_letters = self.dead_letters[COMMENT, one]
         return (
             f"{one} {message and (message.publisher_id, message.value)}: "
             f"webhook answered {self.trial.answers.get(one, [])}, "
-            f"said to be stored: {one in self.trial.stored_at}, dead letters: {self.dead_letters[one]}"
+            f"said to be stored: {one in self.trial.stored_at}, dead letters: {dead_letters}"
         )
 
 
@@ -98,6 +108,17 @@ _COLUMNS = (
     "Longest delay (s)",
     "Settled after (s)",
 )
+_TOPIC_COLUMNS = (
+    "Topic",
+    "Its action",
+    "Published",
+    "Dead letters",
+    "Lost",
+    "Doubled",
+    "Wrong",
+    "Sent again",
+)
+_ACTIONS = {POLL: "can be repeated", CHAT: "is looked up", EVENT: "may double"}
 
 
 def table(results: Sequence[Result]) -> Table:
@@ -110,8 +131,30 @@ def table(results: Sequence[Result]) -> Table:
     return shown
 
 
+def topics_table(results: Sequence[Result]) -> Table:
+    """Return a row for each topic other than comments, with the sums of all faults."""
+    shown = Table(title="Other topics", title_justify="left", title_style="bold")
+    for index, name in enumerate(_TOPIC_COLUMNS):
+        shown.add_column(name, justify="right" if index > 1 else "left")
+    for row in _topic_rows(results):
+        shown.add_row(*row)
+    return shown
+
+
+def _topic_rows(results: Sequence[Result]) -> list[list[str]]:
+    rows = []
+    for topic, action in _ACTIONS.items():
+        verdicts = [one for result in results for one in result.on_topics if one.topic == topic]
+        figures = [
+            (one.published, len(one.dead), *(len(harmed) for harmed in one.harm.values()), one.sent_again)
+            for one in verdicts
+        ]
+        rows.append([topic, action, *(f"{sum(column):,}" for column in zip(*figures, strict=True))])
+    return rows
+
+
 def messages(results: Sequence[Result]) -> int:
-    """Return how many messages were published in all."""
+    """Return how many comments were published in all."""
     return sum(len(result.verdict.published) for result in results)
 
 
@@ -129,14 +172,19 @@ def write_soak(document: Path, results: Sequence[Result], rate: float) -> None:
 
 def _summary(results: Sequence[Result], rate: float) -> str:
     return (
-        f"{messages(results):,} messages, {rate:g} a second at most,\n"
+        f"{messages(results):,} comments, {rate:g} a second at most,\n"
         f"on {os.cpu_count()} cores with Python {platform.python_version()}."
     )
 
 
 def _markdown(results: Sequence[Result]) -> str:
-    rows = [_COLUMNS, ["---", *["---:"] * (len(_COLUMNS) - 1)], *(result.cells for result in results)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    faults = [_COLUMNS, ["---", *["---:"] * (len(_COLUMNS) - 1)], *(result.cells for result in results)]
+    topics = [
+        _TOPIC_COLUMNS,
+        ["---", "---", *["---:"] * (len(_TOPIC_COLUMNS) - 2)],
+        *_topic_rows(results),
+    ]
+    return "\n\n".join("\n".join(f"| {' | '.join(row)} |" for row in rows) for rows in (faults, topics))
 
 
 def _replace(document: Path, part: str, text: str) -> None:

@@ -1,6 +1,7 @@
 """The system under test: a local stack, and how to reach what faults are done to."""
 
 import asyncio
+import dataclasses
 import json
 import os
 import signal
@@ -16,19 +17,22 @@ import aiohttp
 import boto3
 import psutil
 from momento import CacheClientAsync, Configurations, CredentialProvider
-from momento.responses import CacheListFetch
+from momento.responses import CacheGet, CacheListFetch
 
 from local.aws.credentials import LOCAL_CREDENTIALS
+from local.aws.event_queue import EVENT_QUEUE
 from local.child_process import ChildProcess
 from local.momento.topics import Message, epoch_milliseconds
 from local.momento.webhooks import SIGNATURE_HEADER, sign
+from local.poll import local_place, open_poll
 from local.ports import port_in
 from local.stack import ROOT, LocalStack
 from local.template import REGION
 from tests.chaos.aws_proxy import AwsProxy
 from tests.chaos.flow_proxy import FlowProxy
 from tests.chaos.load import Load
-from tests.chaos.witness import Witness
+from tests.chaos.topic_verdicts import CHOICES, LANGUAGES
+from tests.chaos.witness import DeadLetter, Witness
 
 TOKEN_VENDOR = "TokenVendorFunction"
 PUBLISHER = "PublisherFunction"
@@ -43,6 +47,7 @@ _PARAMETERS = {
     "SpillTries": str(SPILL_TRIES),
     # The load fills no list so far: what is missing in one is lost.
     "CommentListLength": "200",
+    "ChatLanguages": ",".join(LANGUAGES),
 }
 
 
@@ -90,6 +95,7 @@ class System:
         self.sqs = self._client("sqs")
         self.secrets = self._client("secretsmanager")
         self._relay_environment: dict[str, str] = {}
+        self._events: list[dict[str, Any]] = []
 
     @classmethod
     @asynccontextmanager
@@ -124,6 +130,7 @@ class System:
             system = cls(stack, proxy, flows, witness, load, session=session)
             await system.until(lambda: system.relays_begun > 0)
             system._relay_environment = psutil.Process(stack.function_processes(RELAY)[0]).environ()
+            await system.open_poll("start")
             # Functions start with their first messages, which is no fault.
             async with load.during("start", 5):
                 pass
@@ -156,24 +163,39 @@ class System:
         ) as response:
             response.raise_for_status()
 
-    async def lists(self, courses: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
-        """Return what is stored for courses."""
-        at = self._facts.momento
-        credentials = CredentialProvider(at.api_key or "", at.host, at.host, at.host, at.port)
+    async def lists(self, keys: Iterable[str]) -> dict[str, list[dict[str, Any]]]:
+        """Return the lists at cache keys: the comments on courses, and what was said in chat rooms."""
         stored = {}
-        async with CacheClientAsync(
-            Configurations.Laptop.latest(), credentials, timedelta(minutes=1)
-        ) as client:
-            for course in courses:
-                response = await client.list_fetch(self._facts.cache, course)
+        async with self._cache() as client:
+            for key in keys:
+                response = await client.list_fetch(self._facts.cache, key)
                 match response:
                     case CacheListFetch.Hit():
-                        stored[course] = [json.loads(entry) for entry in response.value_list_string]
+                        stored[key] = [json.loads(entry) for entry in response.value_list_string]
                     case CacheListFetch.Miss():
-                        stored[course] = []
+                        stored[key] = []
                     case _:
-                        raise ConnectionError(f"list {course} cannot be read: {response}")
+                        raise ConnectionError(f"list {key} cannot be read: {response}")
         return stored
+
+    async def open_poll(self, poll_id: str) -> None:
+        """Open a poll, as the documented command does."""
+        place = local_place(dataclasses.asdict(self._facts))
+        await asyncio.to_thread(open_poll, place, poll_id, "What would you like to drink?", CHOICES)
+
+    async def tally(self, poll_id: str) -> dict[str, int]:
+        """Return how many have voted for each choice."""
+        async with self._cache() as client:
+            response = await client.get(self._facts.cache, f"poll:{poll_id}:tally")
+        if not isinstance(response, CacheGet.Hit):
+            raise ConnectionError(f"the tally of poll {poll_id} cannot be read: {response}")
+        tally: dict[str, int] = json.loads(response.value_string)
+        return tally
+
+    def _cache(self) -> CacheClientAsync:
+        at = self._facts.momento
+        credentials = CredentialProvider(at.api_key or "", at.host, at.host, at.host, at.port)
+        return CacheClientAsync(Configurations.Laptop.latest(), credentials, timedelta(minutes=1))
 
     # Queues
 
@@ -181,14 +203,19 @@ class System:
         """Return how many messages are in the spill queue, in hand or waiting."""
         return await asyncio.to_thread(self._count, self._facts.spill_queue_url)
 
-    async def take_dead_letters(self) -> Counter[str]:
-        """Take all messages out of the dead-letter queue; return their ids."""
-        taken: Counter[str] = Counter()
-        while messages := await asyncio.to_thread(self._receive_dead_letters):
-            for message in messages:
-                fields = json.loads(message["Body"])
-                taken[f"page{fields['topic_sequence_page']}-{fields['topic_sequence_number']}"] += 1
+    async def take_dead_letters(self) -> Counter[DeadLetter]:
+        """Take all messages out of the dead-letter queue; return their topics and topic ids."""
+        taken: Counter[DeadLetter] = Counter()
+        for body in await asyncio.to_thread(self._take, self._facts.dead_letter_queue_url):
+            one = f"page{body['topic_sequence_page']}-{body['topic_sequence_number']}"
+            taken[body["topic"], one] += 1
         return taken
+
+    async def events(self) -> list[dict[str, Any]]:
+        """Return all events that the bus has sent to its rule's target."""
+        answer = await asyncio.to_thread(self.sqs.get_queue_url, QueueName=EVENT_QUEUE)
+        self._events += await asyncio.to_thread(self._take, answer["QueueUrl"])
+        return self._events
 
     async def set_spill_tries(self, tries: int) -> None:
         """Say after how many tries a message in the spill queue is a dead letter."""
@@ -300,11 +327,11 @@ class System:
         """Put a new version of it."""
         await asyncio.to_thread(self.secrets.put_secret_value, SecretId="SigningSecret", SecretString=secret)
 
-    async def send_copy(self, message: Message, secret: str) -> int:
+    async def send_copy(self, topic: str, message: Message, secret: str) -> int:
         """Call the webhook for a message, as the relay does, signed and of this moment; return its status."""
         fields = {
             "cache": self._facts.cache,
-            "topic": self._facts.topic,
+            "topic": topic,
             "event_timestamp": message.published_at,
             "publish_timestamp": epoch_milliseconds(),
             "topic_sequence_number": message.sequence_number,
@@ -340,12 +367,16 @@ class System:
         answer = self.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])
         return sum(int(answer["Attributes"][f"ApproximateNumberOfMessages{name}"]) for name in names)
 
-    def _receive_dead_letters(self) -> list[dict[str, Any]]:
-        url = self._facts.dead_letter_queue_url
-        messages = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
-        for message in messages:
-            self.sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return list(messages)
+    def _take(self, queue_url: str) -> list[dict[str, Any]]:
+        """Take all messages out of a queue; return their bodies."""
+        bodies = []
+        while messages := self.sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
+            for message in messages:
+                bodies.append(json.loads(message["Body"]))
+                self.sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+        return bodies
 
     async def _arn(self, queue_url: str) -> str:
         answer = await asyncio.to_thread(

@@ -9,6 +9,16 @@ from local.lambda_host.host import FUNCTION_URL, AnsweredRequest
 from local.momento.topics import Message
 from local.stack import StackObserver
 
+COMMENT = "comment"
+POLL = "poll"
+CHAT = "chat"
+EVENT = "event"
+TOPICS = (COMMENT, POLL, CHAT, EVENT)
+"""The topics of the load. The webhook publishes on others, such as `poll-results`."""
+
+DeadLetter = tuple[str, str]
+"""The topic and the topic id of a message."""
+
 _ENDS_WELL = {"stored", "duplicate", "found done", "found written", "done without a record"}
 _REFUSED_FOR_GOOD = {400, 422}
 
@@ -29,13 +39,20 @@ def sender_id(message: Message) -> str | None:
 
 @dataclass
 class Trial:
-    """What was seen while one fault was tried. Messages are named by their `topic_id`."""
+    """What was seen while one fault was tried. Messages are named by their `topic_id`.
+
+    `accepted_on` and `acknowledged_ids` are about all topics, and everything else is about comments.
+    """
 
     fault: str
-    accepted: dict[str, Message] = field(default_factory=dict)
-    """All that Momento has put on the topic, in its order: the truth that all else is compared with."""
+    accepted_on: dict[str, dict[str, Message]] = field(
+        default_factory=lambda: {topic: {} for topic in TOPICS}
+    )
+    """All that Momento has put on each topic, in its order: the truth that all else is compared with."""
     acknowledged: list[str] = field(default_factory=list)
     """Texts whose publishers were told that they are published."""
+    acknowledged_ids: dict[str, set[str]] = field(default_factory=lambda: {topic: set() for topic in TOPICS})
+    """The senders' ids of such messages on topics other than comments."""
     unacknowledged: int = 0
     """Messages whose publishers were told otherwise, or nothing; they may be on the topic or not."""
     answers: defaultdict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -51,6 +68,11 @@ class Trial:
     faults: list[str] = field(default_factory=list)
     """What was put on the system, by name."""
     by_sender_id: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> dict[str, Message]:
+        """The comments that Momento has put on their topic."""
+        return self.accepted_on[COMMENT]
 
     @property
     def undelivered(self) -> int:
@@ -76,10 +98,12 @@ class Witness(StackObserver):
     def __init__(self) -> None:
         self.trial = Trial("none")
 
-    def message_published(self, message: Message) -> None:
+    def message_published(self, topic: str, message: Message) -> None:
+        if topic not in TOPICS:
+            return
         one = topic_id(message)
-        self.trial.accepted[one] = message
-        if given := sender_id(message):
+        self.trial.accepted_on[topic][one] = message
+        if topic == COMMENT and (given := sender_id(message)):
             self.trial.by_sender_id.setdefault(given, one)
 
     def request_answered(self, request: AnsweredRequest) -> None:
@@ -87,11 +111,12 @@ class Witness(StackObserver):
             return
         try:
             fields = json.loads(request.body)
+            topic = fields["topic"]
             one = f"page{fields['topic_sequence_page']}-{fields['topic_sequence_number']}"
         except (KeyError, ValueError):
             return
         trial = self.trial
-        if one not in trial.accepted:
+        if topic != COMMENT or one not in trial.accepted:
             return
         trial.answers[one].append(request.status)
         if request.status == 200:
@@ -115,7 +140,7 @@ class Witness(StackObserver):
         message, logged_id = fields.get("message"), fields.get("message_id")
         trial.counts[f"{function}: {message}"] += 1
         one = trial.by_sender_id.get(str(logged_id), logged_id)
-        if message in _ENDS_WELL and one in trial.accepted:
+        if message in _ENDS_WELL and fields.get("topic") == COMMENT and one in trial.accepted:
             trial.stored_at.setdefault(one, time.time())
 
 

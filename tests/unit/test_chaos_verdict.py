@@ -8,7 +8,7 @@ import pytest
 from local.lambda_host.host import FUNCTION_URL, AnsweredRequest
 from local.momento.topics import Message
 from tests.chaos.verdict import Verdict, judge
-from tests.chaos.witness import Witness
+from tests.chaos.witness import COMMENT, POLL, Witness
 
 
 class Topic:
@@ -21,14 +21,15 @@ class Topic:
     def publish(self, text: str, user: str = "taylor", message_id: str | None = None) -> str:
         """Return the topic id of a new message about course `1`."""
         fields = {"courseId": "1", "comment": text, **({"id": message_id} if message_id else {})}
-        self.witness.message_published(Message(self.next_number, 7, json.dumps(fields), user, 0))
+        self.witness.message_published(COMMENT, Message(self.next_number, 7, json.dumps(fields), user, 0))
         self.next_number += 1
         return f"page7-{self.next_number - 1}"
 
-    def answer(self, topic_id: str, status: int) -> None:
+    def answer(self, topic_id: str, status: int, *, on: str = COMMENT) -> None:
         """Note that the webhook was called for a message, and answered so."""
         page, number = topic_id.removeprefix("page").split("-")
-        body = json.dumps({"topic_sequence_page": int(page), "topic_sequence_number": int(number)}).encode()
+        fields = {"topic": on, "topic_sequence_page": int(page), "topic_sequence_number": int(number)}
+        body = json.dumps(fields).encode()
         self.witness.request_answered(AnsweredRequest(FUNCTION_URL, "POST", "/", body, status, 1.0))
 
     def judge(self, *entries: dict[str, Any], dead_letters: tuple[str, ...] = ()) -> Verdict:
@@ -132,3 +133,15 @@ def test_what_the_webhook_has_neither_taken_nor_refused_is_undelivered(topic: To
     assert topic.witness.trial.undelivered == 1
     topic.answer(three, 200)
     assert topic.witness.trial.undelivered == topic.witness.trial.undelivered_of("taylor") == 0
+
+
+def test_messages_of_another_topic_with_the_same_number_are_not_comments(topic: Topic) -> None:
+    one = topic.publish("x-taylor-1")
+    vote = Message(1, 7, json.dumps({"pollId": "x", "choice": "tea", "id": "vote"}), "taylor", 0)
+    topic.witness.message_published(POLL, vote)
+    topic.witness.message_published("poll-results", vote)
+    topic.answer(one, 200, on=POLL)
+    assert topic.witness.trial.undelivered == 1
+    assert harm(topic.judge()) == {"lost": {one}}
+    topic.answer(one, 200)
+    assert topic.witness.trial.undelivered == 0
