@@ -516,9 +516,7 @@ SINGLE = (
         "Votes counted, then answered with unavailable",
         momento_answers("/fail", "sorted-set-put", error="unavailable", when="after"),
     ),
-    Fault(
-        "translate-fails", "Amazon Translate answers 500 to half of the calls", aws("translate", fails(), 0.5)
-    ),
+    Fault("translate-fails", "Amazon Translate answers 500 to most calls", aws("translate", fails(), 0.8)),
     Fault(
         "events-lose-answers",
         "EventBridge takes half of the events without answering",
