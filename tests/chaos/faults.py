@@ -602,17 +602,23 @@ def together(number: int, count: int) -> Fault:
 def _joined(name: str, count: int) -> Fault:
     async def inflict(system: System, seconds: float) -> None:
         async with asyncio.TaskGroup() as faults:
-            for fault in chosen:
-                faults.create_task(_inflict_later(fault, system, seconds))
+            tasks = [faults.create_task(_inflict_later(fault, system, seconds)) for fault in chosen]
+        if not any(task.result() for task in tasks):
+            raise NothingStruckError("none of these faults has struck anything")
 
     chosen = random.sample([fault for fault in SINGLE[1:] if fault.joins_others], count)
     names = ", ".join(fault.name for fault in chosen)
     return Fault(name or f"({names})", f"At once: {names}", inflict, is_in_short=True)
 
 
-async def _inflict_later(fault: Fault, system: System, seconds: float) -> None:
+async def _inflict_later(fault: Fault, system: System, seconds: float) -> bool:
+    """Inflict it after a random pause; return False if it struck nothing, as another may prevent it."""
     await asyncio.sleep(random.uniform(0, seconds / 2))  # noqa: S311 - not for cryptography
-    await fault.inflict(system, seconds)
+    try:
+        await fault.inflict(system, seconds)
+    except NothingStruckError:
+        return False
+    return True
 
 
 def one_after_another(number: int, messages: int, at_once: int) -> Fault:
