@@ -102,9 +102,9 @@ def test_an_event_that_is_not_taken_is_tried_again(
     events: Deliveries,
     proxied: Proxied,
     queue_url: str,
-    order: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    order = f"order {uuid.uuid4()}"
     proxied.events.troubles["PutEvents"] = trouble
     assert events.send({"type": "order", "detail": {"order": order}}) == (202, "queued")
     assert arrived(queue_url) == []
