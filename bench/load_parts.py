@@ -11,6 +11,7 @@ from local.child_process import clean_environment
 _PACKAGES: Mapping[str, str] = {
     **dict.fromkeys(("boto3", "botocore", "s3transfer", "urllib3", "dateutil", "six", "jmespath"), "boto3"),
     "grpc": "gRPC",
+    **dict.fromkeys(("momento", "jwt"), "Momento's SDK"),
     **dict.fromkeys(("google", "momento_wire_types"), "protobuf and Momento's stubs"),
     **dict.fromkeys(("aws_lambda_powertools", "typing_extensions"), "Powertools"),
 }
