@@ -34,7 +34,7 @@ from local.stack import MOMENTO_WEBHOOK
 MESSAGES_OF_A_PUBLISHER = 5
 """Messages a second that one publisher publishes."""
 
-_COURSES = 10
+_COURSES = 40
 _SECONDS_TO_STORE_ALL = 15
 _SATURATED_SHARE = 0.9
 _SATURATED_P99_MS = 2000
@@ -221,7 +221,7 @@ async def grow(generator: LoadGenerator, *, quick: bool, step: Step) -> dict[str
     for users in (1, 10) if quick else (1, 10, 100, 1000):
         step(f"{users} users")
         by_users.append(await generator.apply(Load(half, users, list_length=0), seconds))
-    for length in (0, 100) if quick else (0, 100, 1000, 5000):
+    for length in (0, 100) if quick else (0, 50, 100, 150):
         step(f"lists of {length}")
         by_list_length.append(await generator.apply(Load(half, 10, length), seconds))
     return {"publishers": by_publishers, "users": by_users, "list length": by_list_length}
