@@ -35,6 +35,8 @@ MESSAGES_OF_A_PUBLISHER = 5
 """Messages a second that one publisher publishes."""
 
 _COURSES = 40
+_RELAY_CONCURRENCY = 16
+"""The template's default."""
 _SECONDS_TO_STORE_ALL = 15
 _SATURATED_SHARE = 0.9
 _SATURATED_P99_MS = 2000
@@ -258,10 +260,11 @@ def bottleneck(outcome: Outcome) -> str:
             f"the machine was at its limit, with {outcome.machine:.1f} of its {processors} processors busy; "
             f"{part} used most ({used:.1f}), and {others:.1f} went to what does not belong to this"
         )
-    if outcome.by_relay and outcome.webhooks >= _BUSY_SHARE:
+    lanes = min(outcome.load.users, _RELAY_CONCURRENCY)
+    if outcome.by_relay and outcome.webhooks >= _BUSY_SHARE * lanes:
         return (
-            "the relay was at its limit, as it delivers one message after the other, "
-            f"and the webhook was at work {outcome.webhooks:.0%} of the time"
+            f"the relay was at its limit, with a call of the webhook under way in each of its {lanes} lanes "
+            f"{outcome.webhooks / lanes:.0%} of the time"
         )
     return f"neither the machine nor the relay was at its limit; {part} used most of a processor ({used:.1f})"
 

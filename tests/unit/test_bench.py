@@ -39,7 +39,16 @@ def outcome(
 ) -> Outcome:
     load = Load(publishers, users, list_length)
     return Outcome(
-        load, 100, 100, stored_per_second, 20.0, 40.0, {"functions": 0.7, "Momento": 0.2}, 0.0, 0.9, by_relay
+        load,
+        100,
+        100,
+        stored_per_second,
+        20.0,
+        40.0,
+        {"functions": 0.7, "Momento": 0.2},
+        0.0,
+        0.9 * users,
+        by_relay,
     )
 
 
