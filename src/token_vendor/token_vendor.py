@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _MAX_TOKENS_KEPT = 1000
 _MAX_IDENTITIES_LIMITED = 10_000
 _MINTS_AT_ONCE = 10
-_SECONDS_BETWEEN_MINTS = 6
+_SECONDS_BETWEEN_MINTS = 2
 
 
 class TooManyTokensError(Exception):
@@ -86,7 +86,7 @@ class TokenVendor:
 
 
 class _MintLimit:
-    """Lets each identity have 10 tokens at once and then one every 6 seconds, in this process.
+    """Lets each identity have 10 tokens at once and then one every 2 seconds, in this process.
 
     It remembers for each identity when its allowance is full again (the generic cell rate algorithm), by the
     wall clock, because the monotonic one may not count the time that a function is frozen.

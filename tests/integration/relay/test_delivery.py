@@ -350,7 +350,7 @@ def test_connections_that_hang_cost_one_attempt(site: Site) -> None:
         return 200
 
     site.webhook.answer = answer
-    running = site.start(answer=1)
+    running = site.start(answer=4)
     for publisher in publishers:
         site.momento.publish("first", publisher=publisher)
     site.webhook.wait_for(lambda: len(site.webhook.taken) == 3)
