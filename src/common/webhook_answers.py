@@ -1,4 +1,4 @@
-"""What the webhook's answers say to whoever calls it."""
+"""What the webhook's answers say to its callers."""
 
 from __future__ import annotations
 

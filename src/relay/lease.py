@@ -143,7 +143,7 @@ class Lease:
         started = time.monotonic()
         own = {":me": {"S": self._me}, ":renewal": {"S": uuid.uuid4().hex}}
         item = self._table.update(_ITEM_ID, update, {**own, **values}, condition)
-        # From before the request: whoever watches it sees it later.
+        # From before the request: a run that watches the item sees the change later.
         self._written_at = started
         self._held_until = started + self._durations.lease
         return item
