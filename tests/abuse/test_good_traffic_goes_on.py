@@ -97,21 +97,24 @@ async def store_messages(stack: Stack, http: aiohttp.ClientSession) -> None:
     assert [entry["comment"] for entry in reversed(stored)] == comments
 
 
-async def vend_tokens(stack: Stack, http: aiohttp.ClientSession, jwt: str) -> None:
-    """One after another, each for another course: all are vended, in time."""
-    headers = {"Authorization": f"Bearer {jwt}"}
-    for _ in range(GOOD_REQUESTS):
-        course = {"courseIds": [f"course-{uuid.uuid4()}"]}
+def jwts_of_new_users(stack: Stack) -> list[str]:
+    """A user for each token, as one who asks for many is made to wait."""
+    return [stack.jwt_of_new_user() for _ in range(GOOD_REQUESTS)]
+
+
+async def vend_tokens(stack: Stack, http: aiohttp.ClientSession, jwts: list[str]) -> None:
+    """One after another, each for another user: all are vended, in time."""
+    for jwt in jwts:
         async with (
             asyncio.timeout(SECONDS_FOR_A_TOKEN),
-            http.post(stack.facts["token_url"], json=course, headers=headers) as answer,
+            http.post(stack.facts["token_url"], headers={"Authorization": f"Bearer {jwt}"}) as answer,
         ):
             assert answer.status == 200, await answer.text()
 
 
 async def test_slow_large_and_unauthenticated_requests_do_not_keep_good_ones_out(stack: Stack) -> None:
     webhook, token_api = stack.facts["webhook_url"], stack.facts["token_url"]
-    jwt = await asyncio.to_thread(stack.jwt)
+    jwts = await asyncio.to_thread(jwts_of_new_users, stack)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         forged = Flood(http, webhook, b"{}", FORGED, FLOODS_AT_ONCE)
         without_jwt = Flood(http, token_api, b"", {}, FLOODS_AT_ONCE)
@@ -128,7 +131,7 @@ async def test_slow_large_and_unauthenticated_requests_do_not_keep_good_ones_out
         async with in_background(*slow_clients, *floods):
             for _ in slow_clients:
                 await connected.acquire()
-            await asyncio.gather(store_messages(stack, http), vend_tokens(stack, http, jwt))
+            await asyncio.gather(store_messages(stack, http), vend_tokens(stack, http, jwts))
             await forged.reached(403, UNAUTHENTICATED_REQUESTS)
             await without_jwt.reached(401, UNAUTHENTICATED_REQUESTS)
             await large.reached(403, 10)
@@ -140,9 +143,9 @@ async def test_slow_large_and_unauthenticated_requests_do_not_keep_good_ones_out
 async def test_a_flood_on_one_function_does_not_take_the_capacity_of_another(tmp_path: Path) -> None:
     reserved = ("--parameter", "TokenVendorConcurrency=2", "--parameter", "WebhookConcurrency=6")
     with running_stack(tmp_path, *UNTHROTTLED, *reserved) as stack:
-        jwt = stack.jwt()
+        jwts = jwts_of_new_users(stack)
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-            signed_in = {"Authorization": f"Bearer {jwt}"}
+            signed_in = {"Authorization": f"Bearer {stack.jwt()}"}
             flood = Flood(http, stack.facts["token_url"], b"", signed_in, at_once=6)
             async with in_background(*flood.senders()):
                 await flood.reached(503, 100)
@@ -152,5 +155,5 @@ async def test_a_flood_on_one_function_does_not_take_the_capacity_of_another(tmp
             flood = Flood(http, stack.facts["webhook_url"], b"{}", FORGED, at_once=18)
             async with in_background(*flood.senders()):
                 await flood.reached(429, 100)
-                await vend_tokens(stack, http, jwt)
+                await vend_tokens(stack, http, jwts)
             assert set(flood.statuses) == {403, 429}

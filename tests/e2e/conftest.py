@@ -52,6 +52,17 @@ class Stack:
     def jwt(self, username: str = "taylor", kind: str = "IdToken") -> str:
         """A JWT of a user who signs in."""
         password = next(one["password"] for one in self.facts["users"] if one["username"] == username)
+        return self._sign_in(username, password, kind)
+
+    def jwt_of_new_user(self) -> str:
+        """A JWT of somebody who has signed up just now."""
+        user = {"UserPoolId": self.facts["user_pool_id"], "Username": f"user-{uuid.uuid4()}"}
+        password = "Secret-of-a-user-1"
+        self.aws("cognito-idp").admin_create_user(**user, MessageAction="SUPPRESS")
+        self.aws("cognito-idp").admin_set_user_password(**user, Password=password, Permanent=True)
+        return self._sign_in(user["Username"], password, "IdToken")
+
+    def _sign_in(self, username: str, password: str, kind: str) -> str:
         result = self.aws("cognito-idp").initiate_auth(
             AuthFlow="USER_PASSWORD_AUTH",
             ClientId=self.facts["user_pool_client_id"],

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import (
@@ -87,11 +87,12 @@ class Visitor:
         return self.page.get_by_role("tab", name=name, exact=True)
 
     def change_id(self, label: str, wanted: str) -> None:
-        """Show another course, poll or room, and wait until the token permits it."""
+        """Show another course, poll or room, and wait for the page to follow it: its address says so."""
         field = self.page.get_by_role("textbox", name=label, exact=True)
         with self.page.expect_response(lambda one: f'["{wanted}"]' in (one.request.post_data or "")):
             field.fill(wanted)
             field.press("Enter")
+        self.page.wait_for_url(lambda url: wanted in parse_qs(urlsplit(url).query).get(label.lower(), []))
 
     def token_expires_at(self) -> float:
         expires_at: float = self.page.evaluate("session.token.expiresAt")

@@ -27,6 +27,7 @@ def test_the_token_vendors_metrics(
         vendor(with_courses)
         momento.admin("/clear-faults")
     without_key(with_courses)
+    load("token_vendor", **environment, COURSE_IDS_CLAIM="courses")(with_courses)
     assert watched_metrics("TokenVendorFunction") <= written_metrics(capsys.readouterr().out)
 
 
@@ -42,10 +43,11 @@ def test_the_webhooks_metrics(
     load: Callable[..., Function],
     momento: Momento,
     environment: dict[str, str],
+    all_topics: dict[str, str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     names = metrics_environment("WebhookFunction")
-    webhook = load("webhook", **names)
+    webhook = load("webhook", **names, **all_topics)
     without_queue = load("webhook", **names, SPILL_QUEUE_URL=environment["SPILL_QUEUE_URL"] + "-missing")
     for content in (body("metrics"), b"no JSON", body("metrics", token_id="")):
         webhook(request(content))
@@ -64,4 +66,6 @@ def test_the_webhooks_metrics(
     webhook({"Records": [spilled | {"body": json.dumps(body("metrics"))}]})
     momento.admin("/clear-faults")
     webhook({"Records": [spilled, spilled]})
+    event = body("metrics", topic="event", text=json.dumps({"type": "order", "detail": {}}))
+    webhook({"Records": [spilled | {"body": json.dumps(event)}]})
     assert watched_metrics("WebhookFunction") <= written_metrics(capsys.readouterr().out)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.runbook import logged_text, texts_to_look_for
 
-from .conftest import Site, wait_until
+from .conftest import Reply, Site, wait_until
 from .test_topic_reader import ScriptedTopic, item
 
 
@@ -27,6 +27,8 @@ def test_the_relay_logs_what_the_runbook_looks_for(site: Site, caplog: pytest.Lo
     running = site.start()
     site.momento.publish("one")
     wait_until(lambda: logs("Momento refuses the subscription", "not delivered yet"))
+    site.webhook.answer = lambda _request: Reply(403, {"x-amzn-ErrorType": "AccessDeniedException"})
+    wait_until(lambda: logs("something in front of the webhook refuses calls"))
     site.momento.admin("/block")
     wait_until(lambda: logs("the stream broke"))
     site.shut_aws()
