@@ -79,8 +79,8 @@ docker: ## Install and start Docker, which sam-local needs (as root, on Debian o
 .PHONY: package
 package: setup ## Build the functions for AWS, add bytecode, and show the size of the package
 	@PATH="$(CURDIR)/$(BIN):$$PATH" SAM_CLI_TELEMETRY=0 $(BIN)/sam build
-	@$(BIN)/python -m local.package_bytecode
-	@$(BIN)/python -m local.package_size
+	@$(BIN)/python -m scripts.package_bytecode
+	@$(BIN)/python -m scripts.package_size
 
 .PHONY: bench
 bench: setup ## Measure speed and cost (QUICK=1; REFERENCE=DIR to compare other handlers; RUNTIME=PYTHON to choose Python)

@@ -32,9 +32,9 @@ from bench.subjects import (
     reference_functions,
 )
 from local.aws.credentials import LOCAL_CREDENTIALS
-from local.sam_profile import host_architecture
-from local.stack import MOMENTO_WEBHOOK
-from local.template import REGION
+from local.cloudformation.template import REGION
+from local.stack.local_stack import MOMENTO_WEBHOOK
+from local.stack.sam_profile import host_architecture
 
 _STATE = ROOT / ".local/bench"
 _RESULTS = _STATE / "results.json"

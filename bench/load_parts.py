@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 
 from bench.subjects import MeasuringError, Subject
-from local.child_process import clean_environment
+from local.serving.child_process import clean_environment
 
 _PACKAGES: Mapping[str, str] = {
     **dict.fromkeys(("boto3", "botocore", "s3transfer", "urllib3", "dateutil", "six", "jmespath"), "boto3"),

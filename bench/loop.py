@@ -29,7 +29,7 @@ from momento_wire_types import token_pb2_grpc as token_service
 
 from bench.figures import quantile
 from bench.measuring import Step
-from local.stack import MOMENTO_WEBHOOK
+from local.stack.local_stack import MOMENTO_WEBHOOK
 
 MESSAGES_OF_A_PUBLISHER = 5
 """Messages a second that one publisher publishes."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.stack import ROOT
-from local.package_bytecode import compile_package, find_python
-from local.package_size import package_sizes
-from local.sam_profile import host_architecture
-from local.template import Template
+from local.cloudformation.template import Template
+from local.stack.sam_profile import host_architecture
+from scripts.package_bytecode import compile_package, find_python
+from scripts.package_size import package_sizes
 
 # What Lambda's runtime brings along: boto3 and what it needs, all of it plain Python.
 _RUNTIME_MODULES = ("boto3", "botocore", "s3transfer", "urllib3", "dateutil", "six.py")

@@ -29,8 +29,8 @@ from bench.cost import MEMORY_SIZES, lambda_dollars_per_month
 from bench.figures import quantile
 from bench.processor_share import processor_share
 from bench.stack import ROOT
-from local.child_process import clean_environment
-from local.sam_profile import host_architecture
+from local.serving.child_process import clean_environment
+from local.stack.sam_profile import host_architecture
 
 ANSWER_SECONDS = 0.025
 RELAY_RATE = 100

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.child_process import clean_environment
-from local.interruption import InterruptedBySignalError, until_interrupted
-from local.stack import LocalStack
+from local.serving.child_process import clean_environment
+from local.serving.interruption import InterruptedBySignalError, until_interrupted
+from local.stack.local_stack import LocalStack
 
 ROOT = Path(__file__).parents[1]
 
-_LAUNCHER = ROOT / "local/run_until_parent_ends.py"
+_LAUNCHER = ROOT / "local/serving/run_until_parent_ends.py"
 _SECONDS_TO_START = 60
 
 

@@ -13,8 +13,8 @@ from bench.events import publisher_event, token_event, webhook_events
 from bench.package import Package
 from bench.stack import ROOT
 from local.aws.credentials import LOCAL_CREDENTIALS
-from local.child_process import clean_environment
-from local.template import REGION, Template
+from local.cloudformation.template import REGION, Template
+from local.serving.child_process import clean_environment
 
 _BENCH = Path(__file__).parent
 _SECONDS_FOR_A_RUN = 300

@@ -28,7 +28,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     try:
-        from local.run import run  # noqa: PLC0415 (takes seconds, in which Ctrl-C shall be no traceback)
+        from local.cli.run import run  # noqa: PLC0415 (takes seconds, in which Ctrl-C shall be no traceback)
 
         return asyncio.run(run(arguments.state_dir, dict(arguments.parameter), demo=arguments.demo))
     except KeyboardInterrupt:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from local.template import Template
+from local.cloudformation.template import Template
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs/configuration.md"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from local.template import Template
+from local.cloudformation.template import Template
 
 ROOT = Path(__file__).parents[1]
 SERVICES = {

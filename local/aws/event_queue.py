@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from local.template import ACCOUNT_ID, REGION
+from local.cloudformation.template import ACCOUNT_ID, REGION
 
 EVENT_QUEUE = "EventsOfTheBus"
 

@@ -12,7 +12,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from moto.sqs.models import Queue, sqs_backends
 
-from local.template import ACCOUNT_ID, REGION
+from local.cloudformation.template import ACCOUNT_ID, REGION
 
 _SECONDS_TO_MOVE = 30
 

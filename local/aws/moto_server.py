@@ -20,7 +20,7 @@ from werkzeug.serving import make_server
 from local.aws.message_moves import MessageMoves
 from local.aws.permissions import Permissions
 from local.aws.translation import Translation
-from local.ports import HOST
+from local.serving.ports import HOST
 
 
 def main() -> None:

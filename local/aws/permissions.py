@@ -17,7 +17,7 @@ from moto.iam.models import iam_backends
 from moto.secretsmanager.models import secretsmanager_backends
 from moto.sts.models import AssumedRole, sts_backends
 
-from local.template import ACCOUNT_ID
+from local.cloudformation.template import ACCOUNT_ID
 
 _PARTITION = "aws"
 _CREDENTIAL = re.compile(r"Credential=(?P<access_key_id>[^/]+)/[^/]+/(?P<region>[^/]+)/(?P<service>[^/]+)/")

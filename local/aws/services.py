@@ -17,10 +17,10 @@ from typing import Any, Self, TypeVar
 
 from local.aws.credentials import LOCAL_CREDENTIALS, Credentials
 from local.aws.event_queue import create_event_queue
-from local.child_process import ChildProcess, clean_environment
-from local.ports import HOST, listen, port_of
-from local.template import ACCOUNT_ID, REGION, Template, TemplateError
-from local.template_parameters import text_of
+from local.cloudformation.parameters import text_of
+from local.cloudformation.template import ACCOUNT_ID, REGION, Template, TemplateError
+from local.serving.child_process import ChildProcess, clean_environment
+from local.serving.ports import HOST, listen, port_of
 
 _T = TypeVar("_T")
 _ROOT = Path(__file__).parents[2]

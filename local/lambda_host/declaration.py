@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.template import ACCOUNT_ID, REGION, Template, TemplateError
-from local.template_parameters import text_of
+from local.cloudformation.parameters import text_of
+from local.cloudformation.template import ACCOUNT_ID, REGION, Template, TemplateError
 
 LATEST = "$LATEST"
 """The version of a function that has not been published."""

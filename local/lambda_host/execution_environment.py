@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 from signal import Signals
 
 from local.aws.credentials import LOCAL_CREDENTIALS, Credentials
-from local.child_process import ChildProcess, clean_environment
+from local.cloudformation.template import REGION
 from local.lambda_host.declaration import LATEST, FunctionConfiguration
 from local.lambda_host.invocation import FunctionError, Invocation, InvocationResult
 from local.lambda_host.runtime_api import RuntimeApi
-from local.template import REGION
+from local.serving.child_process import ChildProcess, clean_environment
 
 # AWS allows 10 s, on processors that do nothing else.
 _SECONDS_TO_START = 30.0

@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from local.aws.credentials import LOCAL_CREDENTIALS
-from local.background import running
+from local.cloudformation.template import Template
 from local.lambda_host.declaration import (
     QueueMapping,
     declared_functions,
@@ -38,8 +38,8 @@ from local.lambda_host.proxy_integration import body_of
 from local.lambda_host.queue import Queue
 from local.lambda_host.queue_poller import QueuePoller
 from local.lambda_host.scheduler import run_schedule
-from local.ports import HOST, listen, port_of
-from local.template import Template
+from local.serving.background import running
+from local.serving.ports import HOST, listen, port_of
 
 FUNCTION_URL = "function URL"
 """The server of that name, in an AnsweredRequest."""

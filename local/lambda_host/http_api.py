@@ -5,14 +5,14 @@ from typing import Any
 
 from aiohttp import web
 
+from local.cloudformation.template import ACCOUNT_ID
 from local.lambda_host import cors
 from local.lambda_host.declaration import HttpApiConfiguration, JwtConfiguration, Route
 from local.lambda_host.function import Function, ThrottledError
 from local.lambda_host.jwt_authorizer import JwtAuthorizer, UnauthorizedError
 from local.lambda_host.limits import MAX_PAYLOAD_BYTES, MAX_REQUEST_HEADER_BYTES
 from local.lambda_host.proxy_integration import FunctionFailedError, RequestTooLargeError, answer_with
-from local.template import ACCOUNT_ID
-from local.token_bucket import TokenBucket
+from local.serving.token_bucket import TokenBucket
 
 _FAILURES: Mapping[type[Exception], tuple[int, str]] = {
     RequestTooLargeError: (413, "Request Entity Too Large"),

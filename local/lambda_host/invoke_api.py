@@ -13,13 +13,13 @@ from uuid import uuid4
 
 from aiohttp import web
 
+from local.cloudformation.template import ACCOUNT_ID, REGION
 from local.lambda_host.function import Function, ThrottledError
 from local.lambda_host.limits import (
     MAX_ASYNCHRONOUS_PAYLOAD_BYTES,
     MAX_CLIENT_CONTEXT_BYTES,
     MAX_PAYLOAD_BYTES,
 )
-from local.template import ACCOUNT_ID, REGION
 
 # The patterns of the Lambda API for a function's name and for a qualifier.
 _NAME_PATTERN = (

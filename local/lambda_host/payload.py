@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 from aiohttp import web
 from multidict import CIMultiDict
 
+from local.cloudformation.parameters import text_of
 from local.lambda_host.invocation import new_trace_id
-from local.template_parameters import text_of
 
 _T = TypeVar("_T")
 

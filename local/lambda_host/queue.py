@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 
 from local.aws.credentials import Credentials
-from local.template import REGION
+from local.cloudformation.template import REGION
 
 _TIMEOUT = aiohttp.ClientTimeout(total=20)
 

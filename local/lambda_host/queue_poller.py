@@ -10,11 +10,11 @@ import time
 from collections.abc import Collection
 from typing import Any
 
+from local.cloudformation.template import REGION, TemplateError
 from local.lambda_host.declaration import QueueMapping
 from local.lambda_host.function import Function, ThrottledError
 from local.lambda_host.invocation import InvocationResult
 from local.lambda_host.queue import Queue, QueueError
-from local.template import REGION, TemplateError
 
 # Lambda waits at the queue for 20 s at a time, which here would keep all others from the AWS services.
 _SECONDS_BETWEEN_POLLS = 0.5

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from local.lambda_host.invocation import FunctionError, Invocation
 from local.lambda_host.limits import MAX_PAYLOAD_BYTES
-from local.ports import HOST, listen, port_of
+from local.serving.ports import HOST, listen, port_of
 
 # The client sends an error's trace in a header too, of up to 1 MB.
 _MAX_HEADER_BYTES = 2 * 1024 * 1024

@@ -8,9 +8,9 @@ import json
 import uuid
 from datetime import UTC, datetime
 
+from local.cloudformation.template import ACCOUNT_ID, REGION
 from local.lambda_host.declaration import Schedule
 from local.lambda_host.function import Function
-from local.template import ACCOUNT_ID, REGION
 
 
 async def run_schedule(schedule: Schedule, function: Function) -> None:

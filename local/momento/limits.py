@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from local.momento.errors import invalid_argument, limit_exceeded
-from local.token_bucket import TokenBucket
+from local.serving.token_bucket import TokenBucket
 
 # Sources: Momento's service limits page and, for topics and tokens, the account's default quota.
 MAX_ITEM_BYTES = 1024 * 1024

@@ -20,15 +20,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from rich.text import Text
 
 from local.aws.services import AwsServicesError
-from local.interruption import InterruptedBySignalError, until_interrupted
+from local.cloudformation.template import Template, TemplateError
 from local.sam import commands
 from local.sam.commands import FunctionTimedOutError, SamError
 from local.sam.image import ImageError, RuntimeImage, docker_engine
-from local.sam_profile import host_architecture
-from local.sample_events import SampleEvent, sample_events
-from local.stack import ROOT, LocalStack, StackObserver
-from local.state_directory import StackRunningError
-from local.template import Template, TemplateError
+from local.sam.sample_events import SampleEvent, sample_events
+from local.serving.interruption import InterruptedBySignalError, until_interrupted
+from local.stack.local_stack import ROOT, LocalStack, StackObserver
+from local.stack.sam_profile import host_architecture
+from local.stack.state_directory import StackRunningError
 
 # The folder of the stack that samconfig.toml means.
 _STATE_DIRECTORY = ROOT / ".local"

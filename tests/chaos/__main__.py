@@ -15,8 +15,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local.interruption import InterruptedBySignalError, until_interrupted
-from local.state_directory import StackRunningError
+from local.serving.interruption import InterruptedBySignalError, until_interrupted
+from local.stack.state_directory import StackRunningError
 from tests.chaos.faults import SINGLE, Fault, NothingStruckError, one_after_another, together
 from tests.chaos.report import Result, messages, table, topics_table, write_faults, write_soak
 from tests.chaos.system import System

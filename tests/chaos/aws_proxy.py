@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import aiohttp
 from aiohttp import web
 
-from local.ports import HOST, listen, port_of
+from local.serving.ports import HOST, listen, port_of
 
 _NOT_PASSED_ON = {"Connection", "Content-Length", "Host", "Transfer-Encoding"}
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Self
 
-from local.ports import HOST, listen, port_of
+from local.serving.ports import HOST, listen, port_of
 
 _CHUNK = 65_536
 

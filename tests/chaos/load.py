@@ -17,7 +17,7 @@ from momento import CredentialProvider, TopicClientAsync, TopicConfigurations
 from momento.errors import MomentoErrorCode
 from momento.responses import TopicPublish
 
-from local.facts import StackFacts
+from local.stack.facts import StackFacts
 from tests.chaos.topic_verdicts import CHOICES, LANGUAGES
 from tests.chaos.witness import CHAT, COMMENT, EVENT, POLL, Witness
 

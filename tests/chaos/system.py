@@ -21,13 +21,13 @@ from momento.responses import CacheGet, CacheListFetch
 
 from local.aws.credentials import LOCAL_CREDENTIALS
 from local.aws.event_queue import EVENT_QUEUE
-from local.child_process import ChildProcess
+from local.cloudformation.template import REGION
 from local.momento.topics import Message, epoch_milliseconds
 from local.momento.webhooks import SIGNATURE_HEADER, sign
 from local.poll import local_place, open_poll
-from local.ports import port_in
-from local.stack import ROOT, LocalStack
-from local.template import REGION
+from local.serving.child_process import ChildProcess
+from local.serving.ports import port_in
+from local.stack.local_stack import ROOT, LocalStack
 from tests.chaos.aws_proxy import AwsProxy
 from tests.chaos.flow_proxy import FlowProxy
 from tests.chaos.load import Load

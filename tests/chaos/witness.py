@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from local.lambda_host.host import FUNCTION_URL, AnsweredRequest
 from local.momento.topics import Message
-from local.stack import StackObserver
+from local.stack.local_stack import StackObserver
 
 COMMENT = "comment"
 POLL = "poll"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from local.template import REGION
+from local.cloudformation.template import REGION
 
 ROOT = Path(__file__).parents[2]
 

@@ -20,7 +20,7 @@ from moto.cloudformation import parsing
 from moto.server import ThreadedMotoServer
 from samcli.yamlhelper import yaml_parse
 
-from local.template import REGION
+from local.cloudformation.template import REGION
 from tests.deploy.conftest import ROOT, SamCli
 
 # moto makes few of the resources.

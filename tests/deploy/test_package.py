@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from samcli.yamlhelper import yaml_parse
 
-from local.package_bytecode import compile_package, find_python
-from local.package_size import package_sizes
+from scripts.package_bytecode import compile_package, find_python
+from scripts.package_size import package_sizes
 from tests.deploy.conftest import ROOT, SamCli
 
 MACHINES = {"x86_64": 62, "arm64": 183}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from samcli.yamlhelper import yaml_dump, yaml_parse
 
-from local.template import REGION
+from local.cloudformation.template import REGION
 from tests.deploy.test_translated_template import OTHERS, ROOT, Stack
 
 PARAMETERS: Mapping[str, Mapping[str, Any]] = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from samcli.yamlhelper import yaml_parse
 
-from local.template import TemplateError
+from local.cloudformation.template import TemplateError
 from tests.deploy.test_translated_template import OTHERS, PUBLISHED, ROOT, Stack
 
 PARAMETERS = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]

@@ -16,7 +16,7 @@ from samcli.lib.translate.sam_template_validator import SamTemplateValidator
 from samcli.yamlhelper import yaml_parse
 from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
 
-from local.template import REGION, Template
+from local.cloudformation.template import REGION, Template
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ("TokenVendorFunction", "PublisherFunction", "WebhookFunction")

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from local.ports import HOST, listen, port_of
+from local.serving.ports import HOST, listen, port_of
 
 from .command_blocks import ROOT, Block, Reader, command_blocks, copy_project
 

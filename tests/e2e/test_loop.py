@@ -21,7 +21,7 @@ import pytest
 from momento import TopicClient, TopicConfigurations
 from moto.utilities.utils import load_resource
 
-from local.sample_events import SampleEvent, sample_events
+from local.sam.sample_events import SampleEvent, sample_events
 
 from .conftest import ROOT, Stack, api_key_in, post, published
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from local.function_log import LogEntry, read_entry
+from local.cli.function_log import LogEntry, read_entry
 
 
 def test_a_powertools_line_shows_its_message_and_what_was_added_to_it() -> None:

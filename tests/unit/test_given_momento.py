@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from local.given_momento import GivenMomento, GivenMomentoError
 from local.momento.auth import make_api_key
+from local.stack.given_momento import GivenMomento, GivenMomentoError
 
 KEY = make_api_key()
 CELL = "cell-4-us-west-2-1.prod.a.momentohq.com"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local.sample_events import SampleEvent, sample_events
+from local.sam.sample_events import SampleEvent, sample_events
 
 EVENTS = Path(__file__).parents[2] / "events"
 SAMPLES = sample_events()

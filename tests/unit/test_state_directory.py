@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from local.aws.services import User
-from local.facts import MomentoFacts, StackFacts
-from local.state_directory import StackRunningError, StateDirectory
+from local.stack.facts import MomentoFacts, StackFacts
+from local.stack.state_directory import StackRunningError, StateDirectory
 
 FACTS = StackFacts(
     momento=MomentoFacts("127.0.0.1", 8080, "http://127.0.0.1:8081", "http://127.0.0.1:9090", "key"),

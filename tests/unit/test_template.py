@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from local.template import Template, TemplateError
-from local.template_parameters import text_of
+from local.cloudformation.parameters import text_of
+from local.cloudformation.template import Template, TemplateError
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = """

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from local.ports import HOST, listen, port_in, port_of
+from local.serving.ports import HOST, listen, port_in, port_of
 from tests.chaos.flow_proxy import FlowProxy
 
 

@@ -16,9 +16,9 @@ from botocore.config import Config
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from local.aws.credentials import Credentials
+from local.cloudformation.template import Template
 from local.lambda_host.host import LambdaHost
-from local.ports import HOST, listen, port_of
-from local.template import Template
+from local.serving.ports import HOST, listen, port_of
 
 FOLDER = Path(__file__).parent
 ISSUER = "https://issuer.test/pool"

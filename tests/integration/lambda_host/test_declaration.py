@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from local.cloudformation.template import Template, TemplateError
 from local.lambda_host.declaration import Throttle, declared_http_api
 from local.lambda_host.host import LambdaHost
-from local.template import Template, TemplateError
 from tests.integration.lambda_host.conftest import FOLDER, assume_role
 
 

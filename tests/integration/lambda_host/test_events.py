@@ -13,8 +13,8 @@ import pytest
 from botocore.config import Config
 
 from local.aws.services import AwsServices
+from local.cloudformation.template import Template, TemplateError
 from local.lambda_host.host import LambdaHost
-from local.template import Template, TemplateError
 from tests.integration.lambda_host.conftest import FOLDER, HostFactory
 
 Logged = list[tuple[str, str]]

@@ -17,12 +17,12 @@ import pytest
 
 from local.aws.credentials import Credentials
 from local.aws.services import AwsServicesError
+from local.cloudformation.template import Template
 from local.lambda_host.declaration import declared_functions
 from local.lambda_host.execution_environment import ExecutionEnvironment
 from local.lambda_host.function import Function
 from local.lambda_host.host import LambdaHost
 from local.lambda_host.invocation import InvocationResult
-from local.template import Template
 from tests.integration.lambda_host.conftest import FOLDER, ISSUER, HostFactory, assume_role
 
 
@@ -283,7 +283,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from local.lambda_host.host import LambdaHost
-from local.template import Template
+from local.cloudformation.template import Template
 
 async def main(folder, issuer, scratch):
     template = Template.load(folder / "template.yaml", {"Issuer": issuer})

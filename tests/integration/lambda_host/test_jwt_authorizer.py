@@ -15,11 +15,11 @@ from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from local.cloudformation.template import Template
 from local.lambda_host.declaration import JwtConfiguration
 from local.lambda_host.host import LambdaHost
 from local.lambda_host.issuer_keys import IssuerKeys
 from local.lambda_host.jwt_authorizer import JwtAuthorizer, UnauthorizedError
-from local.template import Template
 from tests.integration.lambda_host.conftest import FOLDER, ISSUER, HostFactory, Issuer
 
 

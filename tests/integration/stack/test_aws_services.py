@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local.aws.services import AwsServices
-from local.template import Template, TemplateError
+from local.cloudformation.template import Template, TemplateError
 
 _NAMED = """
 Resources:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local.child_process import ChildProcess, clean_environment
+from local.serving.child_process import ChildProcess, clean_environment
 
 _STARTS_ANOTHER = """
 import subprocess, sys, time

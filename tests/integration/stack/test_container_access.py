@@ -11,8 +11,8 @@ from ipaddress import IPv4Interface
 
 import pytest
 
-from local.container_access import container_access
-from local.ports import HOST
+from local.serving.ports import HOST
+from local.stack.container_access import container_access
 
 # Another address that every Linux has, as a bridge's needs Docker.
 BRIDGE = IPv4Interface("127.0.0.2/8")

@@ -17,11 +17,11 @@ from momento import CredentialProvider, TopicClientAsync, TopicConfigurations
 
 from local.aws.credentials import LOCAL_CREDENTIALS, Credentials
 from local.aws.services import AwsServices
-from local.facts import StackFacts
-from local.round_trip import round_trip
+from local.cli.round_trip import round_trip
+from local.cloudformation.template import ACCOUNT_ID, REGION, Template
 from local.sign_event import sign_event
-from local.stack import ROOT, LocalStack
-from local.template import ACCOUNT_ID, REGION, Template
+from local.stack.facts import StackFacts
+from local.stack.local_stack import ROOT, LocalStack
 
 _ROLES = """
 Resources:
@@ -145,7 +145,7 @@ async def test_a_function_is_refused_what_its_role_does_not_allow(
     assert "[dynamodb:PutItem, " in text
     (tmp_path / "template.yaml").write_text(text.replace("[dynamodb:PutItem, ", "["))
     (tmp_path / "src").symlink_to(ROOT / "src")
-    monkeypatch.setattr("local.stack.ROOT", tmp_path)
+    monkeypatch.setattr("local.stack.local_stack.ROOT", tmp_path)
     async with LocalStack(tmp_path / "state") as stack, aiohttp.ClientSession() as http:
         assert await _deliver(http, stack.facts, _message(stack.facts)) == "queued"
     assert (

@@ -22,17 +22,17 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from momento import CredentialProvider, TopicClientAsync, TopicConfigurations
 
 from local.aws.services import User
-from local.display import Display
-from local.facts import MomentoFacts, StackFacts
-from local.given_momento import GivenMomento
+from local.cli.display import Display
+from local.cli.round_trip import Hop, round_trip
+from local.cloudformation.template import TemplateError
 from local.lambda_host.host import FUNCTION_URL, AnsweredRequest
 from local.momento.server import MomentoServer, MomentoServerConfig, PortTakenError
 from local.momento.webhooks import Delivery
-from local.ports import HOST, listen, port_in, port_of
-from local.round_trip import Hop, round_trip
-from local.stack import ROOT, LocalStack, StackObserver
-from local.template import TemplateError
-from local.user_token import LoopError
+from local.serving.ports import HOST, listen, port_in, port_of
+from local.stack.client import LoopError
+from local.stack.facts import MomentoFacts, StackFacts
+from local.stack.given_momento import GivenMomento
+from local.stack.local_stack import ROOT, LocalStack, StackObserver
 from tests.chaos.flow_proxy import FlowProxy
 from tests.integration.lambda_host.conftest import ISSUER, Issuer, serving
 
@@ -279,7 +279,7 @@ async def test_a_template_without_a_function_url_is_refused(
         "".join(line for line in lines if "FunctionUrlConfig:" not in line)
     )
     (tmp_path / "src").symlink_to(ROOT / "src")
-    monkeypatch.setattr("local.stack.ROOT", tmp_path)
+    monkeypatch.setattr("local.stack.local_stack.ROOT", tmp_path)
     with pytest.raises(TemplateError, match="FunctionUrlConfig"):
         await LocalStack(tmp_path / "state").__aenter__()
 

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from local.aws.credentials import LOCAL_CREDENTIALS, Credentials
 from local.aws.services import AwsServices
-from local.template import ACCOUNT_ID, REGION, Template
+from local.cloudformation.template import ACCOUNT_ID, REGION, Template
 
 _TEMPLATE = """
 Resources:

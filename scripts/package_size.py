@@ -1,4 +1,4 @@
-"""Shows the size of the package that `sam build` has made for AWS: `python -m local.package_size`."""
+"""Shows the size of the package that `sam build` has made for AWS: `python -m scripts.package_size`."""
 
 import io
 import sys
@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from local.built_packages import built_packages
-from local.template import TemplateError
+from local.cloudformation.template import TemplateError
+from scripts.built_packages import built_packages
 
 
 def package_sizes(package: Path) -> dict[str, tuple[int, int]]:

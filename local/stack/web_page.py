@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from local.facts import StackFacts
-from local.ports import HOST, listen, port_of
-from local.template import REGION
+from local.cloudformation.template import REGION
+from local.serving.ports import HOST, listen, port_of
+from local.stack.facts import StackFacts
 
 _INDEX = "index.html"
 # What a tab of the page opens with; the page has no tab for a topic that is off.

@@ -1,8 +1,8 @@
 """Runs a module as `python -m` does, and ends as soon as the parent process has ended.
 
 The parent holds the other end of standard input and never writes to it: when the parent goes away, however
-it does, reading ends. Works on every system that has pipes. Started by `local.child_process`, as a script, so
-that nothing of `local` becomes importable to the module.
+it does, reading ends. Works on every system that has pipes. `local.serving.child_process` starts it as a
+script, so that nothing of `local` becomes importable to the module.
 """
 
 import os

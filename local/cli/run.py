@@ -8,14 +8,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from local.aws.services import AwsServicesError
-from local.display import Display
-from local.given_momento import GivenMomento, GivenMomentoError
-from local.interruption import InterruptedBySignalError, until_interrupted
-from local.round_trip import COMMENT, Hop, round_trip
-from local.stack import LocalStack
-from local.state_directory import StackRunningError
-from local.template import TemplateError
-from local.user_token import LoopError
+from local.cli.display import Display
+from local.cli.round_trip import COMMENT, Hop, round_trip
+from local.cloudformation.template import TemplateError
+from local.serving.interruption import InterruptedBySignalError, until_interrupted
+from local.stack.client import LoopError
+from local.stack.given_momento import GivenMomento, GivenMomentoError
+from local.stack.local_stack import LocalStack
+from local.stack.state_directory import StackRunningError
 
 
 async def run(state_directory: Path, parameters: Mapping[str, str], *, demo: bool) -> int:

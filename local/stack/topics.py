@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-_SOURCE = Path(__file__).parents[1] / "src"
+_SOURCE = Path(__file__).parents[2] / "src"
 
 
 def topic_names() -> list[str]:

@@ -15,12 +15,12 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from local.facts import MomentoFacts, StackFacts
-from local.function_log import read_entry
+from local.cli.function_log import read_entry
+from local.cli.round_trip import Hop
 from local.lambda_host.host import FUNCTION_URL, AnsweredRequest
 from local.momento.webhooks import Delivery
-from local.round_trip import Hop
-from local.stack import MOMENTO_WEBHOOK, StackObserver
+from local.stack.facts import MomentoFacts, StackFacts
+from local.stack.local_stack import MOMENTO_WEBHOOK, StackObserver
 
 _WIDTH_OF_FILES = 120
 _LEVEL_STYLES = {"DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}

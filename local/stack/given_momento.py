@@ -8,7 +8,7 @@ from typing import Self
 from momento import CredentialProvider
 from momento.errors import SdkException
 
-from local.facts import MOMENTO_PORT, MomentoFacts
+from local.stack.facts import MOMENTO_PORT, MomentoFacts
 
 _ENDPOINT = re.compile(r"(?P<host>[A-Za-z0-9.-]+)(:(?P<port>\d{1,5}))?")
 

@@ -15,9 +15,9 @@ from momento.config import Configurations, TopicConfigurations
 from momento.errors import MomentoErrorCode
 from momento.responses import CacheListFetch, TopicPublish
 
-from local.facts import StackFacts
-from local.stack import MOMENTO_WEBHOOK, LocalStack
-from local.user_token import LoopError, fetch_token, parse_object, post, sign_in, token_credentials
+from local.stack.client import LoopError, fetch_token, parse_object, post, sign_in, token_credentials
+from local.stack.facts import StackFacts
+from local.stack.local_stack import MOMENTO_WEBHOOK, LocalStack
 
 COMMENT = "comment"
 COURSE_ID = "123"

@@ -12,7 +12,7 @@ from typing import Any
 
 from local.sign_event import sign_event
 
-_EVENTS = Path(__file__).parents[1] / "events"
+_EVENTS = Path(__file__).parents[2] / "events"
 _FUNCTIONS = {
     "token_vendor": "TokenVendorFunction",
     "publisher": "PublisherFunction",

@@ -14,7 +14,7 @@ from typing import Any, Self, cast
 
 import yaml
 
-from local.template_parameters import ParameterError, parameter_values, text_of
+from local.cloudformation.parameters import ParameterError, parameter_values, text_of
 
 REGION = "us-east-1"
 ACCOUNT_ID = "123456789012"
@@ -148,7 +148,9 @@ class Template:
                 separator, text = argument
                 return self._resolve(text).split(separator)
             case _:
-                raise TemplateError(f"The local stack does not know {name}: teach it in local/template.py.")
+                raise TemplateError(
+                    f"The local stack does not know {name}: teach it in local/cloudformation/template.py."
+                )
 
     def _ref(self, name: str) -> Any:
         if name in self.parameters:

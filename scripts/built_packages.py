@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from local.template import Template, TemplateError
+from local.cloudformation.template import Template, TemplateError
 
 _BUILT_TEMPLATE = Path(__file__).parents[1] / ".aws-sam/build/template.yaml"
 

@@ -17,10 +17,7 @@ import aiohttp
 
 from local.aws.credentials import LOCAL_CREDENTIALS
 from local.aws.services import AwsServices, User
-from local.background import running
-from local.container_access import CONTAINER_HOST, container_access, docker_bridge
-from local.facts import MomentoFacts, StackFacts
-from local.given_momento import GivenMomento
+from local.cloudformation.template import REGION, Template, TemplateError
 from local.lambda_host.declaration import declared_functions, function_with_url, with_function_url
 from local.lambda_host.host import FUNCTION_URL, AnsweredRequest, LambdaHost, Ports
 from local.lambda_host.queue import Queue, QueueError
@@ -29,14 +26,17 @@ from local.momento.server import MomentoServer, MomentoServerConfig, PortTakenEr
 from local.momento.topics import Message
 from local.momento.webhooks import Delivery, WebhookSubscription
 from local.poll import POLL, local_place, open_demo_poll
-from local.ports import HOST, port_in
-from local.sam_profile import PROFILE_FILES, profile_files
-from local.state_directory import FACTS_FILE, StateDirectory
-from local.template import REGION, Template, TemplateError
-from local.topics import topic_names
-from local.web_page import is_built, page_configuration, web_page
+from local.serving.background import running
+from local.serving.ports import HOST, port_in
+from local.stack.container_access import CONTAINER_HOST, container_access, docker_bridge
+from local.stack.facts import MomentoFacts, StackFacts
+from local.stack.given_momento import GivenMomento
+from local.stack.sam_profile import PROFILE_FILES, profile_files
+from local.stack.state_directory import FACTS_FILE, StateDirectory
+from local.stack.topics import topic_names
+from local.stack.web_page import is_built, page_configuration, web_page
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE_FOLDER = ROOT / "web" / "dist"
 
 USERS = (User("taylor", "Taylor-local-1"), User("jordan", "Jordan-local-1"))

@@ -1,4 +1,4 @@
-"""Puts bytecode into the package that `sam build` has made for AWS: `python -m local.package_bytecode`.
+"""Puts bytecode into the package that `sam build` has made for AWS: `python -m scripts.package_bytecode`.
 
 On Lambda, the package cannot be written to: without bytecode, every new process compiles what it imports.
 """
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local.built_packages import built_packages
-from local.template import TemplateError
+from local.cloudformation.template import TemplateError
+from scripts.built_packages import built_packages
 
 _FOLDER_ON_LAMBDA = "/var/task"
 

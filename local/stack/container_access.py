@@ -14,7 +14,7 @@ from ipaddress import IPv4Address, IPv4Interface
 
 import psutil
 
-from local.ports import HOST
+from local.serving.ports import HOST
 
 CONTAINER_HOST = "host.docker.internal"
 

@@ -1,0 +1,1 @@
+"""What `make run` shows of the stack."""

@@ -1,0 +1,1 @@
+"""What every local server needs."""
