@@ -94,14 +94,16 @@ def parse_id(what: str, value: object) -> str:
 
     It has 64 characters at most. Raise `InvalidInputError`, whose message calls the id `what`.
     """
-    try:
-        id_ = parse_name(str(value) if _is_integer(value) else value, _ID_MAX_LENGTH)
-    except InvalidInputError as error:
-        raise InvalidInputError(f"{what} must be a whole number or {error}") from None
+    id_ = parse_number_or_name(what, value, _ID_MAX_LENGTH)
     if ":" in id_:
         raise InvalidInputError(f"{what} must not have a colon")
     return id_
 
 
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def parse_number_or_name(what: str, value: object, max_length: int) -> str:
+    """Return a whole number as text, or a name. Raise `InvalidInputError`, whose message calls it `what`."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    try:
+        return parse_name(str(value) if is_number else value, max_length)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{what} must be a whole number or {error}") from None

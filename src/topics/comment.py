@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from common.claims import claim_values
 from common.inputs import InvalidInputError
-from common.names import parse_name
+from common.names import parse_number_or_name
 from momento_access.permissions import Permissions
 from topics import registered_topics
 from topics.topic import NotPermittedError, Redelivery, Topic
@@ -88,11 +88,7 @@ class Comments(Topic[Comment]):
 
 
 def _parse_course_id(value: object) -> str:
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    try:
-        course_id = parse_name(str(value) if is_number else value, _COURSE_ID_MAX_LENGTH)
-    except InvalidInputError as error:
-        raise InvalidInputError(f"courseId must be a whole number or {error}") from None
+    course_id = parse_number_or_name("courseId", value, _COURSE_ID_MAX_LENGTH)
     if (topic := course_id.partition(":")[0]) != course_id and topic in registered_topics():
         raise InvalidInputError(f"courseId must not begin with {topic}:, as the keys of that topic do")
     return course_id
