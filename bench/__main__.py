@@ -125,7 +125,7 @@ def _subjects(package: Package, ours: dict[str, Subject], theirs: dict[str, Subj
     return [
         webhook,
         *([theirs["webhook"]] if theirs else []),
-        webhook.with_environment("webhook without idempotency", POWERTOOLS_IDEMPOTENCY_DISABLED="true"),
+        webhook.with_environment("webhook without idempotency", BENCH_WITHOUT_RECORDS="true"),
         dataclasses.replace(without_bytecode, cold_only=True),
         ours["publisher"],
         *([theirs["publisher"]] if theirs else []),

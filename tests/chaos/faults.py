@@ -23,6 +23,8 @@ Inflict = Callable[[System, float], Coroutine[Any, Any, None]]
 """Puts a fault on a system, and takes it off after so many seconds."""
 
 _COPIES = 3
+_COPIED_AT_ONCE = 150
+"""How many are chosen from what is new, which late in a soak is thousands of messages."""
 _COPIES_AT_ONCE = 6
 # A client that hears nothing on a stream waits longest until it takes its connection for dead.
 _SECONDS_TO_REPLACE_A_CONNECTION = 60
@@ -378,6 +380,7 @@ async def send_copies(system: System, seconds: float) -> None:
             present = {(topic, one) for topic, accepted in accepted_on.items() for one in accepted}
             fresh = sorted(present - copied)
             copied.update(fresh)
+            fresh = random.sample(fresh, min(len(fresh), _COPIED_AT_ONCE))
             system.witness.trial.aside.update(one for topic, one in fresh if topic == COMMENT)
             for topic, one in random.sample(fresh * _COPIES, len(fresh) * _COPIES):
                 copies.create_task(send(topic, one))
