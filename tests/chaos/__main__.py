@@ -41,11 +41,13 @@ class Extent:
     rate: float
     messages: int
     seconds: float
+    more_users: int = 0
+    """Users beside the five that comment in each trial."""
 
 
 FULL = Extent(rate=20, messages=150, seconds=5.5)
 SHORT = Extent(rate=12, messages=30, seconds=2)
-SOAK = Extent(rate=40, messages=5_000, seconds=8)
+SOAK = Extent(rate=60, messages=5_000, seconds=8, more_users=15)
 _TOGETHER_IN_FULL = 4
 
 
@@ -168,7 +170,7 @@ async def try_faults(arguments: argparse.Namespace) -> int:
         console = Console(highlight=False, width=_WIDTH_OF_FILES)
     extent, faults = _plan(arguments)
     console.print(f"Seed {arguments.seed}. Logs are in {arguments.state_dir}.", soft_wrap=True)
-    async with System.running(arguments.state_dir, extent.rate) as system:
+    async with System.running(arguments.state_dir, extent.rate, extent.more_users) as system:
         suite = Suite(system, extent, console)
         try:
             await suite.run(faults)

@@ -627,7 +627,8 @@ async def _inflict_later(fault: Fault, system: System, seconds: float) -> bool:
 def one_after_another(number: int, messages: int, at_once: int) -> Fault:
     """Return a fault, `soak-<number>`, which is others in random order until so many messages are published.
 
-    Between any two of them come two or more, up to `at_once`, together.
+    Between any two of them come two or more, up to `at_once`, together. After each, the system has some time
+    without a fault.
     """
 
     async def inflict(system: System, seconds: float) -> None:
@@ -641,6 +642,7 @@ def one_after_another(number: int, messages: int, at_once: int) -> Fault:
                 pass
             except* AssertionError as found:
                 harm.extend(AssertionError(f"{fault.name}: {one}") for one in found.exceptions)
+            await asyncio.sleep(random.uniform(seconds / 2, 2 * seconds))  # noqa: S311
         if harm:
             raise ExceptionGroup("some faults have done harm", harm)
 

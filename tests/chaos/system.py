@@ -99,7 +99,7 @@ class System:
 
     @classmethod
     @asynccontextmanager
-    async def running(cls, state_directory: Path, rate: float) -> AsyncIterator[Self]:
+    async def running(cls, state_directory: Path, rate: float, more_users: int) -> AsyncIterator[Self]:
         """Start a stack whose relay is at work, and users who will publish `rate` messages a second."""
         proxy, witness = AwsProxy(), Witness()
         async with AsyncExitStack() as resources:
@@ -125,7 +125,7 @@ class System:
             )
             flows.to_momento.forward_to(stack.facts.momento.port)
             flows.to_webhook.forward_to(port_in(stack.facts.webhook_url.rstrip("/")))
-            load = await resources.enter_async_context(Load.of(stack.facts, rate, witness))
+            load = await resources.enter_async_context(Load.of(stack.facts, rate, witness, more_users))
             session = await resources.enter_async_context(aiohttp.ClientSession())
             system = cls(stack, proxy, flows, witness, load, session=session)
             await system.until(lambda: system.relays_begun > 0)
