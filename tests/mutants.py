@@ -23,7 +23,7 @@ CHECKS = ROOT / ".venv/checks/bin"
 SESSION = "session.sqlite"
 # The plugins that these tests use: to load all that are installed takes longer than most of the tests.
 PYTEST = "env PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 {} -m pytest -x -q -p pytest_asyncio.plugin -p pytest_timeout"
-FUNCTIONS = "tests/integration/functions"
+FUNCTIONS = "tests/functions"
 TESTS = {
     "src/common": [
         f"tests/unit/test_{name}.py"
@@ -40,7 +40,7 @@ TESTS = {
         for name in ("credentials", "token_vendor", "publisher", "webhook", "connections")
     ],
     "src/publisher": [f"{FUNCTIONS}/test_publisher.py", "tests/unit/test_inputs.py"],
-    "src/relay": ["tests/integration/relay"],
+    "src/relay": ["tests/relay"],
     "src/token_vendor": [f"{FUNCTIONS}/test_token_vendor.py", "tests/unit/test_inputs.py"],
     "src/topics": [f"{FUNCTIONS}/test_webhook.py", "tests/unit/test_inputs.py"],
     "src/webhook": [f"{FUNCTIONS}/test_webhook.py", f"{FUNCTIONS}/test_metrics.py"],

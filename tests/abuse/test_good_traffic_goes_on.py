@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from tests.abuse.conftest import UNTHROTTLED, signed_request
-from tests.e2e.conftest import Stack, running_stack
+from tests.support.running_stack import UNTHROTTLED, Stack, running_stack
 
 SECONDS_FOR_A_MESSAGE = 5
 """Momento waits no longer, and then the message is lost."""
@@ -85,9 +84,9 @@ async def store_messages(stack: Stack, http: aiohttp.ClientSession) -> None:
     """One after another: each is stored, and that is said in time."""
     course = f"course-{uuid.uuid4()}"
     comments = [f"comment {number}" for number in range(GOOD_REQUESTS)]
-    for number, comment in enumerate(comments):
-        body, signature = signed_request(stack, number, course, comment)
-        headers = {"Content-Type": "application/json", "momento-signature": signature}
+    for comment in comments:
+        body = stack.webhook_body(course, comment)
+        headers = {"Content-Type": "application/json", "momento-signature": stack.signature(body)}
         async with (
             asyncio.timeout(SECONDS_FOR_A_MESSAGE),
             http.post(stack.facts["webhook_url"], data=body, headers=headers) as answer,

@@ -13,8 +13,10 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
 from local.sign_event import sign_event
-from tests.e2e.conftest import ROOT
-from tests.function_harness import SIGNING_SECRET, Function, sample_event, sample_paths
+from tests.support.functions import Function
+from tests.support.project import ROOT
+from tests.support.sample_events import sample_event, sample_paths
+from tests.support.webhook_requests import SIGNING_SECRET
 
 DOCUMENT = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
 WEBHOOK = DOCUMENT["webhooks"]["message"]["post"]

@@ -20,7 +20,8 @@ import schemathesis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.e2e.conftest import ROOT, Stack, running_stack
+from tests.support.project import ROOT
+from tests.support.running_stack import Stack, running_stack
 
 DOCUMENT = ROOT / "docs" / "openapi.yaml"
 

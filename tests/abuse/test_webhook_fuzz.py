@@ -19,7 +19,10 @@ import psutil
 import pytest
 
 from tests.abuse.mutations import Mutator, Signer
-from tests.function_harness import SIGNING_SECRET, Function, Momento, sample_event
+from tests.support.functions import Function
+from tests.support.momento import Momento
+from tests.support.sample_events import sample_event
+from tests.support.webhook_requests import SIGNING_SECRET
 
 INPUTS_OF_A_SEED = 25_000
 INPUTS_SIGNED_AT_ONCE = 500

@@ -11,8 +11,9 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from local.serving.ports import HOST, listen, port_of
+from tests.support.project import ROOT
 
-from .command_blocks import ROOT, Block, Reader, command_blocks, copy_project
+from .command_blocks import Block, Reader, command_blocks, copy_project
 
 DOCUMENTS = ["README.md", "docs/local.md"]
 NOT_RUN = {

@@ -8,8 +8,7 @@ from typing import Any
 from samcli.yamlhelper import yaml_parse
 
 from scripts.document_parameters import DOCUMENT, configuration
-
-from .command_blocks import ROOT
+from tests.support.project import ROOT
 
 TEMPLATE = yaml_parse((ROOT / "template.yaml").read_text())
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import Stack, running_stack
+from tests.support.project import ROOT
+from tests.support.running_stack import Stack, running_stack
 
-from .command_blocks import ROOT, command_blocks
+from .command_blocks import command_blocks
 
 PROGRAM = re.compile(r"^python - <<'PY'\n(.*?)^PY$", re.MULTILINE | re.DOTALL)
 CREATE_CACHE, PUBLISH, READ = [

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, running_stack
+from tests.support.project import ROOT
+from tests.support.running_stack import running_stack
 
 DOCUMENT = (ROOT / "docs/extend.md").read_text(encoding="utf-8")
 COPIED = ("src", "local", "tests", "events", "docs", "template.yaml", "pyproject.toml")
@@ -69,7 +70,7 @@ def shell(clone: Path, script: str) -> str:
 
 
 def test_the_document_writes_one_topic_and_one_test() -> None:
-    assert list(files()) == ["src/topics/reaction.py", "tests/integration/functions/test_reaction.py"]
+    assert list(files()) == ["src/topics/reaction.py", "tests/functions/test_reaction.py"]
 
 
 def test_a_message_of_the_new_topic_goes_through_the_whole_loop(clone: Path) -> None:

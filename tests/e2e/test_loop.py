@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import json
 import shutil
 import subprocess
@@ -22,8 +20,9 @@ from momento import TopicClient, TopicConfigurations
 from moto.utilities.utils import load_resource
 
 from local.sam.sample_events import SampleEvent, sample_events
-
-from .conftest import ROOT, Stack, api_key_in, post, published
+from tests.support.http import post
+from tests.support.project import ROOT
+from tests.support.running_stack import Stack, api_key_in, published
 
 
 def comment(course: str, text: str = "well said") -> str:
@@ -173,31 +172,11 @@ def test_the_token_api_says_what_is_wrong_with_a_body(stack: Stack) -> None:
 # The webhook
 
 
-def request_body(stack: Stack, course: str, **changes: Any) -> bytes:
-    now = time.time_ns() // 1_000_000
-    fields = {
-        "cache": stack.facts["cache"],
-        "topic": stack.facts["topic"],
-        "event_timestamp": now,
-        "publish_timestamp": now,
-        "topic_sequence_number": uuid.uuid4().int % 2**60,
-        "token_id": "taylor",
-        "text": comment(course),
-    }
-    return json.dumps(fields | changes).encode()
-
-
-def signature(stack: Stack, body: bytes) -> str:
-    return hmac.new(stack.facts["signing_secret"].encode(), body, hashlib.sha3_256).hexdigest()
-
-
 def test_twenty_copies_at_once_are_one_comment(stack: Stack, course: str) -> None:
-    body = request_body(stack, course)
+    body = stack.webhook_body(course)
     with ThreadPoolExecutor(20) as pool:
         answers = list(
-            pool.map(
-                lambda _: stack.webhook(body, **{"Momento-Signature": signature(stack, body)}), range(20)
-            )
+            pool.map(lambda _: stack.webhook(body, **{"Momento-Signature": stack.signature(body)}), range(20))
         )
     assert Counter((one.status, one.json["status"]) for one in answers) == {
         (200, "stored"): 1,
@@ -207,8 +186,8 @@ def test_twenty_copies_at_once_are_one_comment(stack: Stack, course: str) -> Non
 
 
 def test_bodies_of_any_content_type_are_verified_as_sent(stack: Stack, course: str) -> None:
-    body = request_body(stack, course)
-    headers = {"Content-Type": "application/octet-stream", "momento-signature": signature(stack, body)}
+    body = stack.webhook_body(course)
+    headers = {"Content-Type": "application/octet-stream", "momento-signature": stack.signature(body)}
     assert stack.webhook(body, **headers).json == {"status": "stored"}
 
 
@@ -227,9 +206,9 @@ def test_bodies_of_any_content_type_are_verified_as_sent(stack: Stack, course: s
 def test_signed_rubbish_is_a_bad_request_and_unsigned_forbidden(
     body: bytes, status: int, stack: Stack
 ) -> None:
-    assert stack.webhook(body, **{"momento-signature": signature(stack, body)}).status == status
+    assert stack.webhook(body, **{"momento-signature": stack.signature(body)}).status == status
     assert stack.webhook(body).status == 403
-    assert stack.webhook(body, **{"momento-signature": signature(stack, body).upper()}).status == 403
+    assert stack.webhook(body, **{"momento-signature": stack.signature(body).upper()}).status == 403
     assert stack.webhook(body, **{"momento-signature": "0" * 64}).status == 403
 
 
@@ -254,8 +233,8 @@ def test_the_curl_command_for_a_sample_request_works(stack: Stack) -> None:
 
 
 def test_a_message_that_momento_cannot_store_is_stored_later(stack: Stack, course: str) -> None:
-    body = request_body(stack, course)
-    headers = {"momento-signature": signature(stack, body)}
+    body = stack.webhook_body(course)
+    headers = {"momento-signature": stack.signature(body)}
     admin = stack.facts["momento"]["admin_url"]
     post(f"{admin}/fail?rpcs=list-push-front&error=unavailable", b"", {})
     try:
@@ -276,7 +255,7 @@ def test_a_dead_letter_is_stored_once_it_is_redriven(stack: Stack, course: str) 
     dead_letters, spilled = (
         sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]["QueueArn"] for url in urls
     )
-    sqs.send_message(QueueUrl=urls[0], MessageBody=request_body(stack, course).decode())
+    sqs.send_message(QueueUrl=urls[0], MessageBody=stack.webhook_body(course).decode())
     sqs.start_message_move_task(SourceArn=dead_letters, DestinationArn=spilled)
     [entry] = stack.wait_for_entries(course, 1)
     assert entry["userID"] == "taylor"
@@ -291,8 +270,8 @@ def test_nothing_secret_or_personal_is_logged(stack: Stack, course: str) -> None
     stack.invoke("PublisherFunction", {"userId": user, "courseId": course, "comment": marked})
     stack.invoke("PublisherFunction", {"userId": user, "courseId": course, "comment": marked * 200})
     stack.wait_for_entries(course, 2)
-    refused = request_body(stack, course, text=marked)
-    stack.webhook(refused, **{"momento-signature": signature(stack, refused)})
+    refused = stack.webhook_body(course, text=marked)
+    stack.webhook(refused, **{"momento-signature": stack.signature(refused)})
     stack.webhook(refused, **{"momento-signature": marked})
     stack.token(jwt, {"courseIds": {marked: marked}})
     claims = {"cognito:username": marked * 2, "email": marked}
@@ -314,7 +293,7 @@ def test_nothing_secret_or_personal_is_logged(stack: Stack, course: str) -> None
         jwt.split(".")[2],
         token,
         api_key_in(token),
-        signature(stack, refused),
+        stack.signature(refused),
         stack.facts["signing_secret"],
         stack.facts["momento"]["api_key"],
         course,

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
-import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from .conftest import Stack, published, running_stack
+from tests.support.running_stack import Stack, published, running_stack
+from tests.support.waiting import wait_until
+from tests.support.webhook_requests import signature
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +24,10 @@ def test_a_redrive_stores_dead_letters(stack: Stack, course: str) -> None:
     sqs = stack.aws("sqs")
     dead_letters = stack.facts["dead_letter_queue_url"]
     for number in range(1, 4):
-        sqs.send_message(QueueUrl=dead_letters, MessageBody=json.dumps(fields(stack, course, number)))
+        body = stack.webhook_body(
+            course, f"message {number}", topic_sequence_page=7, topic_sequence_number=number
+        )
+        sqs.send_message(QueueUrl=dead_letters, MessageBody=body.decode())
     queues = [dead_letters, stack.facts["spill_queue_url"]]
     source, destination = (
         sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -60,24 +61,5 @@ def rotated_secret(stack: Stack) -> str:
 
 def wait_until_known(stack: Stack, secret: str) -> None:
     """Waits until the webhook takes what is signed with a secret, for which it looks every few seconds."""
-    raw = json.dumps(fields(stack, "elsewhere", 1)).encode()
-    signature = hmac.new(secret.encode(), raw, hashlib.sha3_256).hexdigest()
-    deadline = time.monotonic() + 20
-    while stack.webhook(raw, **{"momento-signature": signature}).status != 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-def fields(stack: Stack, course: str, number: int) -> dict[str, Any]:
-    """What the webhook gets of a message of taylor's."""
-    now = time.time_ns() // 1_000_000
-    return {
-        "cache": stack.facts["cache"],
-        "topic": stack.facts["topic"],
-        "event_timestamp": now,
-        "publish_timestamp": now,
-        "topic_sequence_number": number,
-        "token_id": "taylor",
-        "text": json.dumps({"courseId": course, "comment": f"message {number}"}),
-        "topic_sequence_page": now,
-    }
+    body = stack.webhook_body("elsewhere")
+    wait_until(lambda: stack.webhook(body, **{"momento-signature": signature(body, secret)}).status == 200)

@@ -11,7 +11,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from .conftest import ROOT, StartedStack
+from tests.support.project import ROOT
+from tests.support.running_stack import StartedStack
 
 
 def children(stack: StartedStack) -> list[psutil.Process]:

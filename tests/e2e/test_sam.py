@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from .conftest import ROOT, Stack
+from tests.support.project import ROOT
+from tests.support.running_stack import Stack
 
 CONFIGURATION = tomllib.loads((ROOT / "samconfig.toml").read_text())
 

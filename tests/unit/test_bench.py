@@ -17,8 +17,9 @@ from bench.measuring import Measured
 from bench.relay_alone import RelayOutcome
 from bench.results import Results
 from bench.subjects import Run
+from tests.support.project import ROOT
 
-DOCUMENT = Path(__file__).parents[2] / "docs/performance.md"
+DOCUMENT = ROOT / "docs/performance.md"
 
 
 def run(load: float = 100, first: float = 50, warm: float = 2) -> Run:

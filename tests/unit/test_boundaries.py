@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[2] / "src"
+from tests.support.project import SOURCE
+
 FUNCTIONS = {"token_vendor", "publisher", "webhook", "relay"}
 ONLY_IN = {
     "grpc": {"momento_access"},

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from samcli.yamlhelper import yaml_parse
 
-from tests.watched_metrics import SERVICES, watched_metrics
+from tests.support.project import ROOT
+from tests.support.watched_metrics import SERVICES, watched_metrics
 
-ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 

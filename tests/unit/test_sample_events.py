@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.sam.sample_events import SampleEvent, sample_events
+from tests.support.project import EVENTS
 
-EVENTS = Path(__file__).parents[2] / "events"
 SAMPLES = sample_events()
 
 

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 from common.webhook_signature import sign
-
-ROOT = Path(__file__).parents[2]
+from tests.support.project import ROOT
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

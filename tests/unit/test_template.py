@@ -8,8 +8,8 @@ import pytest
 
 from local.cloudformation.parameters import text_of
 from local.cloudformation.template import Template, TemplateError
+from tests.support.project import ROOT
 
-ROOT = Path(__file__).parents[2]
 TEMPLATE = """
 Parameters:
   Name: {Type: String}

@@ -21,7 +21,9 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from tests.e2e.conftest import ROOT, Stack, post, running_stack
+from tests.support.http import post
+from tests.support.project import ROOT
+from tests.support.running_stack import Stack, running_stack
 
 from .chromium import ARGUMENTS, find_chromium
 from .momento_proxy import MomentoProxy

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.conftest import ROOT, Stack
+from tests.support.project import ROOT
+from tests.support.running_stack import Stack
 
 from .conftest import Visit, Visitor
 from .test_page import PHONE, publish_as, shows

@@ -7,7 +7,7 @@ import uuid
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.e2e.conftest import Stack
+from tests.support.running_stack import Stack
 
 from .conftest import Visit, Visitor
 from .test_accessibility import finds_nothing

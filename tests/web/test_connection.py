@@ -15,7 +15,7 @@ from momento import TopicClient, TopicConfigurations
 from momento_wire_types import cachepubsub_pb2 as pubsub
 from playwright.sync_api import Route, expect
 
-from tests.e2e.conftest import Stack, published
+from tests.support.running_stack import Stack, published
 
 from .conftest import Visit, Visitor
 from .momento_proxy import MomentoProxy

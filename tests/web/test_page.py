@@ -12,7 +12,7 @@ import pytest
 from momento import TopicClient, TopicConfigurations
 from playwright.sync_api import Locator, expect
 
-from tests.e2e.conftest import Stack
+from tests.support.running_stack import Stack
 
 from .conftest import Visit, Visitor
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from local.poll import close_poll, local_place, open_poll
-from tests.e2e.conftest import Stack
+from tests.support.running_stack import Stack
 
 from .conftest import Visit, Visitor
 from .test_accessibility import finds_nothing

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.conftest import Stack
+from tests.support.running_stack import Stack
 
 from .conftest import Visit
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, expect
 
-from tests.e2e.conftest import Stack
+from tests.support.running_stack import Stack
 
 from .conftest import Visit
 from .test_page import PHONE, momento_address, publish_as, shows

@@ -1,0 +1,131 @@
+"""A connection that hangs, as if a load balancer had forgotten it, costs one call at most."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from local.momento.auth import make_api_key
+from local.sign_event import sign_event
+from tests.support.black_hole import BlackHole
+from tests.support.functions import Function
+from tests.support.momento import Momento
+from tests.support.sample_events import sample_event
+from tests.support.webhook_requests import SIGNING_SECRET
+
+
+@pytest.fixture
+def proxy(momento: Momento) -> Iterator[BlackHole]:
+    with BlackHole(momento.server.host, momento.server.port) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def user() -> str:
+    return f"user-{uuid.uuid4()}"
+
+
+def token_request(user: str, course: int) -> dict[str, Any]:
+    claims = {"sub": user}
+    return {
+        "requestContext": {"requestId": "request", "authorizer": {"jwt": {"claims": claims}}},
+        "body": json.dumps({"courseIds": [course]}),
+    }
+
+
+def comment(user: str) -> dict[str, Any]:
+    return {"userId": user, "courseId": 1, "comment": "well said"}
+
+
+def delivery(course: str) -> dict[str, Any]:
+    event = sample_event("webhook/200_stored.json")
+    fields = json.loads(event["body"])
+    fields["text"] = json.dumps({"courseId": course, "comment": "well said", "id": uuid.uuid4().hex})
+    return sign_event({**event, "body": json.dumps(fields)}, SIGNING_SECRET, time.time())
+
+
+def test_the_token_vendor_mints_over_a_new_connection(
+    load: Callable[..., Function], proxy: BlackHole, user: str
+) -> None:
+    vendor = load("token_vendor", MOMENTO_LOCAL=proxy.address)
+    assert vendor(token_request(user, 1))["statusCode"] == 200
+    proxy.swallow()
+    vendor(token_request(user, 2))  # This fails unless the keepalive finds it before.
+    assert vendor(token_request(user, 3))["statusCode"] == 200
+
+
+def test_the_publisher_publishes_over_a_new_connection(
+    load: Callable[..., Function], proxy: BlackHole, user: str
+) -> None:
+    publisher = load("publisher", MOMENTO_LOCAL=proxy.address)
+    assert publisher(comment(user))["published"] == 1
+    proxy.swallow()
+    first = publisher(comment(user))  # This fails unless the keepalive finds it before.
+    assert all(failure["retryable"] for failure in first["failed"])
+    assert publisher(comment(user))["published"] == 1
+
+
+def test_the_webhook_writes_over_a_new_connection(
+    load: Callable[..., Function], proxy: BlackHole, momento: Momento
+) -> None:
+    course = f"course-{uuid.uuid4()}"
+    webhook = load("webhook", MOMENTO_LOCAL=proxy.address)
+    assert webhook(delivery(course))["statusCode"] == 200
+    proxy.swallow()
+    status = webhook(delivery(course))["statusCode"]  # 202 unless the keepalive finds it before.
+    assert webhook(delivery(course))["statusCode"] == 200
+    assert len(momento.entries(course)) == {200: 3, 202: 2}[status]
+
+
+def test_a_connection_that_was_idle_for_minutes_is_replaced_before_the_call(
+    load: Callable[..., Function], proxy: BlackHole, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher = load("publisher", MOMENTO_LOCAL=proxy.address)
+    assert publisher(comment(user))["published"] == 1
+    proxy.swallow()
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 241)
+    assert publisher(comment(user)) == {"published": 1, "failed": []}
+
+
+def test_the_token_vendor_mints_all_tokens_over_one_connection(
+    load: Callable[..., Function], proxy: BlackHole, user: str
+) -> None:
+    vendor = load("token_vendor", MOMENTO_LOCAL=proxy.address)
+    for course in range(3):
+        assert vendor(token_request(user, course))["statusCode"] == 200
+    assert proxy.accepted == 1
+
+
+def test_the_publisher_mints_over_one_connection_and_publishes_over_another(
+    load: Callable[..., Function], proxy: BlackHole, user: str
+) -> None:
+    publisher = load("publisher", MOMENTO_LOCAL=proxy.address)
+    for number in range(3):
+        assert publisher({"messages": [comment(f"{user}-{number}")] * 2})["published"] == 2
+    assert proxy.accepted == 2
+
+
+def test_the_webhook_closes_the_connection_of_an_api_key_that_was_replaced(
+    load: Callable[..., Function],
+    proxy: BlackHole,
+    momento: Momento,
+    user: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_PARAMETERS_MAX_AGE", "0")
+    secrets = boto3.client("secretsmanager")
+    secrets.create_secret(Name=user, SecretString=make_api_key())
+    webhook = load("webhook", MOMENTO_LOCAL=proxy.address, MOMENTO_API_KEY_SECRET=user)
+    assert webhook(delivery(user))["statusCode"] == 202
+    before = proxy.accepted
+    secrets.put_secret_value(SecretId=user, SecretString=momento.server.api_key)
+    assert webhook(delivery(user))["statusCode"] == 200
+    assert proxy.accepted > before
+    proxy.wait_until_open(proxy.accepted - before)

@@ -1,0 +1,788 @@
+"""What the webhook answers, writes and leaves behind."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import jwt
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from momento.responses import CacheListPushFront
+
+from local.sign_event import sign_event
+from tests.support.aws_proxy import AwsProxy
+from tests.support.functions import Function
+from tests.support.momento import CACHE, Momento
+from tests.support.sample_events import sample_event, sample_paths
+from tests.support.spill_queue import receive_spilled
+from tests.support.webhook_requests import SIGNING_SECRET, comment, failures, signature, signed, status
+
+
+@pytest.fixture(scope="module")
+def webhook(load: Callable[..., Function]) -> Function:
+    return load("webhook")
+
+
+@pytest.fixture(scope="module")
+def webhook_of_all_topics(load: Callable[..., Function], all_topics: dict[str, str]) -> Function:
+    return load("webhook", **all_topics)
+
+
+@pytest.fixture
+def course() -> str:
+    return f"course-{uuid.uuid4()}"
+
+
+def test_stores_a_comment_under_its_publishers_identity(
+    webhook: Function, momento: Momento, course: str
+) -> None:
+    message = comment(course, event_timestamp=1_700_000_000_123, topic_sequence_number=7)
+    assert status(webhook(signed(message))) == (200, "stored")
+    assert momento.entries(course) == [
+        {
+            "userID": "taylor",
+            "comment": "well said",
+            "id": "1700000000123-7",
+            "publishedAt": 1_700_000_000_123,
+        }
+    ]
+
+
+def text_with_id(course: str, message_id: Any) -> str:
+    return json.dumps({"courseId": course, "comment": "well said", "id": message_id})
+
+
+def test_stores_what_was_published_twice_with_one_id_once(
+    webhook: Function, momento: Momento, course: str
+) -> None:
+    text = text_with_id(course, f"click in {course[:50]}")
+    assert status(webhook(signed(comment(course, text=text)))) == (200, "stored")
+    assert status(webhook(signed(comment(course, text=text)))) == (200, "duplicate")
+    [entry] = momento.entries(course)
+    assert (entry["userID"], entry["id"]) == ("taylor", json.loads(text)["id"])
+
+
+def test_nobody_can_claim_the_id_of_somebody_elses_message(
+    webhook: Function, momento: Momento, course: str
+) -> None:
+    text = text_with_id(course, f"click in {course[:50]}")
+    for publisher in ("mallory", "taylor"):
+        assert status(webhook(signed(comment(course, text=text, token_id=publisher)))) == (200, "stored")
+    assert [entry["userID"] for entry in momento.entries(course)] == ["taylor", "mallory"]
+
+
+def test_looks_for_the_publisher_and_the_id_before_it_stores_again(
+    webhook: Function, momento: Momento, course: str, spilled: Callable[[int], dict[str, Any]]
+) -> None:
+    text = text_with_id(course, f"click in {course[:50]}")
+    assert status(webhook(signed(comment(course, text=text, token_id="mallory")))) == (200, "stored")
+    momento.admin("/fail", rpcs="list-push-front", error="internal", count=1)
+    assert status(webhook(signed(comment(course, text=text)))) == (202, "queued")
+    batch = spilled(1)
+    assert failures(webhook(batch)) == []
+    assert failures(webhook(batch)) == []
+    assert [entry["userID"] for entry in momento.entries(course)] == ["taylor", "mallory"]
+
+
+@pytest.mark.parametrize("message_id", ["", "x" * 65, 5, None, "line\nbreak", ["x"], "\u202e"])
+def test_refuses_ids_that_are_no_ids(message_id: Any, webhook: Function, course: str) -> None:
+    answer = webhook(signed(comment(course, text=text_with_id(course, message_id))))
+    assert answer["statusCode"] == 400
+    assert "id must be" in json.loads(answer["body"])["message"]
+
+
+def test_takes_no_identity_from_the_text(webhook: Function, momento: Momento, course: str) -> None:
+    text = json.dumps({"courseId": course, "comment": "me", "userID": "mallory", "token_id": "mallory"})
+    assert status(webhook(signed(comment(course, text=text)))) == (200, "stored")
+    assert [entry["userID"] for entry in momento.entries(course)] == ["taylor"]
+
+
+def test_keeps_the_newest_comments_first_and_no_more_than_asked(
+    webhook: Function, momento: Momento, course: str
+) -> None:
+    for number in range(5):
+        webhook(signed(comment(course, text=json.dumps({"courseId": course, "comment": str(number)}))))
+    assert [entry["comment"] for entry in momento.entries(course)] == ["4", "3", "2"]
+
+
+def test_refreshes_the_lists_time_to_live(webhook: Function, momento: Momento, course: str) -> None:
+    with momento.cache_client() as cache:
+        assert isinstance(cache.list_push_front(CACHE, course, "{}"), CacheListPushFront.Success)
+        webhook(signed(comment(course)))
+    assert 500 < momento.remaining_ttl_seconds(course) <= 600
+
+
+def test_numbers_and_strings_name_the_same_course(webhook: Function, momento: Momento) -> None:
+    number = time.time_ns()
+    for course_id in (number, str(number)):
+        webhook(signed(comment("", text=json.dumps({"courseId": course_id, "comment": "same"}))))
+    assert len(momento.entries(str(number))) == 2
+
+
+@pytest.mark.parametrize("path", sample_paths("webhook"))
+def test_answers_each_sample_event_as_its_name_says(path: str, webhook_of_all_topics: Function) -> None:
+    promised = int(path.split("/")[1].split("_", maxsplit=1)[0])
+    event = sample_event(path)
+    if promised != 403:
+        event = sign_event(event, SIGNING_SECRET, time.time())
+    elif path.endswith("stale.json"):
+        event = sign_event(event, SIGNING_SECRET, None)
+    assert webhook_of_all_topics(event)["statusCode"] == promised
+
+
+@pytest.mark.parametrize(
+    ("age_seconds", "promised"), [(0, 200), (57, 200), (-57, 200), (63, 403), (-63, 403), (1e9, 403)]
+)
+def test_accepts_requests_of_the_last_minute_only(
+    age_seconds: float, promised: int, webhook: Function, course: str
+) -> None:
+    made = int((time.time() - age_seconds) * 1000)
+    assert webhook(signed(comment(course, publish_timestamp=made)))["statusCode"] == promised
+
+
+def test_looks_at_the_times_before_the_rest(webhook: Function, course: str) -> None:
+    assert webhook(signed(comment(course, publish_timestamp=1, text=None)))["statusCode"] == 403
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda raw: None,
+        lambda raw: "",
+        lambda raw: "0" * 64,
+        lambda raw: signature(raw).upper(),
+        lambda raw: signature(raw)[:-1],
+        lambda raw: signature(raw) + "0",
+        lambda raw: "sha3=" + signature(raw),
+        lambda raw: signature(raw, "another-secret"),
+        lambda raw: signature(raw + b" "),
+        lambda raw: hmac.new(SIGNING_SECRET.encode(), raw, hashlib.sha256).hexdigest(),
+        lambda raw: hashlib.sha3_256(raw).hexdigest(),
+        lambda raw: "\u00e9" * 64,
+        lambda raw: "\ud800" * 64,
+    ],
+)
+def test_refuses_all_but_the_one_signature(
+    forge: Callable[[bytes], str | None], webhook: Function, momento: Momento, course: str
+) -> None:
+    raw = json.dumps(comment(course)).encode()
+    event = signed(raw)
+    event["headers"] = {name: value for name in ["momento-signature"] if (value := forge(raw)) is not None}
+    assert webhook(event)["statusCode"] == 403
+    assert momento.entries(course) == []
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {},
+        {"headers": None, "body": None},
+        {"headers": {}, "body": "\ud800"},
+        {"headers": {"momento-signature": "0" * 64}, "body": "no base64!", "isBase64Encoded": True},
+        {"headers": {"momento-signature": "0" * 64}, "body": {"cache": CACHE}},
+    ],
+)
+def test_refuses_requests_that_cannot_be_signed(event: dict[str, Any], webhook: Function) -> None:
+    assert webhook(event)["statusCode"] == 403
+
+
+def test_checks_the_signature_over_the_bytes_as_sent(
+    webhook: Function, momento: Momento, course: str
+) -> None:
+    raw = json.dumps(comment(course), indent=3).replace("taylor", "\\u0074aylor").encode()
+    assert status(webhook(signed(raw))) == (200, "stored")
+    as_text = {**signed(raw), "body": raw.decode(), "isBase64Encoded": False}
+    assert status(webhook(as_text)) == (200, "duplicate")
+
+
+NOT_OF_THE_FORM = [
+    b"",
+    b"no json",
+    b"\xff\xfe",
+    b"[]",
+    b"null",
+    b'"text"',
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+    b'{"publish_timestamp": NaN}',
+    b'{"publish_timestamp": ' + b"9" * 5000 + b"}",
+    b"{" + b" " * 1_000_000,
+]
+
+
+@pytest.mark.parametrize("raw", NOT_OF_THE_FORM, ids=lambda raw: repr(raw[:12]))
+def test_says_that_signed_rubbish_is_a_bad_request(raw: bytes, webhook: Function) -> None:
+    assert webhook(signed(raw))["statusCode"] == 400
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "cache",
+        "topic",
+        "event_timestamp",
+        "publish_timestamp",
+        "topic_sequence_number",
+        "token_id",
+        "text",
+        "topic_sequence_page",
+    ],
+)
+@pytest.mark.parametrize("value", [None, [], {}, True, -1, 1.5, 2**64])
+def test_says_which_field_is_wrong(field: str, value: Any, webhook: Function, course: str) -> None:
+    answer = webhook(signed(comment(course, **{field: value})))
+    assert answer["statusCode"] == 400
+    assert field in json.loads(answer["body"])["message"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no json",
+        "[]",
+        "[" * 4000,
+        "{}",
+        '{"courseId": 1}',
+        '{"comment": "on what?"}',
+        '{"courseId": null, "comment": "x"}',
+        '{"courseId": true, "comment": "x"}',
+        '{"courseId": 1.5, "comment": "x"}',
+        '{"courseId": "", "comment": "x"}',
+        '{"courseId": [1], "comment": "x"}',
+        '{"courseId": "\\ud800", "comment": "x"}',
+        '{"courseId": "a\\u0000b", "comment": "x"}',
+        '{"courseId": 1, "comment": 5}',
+        '{"courseId": 1, "comment": null}',
+        json.dumps({"courseId": "x" * 129, "comment": "x"}),
+        '{"courseId": ' + "9" * 200 + ', "comment": "x"}',
+        '{"courseId": ' + "9" * 4400 + ', "comment": "x"}',
+    ],
+    ids=lambda text: text[:30],
+)
+def test_refuses_texts_that_are_no_comment(text: str, webhook: Function, course: str) -> None:
+    assert webhook(signed(comment(course, text=text)))["statusCode"] == 400
+
+
+def test_stores_any_comment_as_it_is(webhook: Function, momento: Momento, course: str) -> None:
+    comments = ["", "\u0000\u2028</script>", "\U0001f389", "half \ud83d a pair", "x" * 3900]
+    for written in comments:
+        text = json.dumps({"courseId": course, "comment": written})
+        assert status(webhook(signed(comment(course, text=text)))) == (200, "stored")
+        assert momento.entries(course)[0]["comment"] == written
+
+
+@pytest.mark.parametrize("character", ["\u00e9", "\U0001f389"])
+def test_a_list_of_the_longest_comments_has_room_for_more(
+    character: str, load: Callable[..., Function], momento: Momento, course: str
+) -> None:
+    """Momento takes messages of 4 KB, and a list of a megabyte: one user must not be able to fill it."""
+    webhook = load("webhook", COMMENT_LIST_LENGTH="100")
+    bare = json.dumps({"courseId": course, "comment": ""})
+    escaped = json.dumps(character, ensure_ascii=False)[1:-1]
+    comment = character * ((4096 - len(bare)) // len(escaped.encode()))
+    text = json.dumps({"courseId": course, "comment": comment}, ensure_ascii=False)
+    assert 4090 < len(text.encode()) <= 4096
+    for _ in range(101):
+        assert status(webhook(signed(comment(course, text=text)))) == (200, "stored")
+    assert len(momento.entries(course)) == 100
+
+
+def test_refuses_messages_of_other_topics_and_caches(webhook: Function, course: str) -> None:
+    assert webhook(signed(comment(course, topic="another")))["statusCode"] == 400
+    assert webhook(signed(comment(course, cache="another")))["statusCode"] == 400
+
+
+def test_stores_a_message_once(webhook: Function, momento: Momento, course: str) -> None:
+    message = comment(course)
+    assert status(webhook(signed(message))) == (200, "stored")
+    redelivered = {**message, "publish_timestamp": message["publish_timestamp"] + 5}
+    assert status(webhook(signed(redelivered))) == (200, "duplicate")
+    assert len(momento.entries(course)) == 1
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"topic_sequence_number": 0},
+        {"event_timestamp": 1_700_000_000_000},
+        {"topic_sequence_page": 3},
+    ],
+)
+def test_stores_other_messages_too(
+    difference: dict[str, int], webhook: Function, momento: Momento, course: str
+) -> None:
+    message = comment(course)
+    assert status(webhook(signed(message))) == (200, "stored")
+    assert status(webhook(signed(message | difference))) == (200, "stored")
+    assert len(momento.entries(course)) == 2
+
+
+def test_tells_messages_apart_by_page_where_there_is_one(
+    webhook: Function, momento: Momento, course: str
+) -> None:
+    first = comment(course, topic_sequence_page=1)
+    assert status(webhook(signed(first))) == (200, "stored")
+    assert status(webhook(signed(first | {"event_timestamp": 1}))) == (200, "duplicate")
+    assert status(webhook(signed(first | {"topic_sequence_page": 2}))) == (200, "stored")
+
+
+@pytest.fixture
+def spilled(environment: dict[str, str], course: str) -> Callable[[int], dict[str, Any]]:
+    """Receive so many messages of the course from the spill queue, as Lambda hands them to the function."""
+    return lambda count: receive_spilled(environment["SPILL_QUEUE_URL"], course, count)
+
+
+@pytest.mark.parametrize("error", ["unavailable", "resource-exhausted", "permission-denied", "internal"])
+def test_keeps_what_momento_does_not_take_and_stores_it_later(
+    error: str, webhook: Function, momento: Momento, course: str, spilled: Callable[[int], dict[str, Any]]
+) -> None:
+    message = comment(course, text=json.dumps({"courseId": course, "comment": "\u00fc \ufffe"}))
+    momento.admin("/fail", rpcs="list-push-front", error=error)
+    assert status(webhook(signed(message))) == (202, "queued")
+    momento.admin("/clear-faults")
+    assert failures(webhook(spilled(1))) == []
+    assert momento.entries(course) == [
+        {
+            "userID": "taylor",
+            "comment": "\u00fc \ufffe",
+            "id": f"{message['event_timestamp']}-{message['topic_sequence_number']}",
+            "publishedAt": message["event_timestamp"],
+        }
+    ]
+
+
+def test_a_message_kept_for_later_may_be_delivered_again_before(
+    webhook: Function, momento: Momento, course: str, spilled: Callable[[int], dict[str, Any]]
+) -> None:
+    message = signed(comment(course))
+    momento.admin("/fail", rpcs="list-push-front", error="internal", count=1)
+    assert status(webhook(message)) == (202, "queued")
+    assert status(webhook(message)) == (200, "stored")
+    assert failures(webhook(spilled(1))) == []
+    assert len(momento.entries(course)) == 1
+
+
+def test_stores_what_it_can_of_a_batch(
+    webhook: Function, momento: Momento, course: str, spilled: Callable[[int], dict[str, Any]]
+) -> None:
+    momento.admin("/fail", rpcs="list-push-front", error="internal")
+    for _ in range(3):
+        assert status(webhook(signed(comment(course)))) == (202, "queued")
+    momento.admin("/clear-faults")
+    momento.admin("/fail", rpcs="list-push-front", error="internal", count=1)
+    batch = spilled(3)
+    assert failures(webhook(batch)) == [batch["Records"][0]["messageId"]]
+    assert len(momento.entries(course)) == 2
+    assert failures(webhook({"Records": batch["Records"][:1]})) == []
+    assert len(momento.entries(course)) == 3
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"cache": CACHE})])
+def test_what_no_try_can_store_stays_in_the_queue(text: str, webhook: Function) -> None:
+    attributes = {"ApproximateReceiveCount": "1"}
+    record = {"messageId": "1", "receiptHandle": "none", "body": text, "attributes": attributes}
+    assert failures(webhook({"Records": [record]})) == ["1"]
+
+
+def test_waits_for_longer_after_every_try(
+    load: Callable[..., Function],
+    aws_endpoint: str,
+    course: str,
+    spilled: Callable[[int], dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with AwsProxy(aws_endpoint) as aws:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", aws.url)
+        webhook = load("webhook", MOMENTO_LOCAL="127.0.0.1:9")
+        assert status(webhook(signed(comment(course)))) == (202, "queued")
+        batch = spilled(1)
+        for tries in range(1, 16):
+            batch["Records"][0]["attributes"]["ApproximateReceiveCount"] = str(tries)
+            assert len(failures(webhook(batch))) == 1
+    [kept, *postponed] = aws.calls
+    assert kept[1]["DelaySeconds"] == 1
+    pauses = [parameters["VisibilityTimeout"] for _, parameters in postponed]
+    assert all(0.5 * 2**n - 1 < pause <= min(2**n, 60) for n, pause in enumerate(pauses[:6], start=1))
+    assert all(30 <= pause <= 60 for pause in pauses[6:])
+
+
+def test_says_so_when_it_can_neither_write_nor_keep_a_message(
+    load: Callable[..., Function], momento: Momento, course: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:9")
+    webhook = load("webhook")
+    message = signed(comment(course))
+    momento.admin("/fail", rpcs="list-push-front", error="internal")
+    answer = webhook(message)
+    assert answer["statusCode"] == 503
+    assert json.loads(answer["body"]) == {"message": "Service Unavailable"}
+    momento.admin("/clear-faults")
+    assert status(webhook(message)) == (200, "stored")
+    assert len(momento.entries(course)) == 1
+
+
+def test_a_connection_that_broke_costs_no_time(webhook: Function, momento: Momento, course: str) -> None:
+    momento.admin("/fail", rpcs="list-push-front", error="unavailable", count=1)
+    assert status(webhook(signed(comment(course)))) == (200, "stored")
+
+
+def test_a_connection_that_broke_after_the_write_does_not_double_it(
+    webhook: Function, momento: Momento, course: str
+) -> None:
+    momento.admin("/fail", rpcs="list-push-front", error="unavailable", count=1, when="after")
+    assert status(webhook(signed(comment(course)))) == (200, "stored")
+    assert len(momento.entries(course)) == 1
+
+
+@pytest.mark.parametrize("trouble", [{"error": "internal"}, {"ms": 3000}])
+def test_a_write_that_was_made_and_not_confirmed_is_found(
+    trouble: dict[str, Any],
+    webhook: Function,
+    momento: Momento,
+    course: str,
+    spilled: Callable[[int], dict[str, Any]],
+) -> None:
+    command = "/fail" if "error" in trouble else "/delay"
+    momento.admin(command, rpcs="list-push-front", count=1, when="after", **trouble)
+    message = signed(comment(course))
+    assert status(webhook(message)) == (202, "queued")
+    assert failures(webhook(spilled(1))) == []
+    assert status(webhook(message)) == (200, "duplicate")
+    assert len(momento.entries(course)) == 1
+
+
+def test_a_write_that_was_made_and_not_confirmed_is_found_by_another_delivery_too(
+    load: Callable[..., Function], momento: Momento, course: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:9")
+    webhook = load("webhook")
+    message = signed(comment(course))
+    momento.admin("/fail", rpcs="list-push-front", error="internal", count=1, when="after")
+    assert webhook(message)["statusCode"] == 503
+    assert status(webhook(message)) == (200, "stored")
+    assert len(momento.entries(course)) == 1
+
+
+def test_a_write_whose_process_died_before_it_was_recorded_is_found(
+    load: Callable[..., Function],
+    momento: Momento,
+    environment: dict[str, str],
+    aws_endpoint: str,
+    course: str,
+) -> None:
+    """As a process that dies leaves it: written, and the record still says that it is being written."""
+    with AwsProxy(aws_endpoint, UpdateItem="fail") as aws:
+        webhook = load("webhook", AWS_ENDPOINT_URL_DYNAMODB=aws.url)
+        message = signed(comment(course))
+        assert status(webhook(message)) == (200, "stored")
+        [(_, put)] = [call for call in aws.calls if call[0] == "PutItem"]
+        aws.troubles.clear()
+        record = put["Item"] | {"in_progress_expiration": {"N": str(int(time.time() * 1000) - 1)}}
+        boto3.client("dynamodb").put_item(TableName=environment["IDEMPOTENCY_TABLE"], Item=record)
+        assert status(webhook(message)) == (200, "stored")
+        assert status(webhook(message)) == (200, "duplicate")
+    assert len(momento.entries(course)) == 1
+
+
+def test_a_message_that_waited_for_longer_than_its_record_is_kept_is_found(
+    webhook: Function, momento: Momento, environment: dict[str, str], course: str
+) -> None:
+    message = comment(course)
+    assert status(webhook(signed(message))) == (200, "stored")
+    dynamodb = boto3.client("dynamodb")
+    for record in dynamodb.scan(TableName=environment["IDEMPOTENCY_TABLE"])["Items"]:
+        dynamodb.delete_item(TableName=environment["IDEMPOTENCY_TABLE"], Key={"id": record["id"]})
+    redriven = {
+        "messageId": "1",
+        "receiptHandle": "none",
+        "body": json.dumps(message),
+        "attributes": {"ApproximateReceiveCount": "1"},
+    }
+    assert failures(webhook({"Records": [redriven]})) == []
+    assert len(momento.entries(course)) == 1
+
+
+def test_a_write_without_a_record_is_a_success_all_the_same(
+    load: Callable[..., Function], momento: Momento, aws_endpoint: str, course: str
+) -> None:
+    """To answer that it failed would have the message delivered again, for nothing."""
+    with AwsProxy(aws_endpoint, UpdateItem="fail") as aws:
+        webhook = load("webhook", AWS_ENDPOINT_URL_DYNAMODB=aws.url)
+        assert status(webhook(signed(comment(course)))) == (200, "stored")
+    assert len(momento.entries(course)) == 1
+
+
+def test_is_not_held_up_by_its_own_record(
+    load: Callable[..., Function], momento: Momento, aws_endpoint: str, course: str
+) -> None:
+    """Where the answer to a put is lost, the SDK puts again and is refused for what it has put itself."""
+    with AwsProxy(aws_endpoint, PutItem="lose") as aws:
+        webhook = load("webhook", AWS_ENDPOINT_URL_DYNAMODB=aws.url)
+        assert status(webhook(signed(comment(course)))) == (200, "stored")
+        assert [operation for operation, _ in aws.calls].count("PutItem") == 2
+    assert len(momento.entries(course)) == 1
+
+
+def test_keeps_messages_while_dynamodb_is_away(
+    load: Callable[..., Function],
+    webhook: Function,
+    momento: Momento,
+    course: str,
+    spilled: Callable[[int], dict[str, Any]],
+) -> None:
+    without_table = load("webhook", AWS_ENDPOINT_URL_DYNAMODB="http://127.0.0.1:9")
+    assert status(without_table(signed(comment(course)))) == (202, "queued")
+    assert momento.entries(course) == []
+    assert failures(webhook(spilled(1))) == []
+    assert len(momento.entries(course)) == 1
+
+
+@pytest.mark.parametrize("hanging", ["PutItem", "UpdateItem", "list-push-front", "all"])
+def test_answers_in_time_whatever_hangs(
+    hanging: str, load: Callable[..., Function], momento: Momento, aws_endpoint: str, course: str
+) -> None:
+    if hanging in {"list-push-front", "all"}:
+        momento.admin("/delay", rpcs="list-push-front", ms=5000)
+    operations = {"UpdateItem"} if hanging == "all" else {hanging}
+    with AwsProxy(aws_endpoint, **dict.fromkeys(operations, "hang")) as aws:
+        webhook = load("webhook", AWS_ENDPOINT_URL_DYNAMODB=aws.url)
+        started = time.monotonic()
+        answer = webhook(signed(comment(course)))
+        took = time.monotonic() - started
+    assert status(answer) == ((200, "stored") if hanging == "UpdateItem" else (202, "queued"))
+    assert took < 4
+
+
+def test_cannot_verify_without_the_signing_secret(
+    load: Callable[..., Function], course: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:9")
+    webhook = load("webhook")
+    answer = webhook(signed(comment(course)))
+    assert answer["statusCode"] == 503
+    assert json.loads(answer["body"]) == {"message": "Service Unavailable"}
+
+
+def test_keeps_messages_while_the_cache_is_missing(load: Callable[..., Function], course: str) -> None:
+    webhook = load("webhook", CACHE_NAME="missing")
+    assert status(webhook(signed(comment(course, cache="missing")))) == (202, "queued")
+
+
+def test_remembers_a_message_as_long_as_asked(
+    webhook: Function, environment: dict[str, str], course: str
+) -> None:
+    webhook(signed(comment(course)))
+    records = boto3.client("dynamodb").scan(TableName=environment["IDEMPOTENCY_TABLE"])["Items"]
+    newest = max(int(record["expiration"]["N"]) for record in records)
+    assert time.time() + 3590 < newest < time.time() + 3610
+
+
+@pytest.fixture
+def rotated(course: str) -> Callable[[str], None]:
+    """Gives the secret that is named like the course another value."""
+    secrets = boto3.client("secretsmanager")
+    secrets.create_secret(Name=course, SecretString="first")
+    return lambda value: secrets.put_secret_value(SecretId=course, SecretString=value) and None
+
+
+def test_takes_either_version_of_a_signing_secret_that_is_rotated(
+    load: Callable[..., Function], course: str, rotated: Callable[[str], None]
+) -> None:
+    def signed_with(secret: str, webhook: Function) -> int:
+        code: int = webhook(signed(comment(course), sign_with=secret))["statusCode"]
+        return code
+
+    webhook = load("webhook", WEBHOOK_SIGNING_SECRET=course)
+    assert signed_with("first", webhook) == 200
+    rotated("second")
+    assert [signed_with(secret, webhook) for secret in ("first", "second", "first")] == [200, 200, 200]
+    assert signed_with("third", webhook) == 403
+    another = load("webhook", WEBHOOK_SIGNING_SECRET=course)
+    assert [signed_with(secret, another) for secret in ("first", "second", "first")] == [200, 200, 200]
+    rotated("third")
+    latest = load("webhook", WEBHOOK_SIGNING_SECRET=course)
+    assert [signed_with(secret, latest) for secret in ("third", "second", "first")] == [200, 200, 403]
+
+
+def test_knows_the_two_last_secrets_once_the_kept_one_is_replaced(
+    load: Callable[..., Function],
+    course: str,
+    rotated: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def answers(*secrets: str) -> list[int]:
+        return [webhook(signed(comment(course), sign_with=secret))["statusCode"] for secret in secrets]
+
+    monkeypatch.setenv("POWERTOOLS_PARAMETERS_MAX_AGE", "0")
+    webhook = load("webhook", WEBHOOK_SIGNING_SECRET=course)
+    assert answers("another") == [403]  # From now on, it does not look again for a while.
+    rotated("second")
+    assert answers("second", "first") == [200, 200]
+    rotated("third")
+    rotated("fourth")
+    assert answers("fourth", "third", "second", "first") == [200, 200, 403, 403]
+
+
+def test_takes_the_previous_secret_though_it_could_not_be_read_at_first(
+    load: Callable[..., Function],
+    aws_endpoint: str,
+    course: str,
+    rotated: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with AwsProxy(aws_endpoint, AWSPREVIOUS="fail") as aws:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", aws.url)
+        webhook = load("webhook", WEBHOOK_SIGNING_SECRET=course)
+        assert webhook(signed(comment(course), sign_with="first"))["statusCode"] == 200
+        rotated("second")
+        assert webhook(signed(comment(course), sign_with="second"))["statusCode"] == 503
+        aws.troubles.clear()
+        assert webhook(signed(comment(course), sign_with="first"))["statusCode"] == 200
+
+
+NO_TEXT: list[dict[str, Any]] = [{"SecretString": "\n"}, {"SecretBinary": b"bytes"}]
+
+
+def test_takes_a_mended_signing_secret_within_seconds(load: Callable[..., Function], course: str) -> None:
+    secrets = boto3.client("secretsmanager")
+    secrets.create_secret(Name=course, SecretBinary=b"bytes")
+    webhook = load("webhook", WEBHOOK_SIGNING_SECRET=course)
+    assert webhook(signed(comment(course), sign_with="mended"))["statusCode"] == 503
+    secrets.put_secret_value(SecretId=course, SecretString="mended")
+    deadline = time.monotonic() + 10
+    while status(webhook(signed(comment(course), sign_with="mended"))) != (200, "stored"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize("no_text", NO_TEXT, ids=repr)
+def test_a_previous_signing_secret_that_was_no_text_does_no_harm(
+    no_text: dict[str, Any], load: Callable[..., Function], course: str, rotated: Callable[[str], None]
+) -> None:
+    webhook = load("webhook", WEBHOOK_SIGNING_SECRET=course)
+    assert status(webhook(signed(comment(course), sign_with="first"))) == (200, "stored")
+    boto3.client("secretsmanager").put_secret_value(SecretId=course, **no_text)
+    rotated("mended")
+    assert status(webhook(signed(comment(course), sign_with="mended"))) == (200, "stored")
+    assert webhook(signed(comment(course), sign_with="another"))["statusCode"] == 403
+
+
+def test_wrong_signatures_do_not_have_the_secret_read_all_the_time(
+    load: Callable[..., Function], aws_endpoint: str, course: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with AwsProxy(aws_endpoint) as aws:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", aws.url)
+        webhook = load("webhook")
+        forged = signed(comment(course), sign_with="another")
+        assert {webhook(forged)["statusCode"] for _ in range(200)} == {403}
+    assert len(aws.calls) == 3  # The current version, and once again both
+
+
+def test_reads_the_api_key_again_when_momento_refuses_it(
+    load: Callable[..., Function],
+    momento: Momento,
+    course: str,
+    rotated: Callable[[str], None],
+    spilled: Callable[[int], dict[str, Any]],
+) -> None:
+    rotated(jwt.encode({"t": "g", "id": "another"}, "a key that this server does not know", "HS256"))
+    webhook = load("webhook", MOMENTO_API_KEY_SECRET=course)
+    rotated(momento.server.api_key)
+    assert status(webhook(signed(comment(course)))) == (200, "stored")
+    rotated("no key at all")
+    assert status(webhook(signed(comment(course)))) == (200, "stored")
+
+
+def test_keeps_messages_while_the_api_key_is_wrong(
+    load: Callable[..., Function],
+    momento: Momento,
+    course: str,
+    rotated: Callable[[str], None],
+    spilled: Callable[[int], dict[str, Any]],
+) -> None:
+    webhook = load("webhook", MOMENTO_API_KEY_SECRET=course)
+    assert status(webhook(signed(comment(course)))) == (202, "queued")
+    rotated(jwt.encode({"t": "g", "id": "another"}, "a key that this server does not know", "HS256"))
+    kept = load("webhook", MOMENTO_API_KEY_SECRET=course)
+    assert status(kept(signed(comment(course)))) == (202, "queued")
+    rotated(momento.server.api_key)
+    assert failures(load("webhook", MOMENTO_API_KEY_SECRET=course)(spilled(2))) == []
+    assert len(momento.entries(course)) == 2
+
+
+def test_comes_back_after_momento_was_away(webhook: Function, momento: Momento, course: str) -> None:
+    assert status(webhook(signed(comment(course)))) == (200, "stored")
+    momento.admin("/block")
+    second = signed(comment(course))
+    until = time.monotonic() + 3
+    while time.monotonic() < until:
+        assert status(webhook(second)) == (202, "queued")
+    momento.admin("/unblock")
+    assert status(webhook(second)) == (200, "stored")
+    assert len(momento.entries(course)) == 2
+
+
+def test_begins_no_attempt_that_may_not_end_in_time(webhook: Function, momento: Momento, course: str) -> None:
+    message = signed(comment(course))
+    assert status(webhook(message, timeout=2.9)) == (202, "queued")
+    assert momento.entries(course) == []
+    assert status(webhook(message, timeout=3.9)) == (200, "stored")
+
+
+def test_begins_no_second_attempt_that_may_not_end_in_time(
+    webhook: Function, momento: Momento, course: str
+) -> None:
+    message = signed(comment(course))
+    momento.admin("/fail", rpcs="list-push-front", error="unavailable", count=1)
+    assert status(webhook(message, timeout=3.9)) == (202, "queued")
+    momento.admin("/clear-faults")
+    momento.admin("/fail", rpcs="list-push-front", error="unavailable", count=1)
+    assert status(webhook(message, timeout=5)) == (200, "stored")
+
+
+def test_a_copy_waits_to_see_whether_the_other_is_stored(
+    webhook: Function, environment: dict[str, str], course: str
+) -> None:
+    """The first copy's process died in mid-write; until its time is up nobody knows of the message."""
+    dynamodb = boto3.client("dynamodb")
+    message = signed(comment(course))
+    webhook(message)
+    records = dynamodb.scan(TableName=environment["IDEMPOTENCY_TABLE"])["Items"]
+    record = max(records, key=lambda item: int(item["in_progress_expiration"]["N"]))
+    record |= {"status": {"S": "INPROGRESS"}}
+    record |= {"in_progress_expiration": {"N": str(int((time.time() + 0.5) * 1000))}}
+    dynamodb.put_item(TableName=environment["IDEMPOTENCY_TABLE"], Item=record)
+    assert status(webhook(message)) == (200, "stored")
+    record |= {"in_progress_expiration": {"N": str(int((time.time() + 60) * 1000))}}
+    dynamodb.put_item(TableName=environment["IDEMPOTENCY_TABLE"], Item=record)
+    assert status(webhook(message, timeout=3.2)) == (202, "queued")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changes=st.dictionaries(st.sampled_from(sorted(comment(""))), json_values, min_size=1), raw=st.binary()
+)
+def test_never_fails_and_never_stores_on_malformed_requests(
+    changes: dict[str, Any], raw: bytes, webhook: Function
+) -> None:
+    """Whatever is signed, it is refused with a reason unless it is a comment; unsigned, it is forbidden."""
+    malformed = comment("", text="no comment") | changes
+    for event in (signed(json.dumps(malformed).encode()), signed(raw)):
+        assert webhook(event)["statusCode"] in {400, 403, 422}
+    assert webhook({**signed(raw), "headers": {}})["statusCode"] == 403

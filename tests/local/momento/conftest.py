@@ -1,0 +1,92 @@
+"""A Momento of its own for each test, and the ways to talk to it: both SDKs, bare gRPC stubs, HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
+import pytest
+
+from local.momento.server import MomentoServer, MomentoServerConfig, Timings
+from local.momento.webhooks import Delivery
+from tests.support.momento_connections import CACHE, Connections, Rpcs
+
+
+async def _eventually(holds: Callable[[], bool], seconds: float = 5.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Awaitable[None]]:
+    """Waits for what has no event of its own to wait for: `await eventually(lambda: ...)`."""
+    return _eventually
+
+
+StartMomento = Callable[..., Awaitable[MomentoServer]]
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def start_momento(stack: AsyncExitStack) -> StartMomento:
+    """Starts a server: `await start_momento(rate_limits=True, timings=Timings(heartbeat=0.05))`."""
+
+    async def start(
+        timings: Timings | None = None,
+        on_delivery: Callable[[Delivery], None] | None = None,
+        **config: Any,
+    ) -> MomentoServer:
+        config.setdefault("caches", [CACHE])
+        server = MomentoServer(MomentoServerConfig(**config), timings, on_delivery)
+        return await stack.enter_async_context(server)
+
+    return start
+
+
+@pytest.fixture
+async def momento(start_momento: StartMomento) -> MomentoServer:
+    """A server with one cache, `cache`."""
+    return await start_momento()
+
+
+@pytest.fixture
+def connect(stack: AsyncExitStack) -> Callable[[MomentoServer], Connections]:
+    """Opens clients of a server that a test has started itself."""
+    return lambda momento: Connections(momento, stack)
+
+
+@pytest.fixture
+def connections(momento: MomentoServer, connect: Callable[[MomentoServer], Connections]) -> Connections:
+    return connect(momento)
+
+
+@pytest.fixture(params=["async", "sync"])
+async def client(request: pytest.FixtureRequest, connections: Connections) -> Any:
+    """The cache client of one SDK, then of the other."""
+    return await connections.cache(sync=request.param == "sync")
+
+
+@pytest.fixture(params=["async", "sync"])
+async def topic_client(request: pytest.FixtureRequest, connections: Connections) -> Any:
+    """The topic client of one SDK, then of the other."""
+    return await connections.topics(sync=request.param == "sync")
+
+
+@pytest.fixture
+async def rpcs(connections: Connections) -> Rpcs:
+    """Bare stubs with the super-user's key, for what the Python SDK does not call or does not show."""
+    return await connections.rpcs()
+
+
+@pytest.fixture
+async def http(stack: AsyncExitStack) -> aiohttp.ClientSession:
+    return await stack.enter_async_context(aiohttp.ClientSession())

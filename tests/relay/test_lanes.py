@@ -1,0 +1,185 @@
+"""One publisher's messages in their order, different publishers' side by side."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+
+from relay.lanes import Lanes
+from tests.support.metric_values import Metrics
+from tests.support.relay_site import Site
+from tests.support.waiting import wait_until
+from tests.support.webhook_server import Request
+
+
+def test_publishers_are_served_side_by_side_and_each_in_order(site: Site) -> None:
+    publishers = ["ann", "bob", "cem", "dee"]
+    together = threading.Barrier(len(publishers))
+    in_flight: Counter[str] = Counter()
+    at_once: list[int] = []
+
+    def answer(request: Request) -> int:
+        publisher = request.fields["token_id"]
+        in_flight[publisher] += 1
+        at_once.append(in_flight[publisher])
+        together.wait(20)
+        in_flight[publisher] -= 1
+        return 200
+
+    site.webhook.answer = answer
+    running = site.start()
+    texts = [str(number) for number in range(5)]
+    for publisher in publishers:
+        site.momento.publish(*texts, publisher=publisher)
+    site.webhook.wait_for(lambda: len(site.webhook.taken) == 20)
+    assert set(at_once) == {1}
+    for publisher in publishers:
+        requests = [one for one in site.webhook.requests if one.fields["token_id"] == publisher]
+        assert [one.text for one in requests] == texts
+    assert running.stop()["delivered"] == 20
+
+
+def test_no_more_calls_are_made_at_once_than_allowed(site: Site) -> None:
+    site.environment["RELAY_CONCURRENCY"] = "2"
+    lock = threading.Lock()
+    together = threading.Barrier(2)
+    numbers = [0]
+
+    def answer(_request: Request) -> int:
+        with lock:
+            numbers.append(numbers[-1] + 1)
+        together.wait(20)
+        with lock:
+            numbers.append(numbers[-1] - 1)
+        return 200
+
+    site.webhook.answer = answer
+    site.start()
+    for publisher in "abcdef":
+        site.momento.publish("one", publisher=publisher)
+    site.webhook.wait_for(lambda: len(site.webhook.taken) == 6)
+    assert max(numbers) == 2
+
+
+def test_messages_that_fail_hold_back_only_their_publishers(site: Site) -> None:
+    """Also when more publishers' messages fail than calls are made at once."""
+    site.environment["RELAY_CONCURRENCY"] = "2"
+    site.webhook.answer = lambda request: 503 if request.text == "bad" else 200
+    site.start()
+    for publisher in "abcde":
+        site.momento.publish("bad", "after bad", publisher=publisher)
+    site.momento.publish("one", "two", publisher="taylor")
+    site.webhook.wait_for_taken("one", "two")
+    assert site.saved() is None
+    site.webhook.answer = lambda _request: 200
+    site.webhook.wait_for(lambda: len(site.webhook.taken) == 12)
+    for publisher in "abcde":
+        requests = [one for one in site.webhook.requests if one.fields["token_id"] == publisher]
+        assert [one.text for one in requests if one.status == 200] == ["bad", "after bad"]
+    site.wait_for_saved(12)
+
+
+def test_a_flood_is_delivered_by_turns_with_the_others(site: Site, metrics: Metrics) -> None:
+    site.environment["RELAY_CONCURRENCY"] = "1"
+    go_on = threading.Event()
+
+    def answer(request: Request) -> int:
+        return 200 if request.text != "flood 0" or go_on.wait(20) else 500
+
+    site.webhook.answer = answer
+    site.start(answer=20, lease=60)
+    flood = [f"flood {number}" for number in range(100)]
+    site.momento.publish(*flood, publisher="flood")
+    site.momento.publish("ann 0", "ann 1", publisher="ann")
+    site.momento.publish("bob 0", publisher="bob")
+    site.momento.publish("last", publisher="flood")
+    wait_until(lambda: metrics.values("RelayLanes")[-1:] == [3])
+    go_on.set()
+    site.webhook.wait_for_taken("flood 0", "ann 0", "bob 0", "flood 1", "ann 1", *flood[2:], "last")
+
+
+def test_what_is_before_a_message_in_flight_is_saved_and_the_rest_is_delivered_again(site: Site) -> None:
+    site.webhook.answer = lambda request: 503 if request.text == "stuck" else 200
+    process = site.start_process()
+    site.momento.publish("one", publisher="ann")
+    site.momento.publish("stuck", publisher="bob")
+    site.momento.publish("three", "four", publisher="ann")
+    site.webhook.wait_for_taken("one", "three", "four")
+    site.wait_for_saved(1)
+    process.kill()
+    process.wait()
+
+    site.webhook.answer = lambda _request: 200
+    running = site.start(lease=0.5)
+    site.webhook.wait_for(lambda: len(site.webhook.taken) == 6)
+    assert sorted(site.webhook.taken[3:]) == ["four", "stuck", "three"]
+    site.wait_for_saved(4)
+    assert running.stop()["discontinuities"] == 0
+
+
+def test_each_topic_has_its_position_under_one_lease(site: Site) -> None:
+    site.environment["TOPICS"] = "comment,poll"
+    both = site.start()
+    site.momento.publish("comment 1")
+    site.momento.publish("poll 1", "poll 2", topic="poll")
+    site.webhook.wait_for(lambda: len(site.webhook.taken) == 3)
+    both.stop()
+    assert (site.saved("comment"), site.saved("poll")) == (1, 2)
+    topics = {request.text: request.fields["topic"] for request in site.webhook.requests}
+    assert topics == {"comment 1": "comment", "poll 1": "poll", "poll 2": "poll"}
+
+    site.environment["TOPICS"] = "comment"
+    one = site.start()
+    site.momento.publish("poll 3", topic="poll")
+    site.momento.publish("comment 2")
+    site.wait_for_saved(2)
+    one.stop()
+    assert site.saved("poll") == 2
+
+    site.environment["TOPICS"] = "poll, comment"
+    again = site.start()
+    site.webhook.wait_for(lambda: "poll 3" in site.webhook.taken)
+    assert again.stop() == {"status": "relayed", "delivered": 1, "refused": 0, "discontinuities": 0}
+    assert sorted(site.webhook.taken) == ["comment 1", "comment 2", "poll 1", "poll 2", "poll 3"]
+
+
+class Parcel:
+    """Waits in a lane until it may be dealt with."""
+
+    waiting_since = 0.0
+    size = 10
+
+    def __init__(self, lane: str, may_go: threading.Event, done: list[str]) -> None:
+        self.lane = lane
+        self._may_go = may_go
+        self._done = done
+
+    def attempt(self) -> float | None:
+        assert self._may_go.wait(20)
+        self._done.append(self.lane)
+        return None
+
+
+def test_no_more_is_in_hand_than_there_is_room_for() -> None:
+    lanes = Lanes(max_bytes=30)
+    may_go = threading.Event()
+    done: list[str] = []
+    put: list[str] = []
+
+    def read() -> None:
+        for lane in ("a", "b", "c", "d", "e"):
+            lanes.put(Parcel(lane, may_go, done))
+            put.append(lane)
+
+    threads = [threading.Thread(target=read), threading.Thread(target=lanes.work)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: lanes.is_full)
+    assert lanes.count == 3
+    assert len(put) <= 3
+    may_go.set()
+    wait_until(lambda: len(done) == 5)
+    lanes.close()
+    for thread in threads:
+        thread.join(20)
+    assert done == put == ["a", "b", "c", "d", "e"]

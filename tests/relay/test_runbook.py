@@ -1,0 +1,42 @@
+"""The relay logs what docs/operations.md tells its reader to look for."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.relay_site import Site
+from tests.support.runbook import logged_text, texts_to_look_for
+from tests.support.scripted_topic import ScriptedTopic, item
+from tests.support.waiting import wait_until
+from tests.support.webhook_server import Reply
+
+
+def test_the_relay_logs_what_the_runbook_looks_for(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    def logs(*texts: str) -> bool:
+        return all(text in logged_text(list(caplog.records)) for text in texts)
+
+    address = site.environment["MOMENTO_LOCAL"]
+    server = ScriptedTopic([item(5), item(9)]).serve(site)
+    running = site.start(silence=1)
+    wait_until(lambda: logs("dropped messages", "the stream is silent"))
+    running.stop()
+    server.stop(None)
+
+    site.environment["MOMENTO_LOCAL"] = address
+    site.momento.admin("/fail", rpcs="topic-subscribe", error="permission-denied", count=1)
+    site.webhook.answer = lambda _request: 503
+    running = site.start()
+    site.momento.publish("one")
+    wait_until(lambda: logs("Momento refuses the subscription", "not delivered yet"))
+    site.webhook.answer = lambda _request: Reply(403, {"x-amzn-ErrorType": "AccessDeniedException"})
+    wait_until(lambda: logs("something in front of the webhook refuses calls"))
+    site.momento.admin("/block")
+    wait_until(lambda: logs("the stream broke"))
+    site.shut_aws()
+    site.webhook.answer = lambda _request: 400
+    wait_until(lambda: logs("the dead-letter queue fails", "the lease cannot be renewed"))
+    site.open_aws()
+    running.stop()
+
+    logged = logged_text(caplog.records)
+    assert {text for text in texts_to_look_for("RelayLogs") if text not in logged} == set()
