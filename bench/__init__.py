@@ -1,1 +1,1 @@
-"""Benchmarks: how fast the functions and the whole loop are, beside the reference. `make bench` runs them."""
+"""Benchmarks of the functions, the relay and the whole loop, compared with the reference: `make bench`."""

@@ -1,4 +1,4 @@
-"""Measures the functions and the loop, beside the reference where it is given: `make bench`."""
+"""Measure the functions and the loop, and the reference if it is given: `make bench`."""
 
 import argparse
 import asyncio
@@ -17,7 +17,7 @@ from bench import plots, report
 from bench.cost import MEMORY_SIZES
 from bench.load_parts import load_parts
 from bench.loop import LoadGenerator, Outcome, grow, grow_publishers
-from bench.measuring import Step, measure, measure_by_memory
+from bench.measurements import Step, measure, measure_by_memory
 from bench.package import Package, RuntimeVersionError, build_package
 from bench.relay_alone import RELAY_RATE, RelayError, measure_load
 from bench.relay_alone import measure_by_memory as measure_relay_by_memory
@@ -26,7 +26,7 @@ from bench.stack import ROOT, RunningStack, StackError, local_momento, local_sta
 from bench.subjects import (
     REFERENCE_API_KEY_SECRET,
     REFERENCE_SIGNING_SECRET,
-    MeasuringError,
+    MeasurementError,
     Subject,
     our_functions,
     reference_functions,
@@ -40,7 +40,7 @@ _STATE = ROOT / ".local/bench"
 _RESULTS = _STATE / "results.json"
 _DOCUMENT = ROOT / "docs/performance.md"
 _PLOTS = ROOT / "docs/performance"
-# What was stored is read from the lists: none of it is to be pushed out.
+# The benchmark reads from the lists what was stored, so they must keep every entry.
 _LONG_LISTS = {"CommentListLength": "200"}
 
 
@@ -50,7 +50,7 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 160)
     try:
         results = _measure(arguments.reference, arguments.runtime, console, quick=arguments.quick)
-    except (MeasuringError, RelayError, RuntimeVersionError, StackError) as error:
+    except (MeasurementError, RelayError, RuntimeVersionError, StackError) as error:
         console.print(str(error), style="red", markup=False)
         return 1
     except KeyboardInterrupt:
@@ -67,7 +67,7 @@ def main() -> int:
 
 def _measure(reference: Path | None, runtime: str | None, console: Console, *, quick: bool) -> Results:
     with Progress(console=console) as progress:
-        task = progress.add_task("The package is built", total=None)
+        task = progress.add_task("build the package", total=None)
 
         def step(what: str) -> None:
             progress.update(task, description=what, advance=1)
@@ -90,7 +90,7 @@ def _measure(reference: Path | None, runtime: str | None, console: Console, *, q
             sizes = MEMORY_SIZES[2:3] if quick else MEMORY_SIZES
             progress.update(task, total=(runs + 1) * len(subjects) + len(sizes) * len(by_memory) + 29)
             functions = measure(subjects, runs, warm, step)
-            step("what is loaded")
+            step("load time by part")
             parts = load_parts([ours[name] for name in ("webhook", "publisher", "token vendor")])
             measured_by_memory = measure_by_memory(by_memory, sizes, 50 if quick else 200, step)
             loop = asyncio.run(_loop(stack, step, quick=quick))
@@ -115,7 +115,7 @@ def _measure(reference: Path | None, runtime: str | None, console: Console, *, q
 
 
 def _subjects(package: Package, ours: dict[str, Subject], theirs: dict[str, Subject]) -> list[Subject]:
-    """Each of ours beside the reference's of its kind, and ours in other ways of running it."""
+    """Return the functions to measure: ours, the reference's, and variants of our webhook."""
     webhook = ours["webhook"]
     without_bytecode = webhook.with_environment(
         "webhook without bytecode",
@@ -149,7 +149,7 @@ def _load_generator(stack: RunningStack) -> LoadGenerator:
 
 
 def _create_secrets(stack: RunningStack) -> None:
-    """Put the reference's API key, a legacy or v1 key, and the signing secret where it looks for them."""
+    """Create the secrets that the reference reads: an API key (legacy or v1) and the signing secret."""
     secrets_manager = boto3.client(
         "secretsmanager",
         endpoint_url=stack.facts["aws_endpoint_url"],
@@ -180,9 +180,11 @@ def _parser() -> argparse.ArgumentParser:
         help="folder with the reference's webhook.js and publisher.js",
     )
     parser.add_argument(
-        "--runtime", metavar="PYTHON", help="the Python that the functions run on, else one that is found"
+        "--runtime",
+        metavar="PYTHON",
+        help="the Python that runs the functions (default: an installed one of Lambda's version)",
     )
-    parser.add_argument("--quick", action="store_true", help="few runs: whether it works, not how fast it is")
+    parser.add_argument("--quick", action="store_true", help="few runs, to see that the benchmarks work")
     return parser
 
 

@@ -1,4 +1,7 @@
-"""Events as Lambda would hand them over, made now: the webhook takes no old ones, and stores none twice."""
+"""Events as Lambda passes them to the functions.
+
+Each webhook event has the current time and a new message: the webhook refuses old ones and duplicates.
+"""
 
 import json
 import secrets
@@ -11,7 +14,7 @@ COMMENT = {"courseId": 123, "comment": "This course and video is awesome!"}
 
 
 def webhook_events(count: int, signing_secret: str, cache: str, topic: str) -> list[dict[str, Any]]:
-    """Signed requests for `count` new messages."""
+    """Return signed requests for `count` new messages."""
     now = int(time.time() * 1000)
     first = secrets.randbelow(2**48)
     return [
@@ -32,12 +35,12 @@ def webhook_events(count: int, signing_secret: str, cache: str, topic: str) -> l
 
 
 def publisher_event() -> dict[str, Any]:
-    """One comment by one user; the reference's publisher takes no event, and publishes this one."""
+    """Return one comment by one user. The reference's publisher takes no event and publishes it."""
     return {"userId": "taylor", **COMMENT}
 
 
 def token_event(user: str) -> dict[str, Any]:
-    """A request for a token by a user whom the authorizer has verified."""
+    """Return a token request by a user whom the authorizer has verified."""
     return {
         "version": "2.0",
         "routeKey": "POST /token",

@@ -1,4 +1,4 @@
-"""Medians and spreads of what was measured."""
+"""Medians and quartiles of measurements."""
 
 import statistics
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A median, with the quartiles between which half of the runs lie."""
+    """A median with its lower and upper quartile."""
 
     median: float
     low: float
@@ -17,7 +17,7 @@ class Figure:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        """The figure of one value from each run; there must be one at least."""
+        """Return the figure of one value from each run; at least one value is required."""
         if len(values) == 1:
             return cls(values[0], values[0], values[0], 1)
         low, median, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -29,6 +29,6 @@ class Figure:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The value that `share` of the values do not exceed."""
+    """Return the value that `share` of the values do not exceed, such as the p99 for 0.99."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

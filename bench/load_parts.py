@@ -1,11 +1,11 @@
-"""What loading a function consists of, by who wrote what is loaded."""
+"""How long it takes to load a function, by the package that each loaded module belongs to."""
 
 import re
 import statistics
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from bench.subjects import MeasuringError, Subject
+from bench.subjects import MeasurementError, Subject
 from local.serving.child_process import clean_environment
 
 _PACKAGES: Mapping[str, str] = {
@@ -16,19 +16,20 @@ _PACKAGES: Mapping[str, str] = {
     **dict.fromkeys(("aws_lambda_powertools", "typing_extensions"), "Powertools"),
 }
 _STANDARD_LIBRARY = "standard library"
-_THE_REST = "this project, making its clients, and others"
-_BOTO3_ALONE = "importing boto3 in a process of its own"
+_THE_REST = "this project, creating its clients, and the rest"
+_BOTO3_ALONE = "boto3 with all its imports, in a separate process"
 _RUNS = 9
 
-# Microseconds of the module itself and with all that it imports first, and its name: as Python prints it.
+# As Python prints it: microseconds of the module alone, microseconds with its imports, the module's name.
 _LINE = re.compile(r"^import time:\s+(\d+) \|\s+(\d+) \|\s+(\S+)$", re.MULTILINE)
-_LAST_OF_PYTHON_ITSELF = "site"
+# Python imports this module last before it runs the code.
+_LAST_STARTUP_MODULE = "site"
 
 
 def load_parts(subjects: Sequence[Subject]) -> dict[str, dict[str, float]]:
-    """Milliseconds by part, by the name of the subject; being timed takes some time itself.
+    """Return the milliseconds of each part, by the name of the subject. Raise `MeasurementError`.
 
-    The last part is no part of the sum: what boto3 takes with all that it imports. Raises `MeasuringError`.
+    Measuring adds some time of its own. The last part, boto3 with all its imports, is not part of the sum.
     """
     runs = [{subject.name: _parts(subject) for subject in subjects} for _ in range(_RUNS)]
     return {
@@ -44,15 +45,15 @@ def _parts(subject: Subject) -> dict[str, float]:
     parts = dict.fromkeys([*_PACKAGES.values(), _STANDARD_LIBRARY, _THE_REST], 0.0)
     for name, alone, _ in _imports(subject, module):
         parts[part_of.get(name.partition(".")[0], _THE_REST)] += alone
-    [parts[_BOTO3_ALONE]] = [with_all for name, _, with_all in _imports(subject, "boto3") if name == "boto3"]
+    [parts[_BOTO3_ALONE]] = [total for name, _, total in _imports(subject, "boto3") if name == "boto3"]
     return parts
 
 
 def _imports(subject: Subject, module: str) -> list[tuple[str, float, float]]:
-    """Each module that importing this one imports: name, milliseconds alone, and with all it imports."""
+    """Return what importing `module` imports: name, milliseconds alone, milliseconds with its imports."""
     lines = _LINE.findall(_run(subject, f"import {module}").stderr)
-    imports = [(name, int(alone) / 1000, int(with_all) / 1000) for alone, with_all, name in lines]
-    return imports[[name for name, *_ in imports].index(_LAST_OF_PYTHON_ITSELF) + 1 :]
+    imports = [(name, int(alone) / 1000, int(total) / 1000) for alone, total, name in lines]
+    return imports[[name for name, *_ in imports].index(_LAST_STARTUP_MODULE) + 1 :]
 
 
 def _run(subject: Subject, code: str) -> subprocess.CompletedProcess[str]:
@@ -64,5 +65,5 @@ def _run(subject: Subject, code: str) -> subprocess.CompletedProcess[str]:
         check=False,
     )
     if process.returncode:
-        raise MeasuringError(f"{subject.name} did not load: {process.stderr[-2000:]}")
+        raise MeasurementError(f"{subject.name} did not load: {process.stderr[-2000:]}")
     return process

@@ -1,7 +1,8 @@
-"""The whole loop on the local stack, from publishing to stored, as load grows until something saturates.
+"""Measure the whole loop on the local stack, from publish to stored, under growing load.
 
-Messages are published at fixed times, whether the system keeps up or not, so that waiting shows. The
-webhook's log says when it had stored which message, and the lists say which message that was.
+Messages are published at fixed times, even if the system does not keep up, so that latencies include
+waiting. The webhook's log has the time at which each message id was stored, and the stored entries map
+these ids to the published messages.
 """
 
 import asyncio
@@ -28,26 +29,26 @@ from momento_wire_types import token_pb2 as token_messages
 from momento_wire_types import token_pb2_grpc as token_service
 
 from bench.figures import quantile
-from bench.measuring import Step
+from bench.measurements import Step
 from local.stack.local_stack import MOMENTO_WEBHOOK
 
-MESSAGES_OF_A_PUBLISHER = 5
+MESSAGES_PER_PUBLISHER = 5
 """Messages a second that one publisher publishes."""
 
 _COURSES = 40
 _RELAY_CONCURRENCY = 16
 """The template's default."""
 _SECONDS_TO_STORE_ALL = 15
-_SATURATED_SHARE = 0.9
-_SATURATED_P99_MS = 2000
+_MIN_STORED_SHARE = 0.9
+_MAX_P99_MS = 2000
 _BUSY_SHARE = 0.8
-_MILLISECONDS_OF_A_DAY = 86_400_000
+_MILLISECONDS_PER_DAY = 86_400_000
 _REPORTED_MILLIS = re.compile(rb"^REPORT .*?\tDuration: ([0-9.]+) ms", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is published: by how many publishers at once, as how many users, to lists of which length."""
+    """A load: the number of concurrent publishers, of users, and of entries in each list before the run."""
 
     publishers: int
     users: int
@@ -55,13 +56,13 @@ class Load:
 
     @property
     def rate(self) -> int:
-        """Messages a second."""
-        return self.publishers * MESSAGES_OF_A_PUBLISHER
+        """Return the messages published a second."""
+        return self.publishers * MESSAGES_PER_PUBLISHER
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a load; latencies are in milliseconds, `processors` says how many each part used."""
+    """The measurements of a load. `processors` is the average number of processors that each part used."""
 
     load: Load
     published: int
@@ -71,23 +72,23 @@ class Outcome:
     p99_ms: float
     processors: Mapping[str, float]
     machine: float
-    """How many processors were busy in all, with other things than these too."""
+    """The average number of busy processors, including other programs on this machine."""
     webhooks: float
-    """How many invocations of the webhook were under way, on average."""
+    """The average number of concurrent webhook invocations."""
     by_relay: bool
-    """Whether the relay called the webhook, or Momento itself."""
+    """Whether the relay called the webhook (else Momento did)."""
 
     @property
     def saturated(self) -> bool:
-        """Whether the system did not keep up."""
-        return self.stored_per_second < self.load.rate * _SATURATED_SHARE or self.p99_ms > _SATURATED_P99_MS
+        """Return whether the system did not keep up."""
+        return self.stored_per_second < self.load.rate * _MIN_STORED_SHARE or self.p99_ms > _MAX_P99_MS
 
 
 class LoadGenerator:
-    """Publishes as users of a stack, and finds out when what they published was stored."""
+    """Publish messages as users of a stack, and measure when each message was stored."""
 
     def __init__(self, facts: Mapping[str, Any], state_directory: Path, stack: psutil.Process) -> None:
-        """Use the stack of these facts, which runs in the process `stack` and its children."""
+        """Use the stack that `facts` describes; it runs in the process `stack` and its children."""
         self._facts = facts
         self._log = state_directory / "logs" / "WebhookFunction.log"
         self._stack = stack
@@ -105,7 +106,7 @@ class LoadGenerator:
             yield self
 
     async def apply(self, load: Load, seconds: float) -> Outcome:
-        """Publish for so long, wait until all is stored (or for some seconds), and say what became of it."""
+        """Publish for `seconds`, wait some seconds until all is stored, and return the measurements."""
         tokens = [await self._token(f"user{number}") for number in range(load.users)]
         prefix = f"bench-{next(self._round)}"
         await self._fill_lists(prefix, load.list_length)
@@ -134,7 +135,7 @@ class LoadGenerator:
     async def _publish(
         self, load: Load, seconds: float, tokens: Sequence[str], prefix: str
     ) -> dict[int, float]:
-        """Publish at the load's rate; returns when each message was to be published, by its number."""
+        """Publish at the load's rate. Return the planned time of each message, by its number."""
         begin = time.time() + 0.1
         due = {number: begin + number / load.rate for number in range(int(seconds * load.rate))}
 
@@ -154,7 +155,7 @@ class LoadGenerator:
         return due
 
     async def _stored(self, prefix: str, position: int, expected: int) -> dict[int, float]:
-        """When each message was stored, by its number."""
+        """Return when each message was stored, by its number."""
         give_up = time.monotonic() + _SECONDS_TO_STORE_ALL
         times: dict[str, float] = {}
         while len(times) < expected and time.monotonic() < give_up:
@@ -182,7 +183,7 @@ class LoadGenerator:
                 cache_messages._ListConcatenateFrontRequest(
                     list_name=f"{prefix}-{course}".encode(),
                     values=[entry] * length,
-                    ttl_milliseconds=_MILLISECONDS_OF_A_DAY,
+                    ttl_milliseconds=_MILLISECONDS_PER_DAY,
                 ),
                 metadata=self._key,
             )
@@ -211,10 +212,7 @@ class LoadGenerator:
 
 
 async def grow(generator: LoadGenerator, *, quick: bool, step: Step) -> dict[str, list[Outcome]]:
-    """Grow one measure of the load at a time: publishers until something saturates, then users, then lists.
-
-    Returns the outcomes by what grew.
-    """
+    """Grow publishers until the system saturates, then users, then lists. Return the outcomes of each."""
     seconds = _seconds(quick)
     by_publishers = await grow_publishers(generator, quick=quick, step=step)
     sustained = [outcome.load.publishers for outcome in by_publishers if not outcome.saturated]
@@ -230,11 +228,8 @@ async def grow(generator: LoadGenerator, *, quick: bool, step: Step) -> dict[str
 
 
 async def grow_publishers(generator: LoadGenerator, *, quick: bool, step: Step) -> list[Outcome]:
-    """Double the publishers until something saturates.
-
-    A first load, which starts the functions, does not count.
-    """
-    step("functions start")
+    """Double the publishers until the system saturates. A load that starts the functions comes first."""
+    step("start the functions")
     await generator.apply(Load(publishers=4, users=1, list_length=0), 2.0)
     outcomes: list[Outcome] = []
     for doubling in range(3 if quick else 9):
@@ -251,19 +246,19 @@ def _seconds(quick: bool) -> float:
 
 
 def bottleneck(outcome: Outcome) -> str:
-    """What kept the system from keeping up, in words."""
+    """Return a sentence that names what limited the throughput."""
     processors = os.cpu_count() or 1
     part, used = max(outcome.processors.items(), key=lambda item: item[1])
     if outcome.machine >= _BUSY_SHARE * processors:
         others = max(0.0, outcome.machine - sum(outcome.processors.values()))
         return (
             f"the machine was at its limit, with {outcome.machine:.1f} of its {processors} processors busy; "
-            f"{part} used most ({used:.1f}), and {others:.1f} went to what does not belong to this"
+            f"{part} used most ({used:.1f}), and other programs used {others:.1f}"
         )
     lanes = min(outcome.load.users, _RELAY_CONCURRENCY)
     if outcome.by_relay and outcome.webhooks >= _BUSY_SHARE * lanes:
         return (
-            f"the relay was at its limit, with a call of the webhook under way in each of its {lanes} lanes "
+            f"the relay was at its limit: each of its {lanes} lanes was waiting for the webhook "
             f"{outcome.webhooks / lanes:.0%} of the time"
         )
     return f"neither the machine nor the relay was at its limit; {part} used most of a processor ({used:.1f})"
@@ -284,14 +279,14 @@ def _times_stored(log: Path, position: int) -> dict[str, float]:
 
 
 def _invoked_seconds(log: Path, position: int) -> float:
-    """How long the invocations took that a function's log reports after a position, all together."""
+    """Return the total seconds of the invocations that a function's log reports after `position`."""
     with log.open("rb") as file:
         file.seek(position)
         return sum(float(millis) for millis in _REPORTED_MILLIS.findall(file.read())) / 1000
 
 
 def _processor_seconds(stack: psutil.Process) -> dict[str, float]:
-    """Processor time so far of each part of the system, and of this process."""
+    """Return the processor time so far of each part of the system, and of this process."""
     used: dict[str, float] = {}
     for process in (psutil.Process(), stack, *stack.children(recursive=True)):
         try:
@@ -304,7 +299,7 @@ def _processor_seconds(stack: psutil.Process) -> dict[str, float]:
 
 
 def _busy_seconds() -> float:
-    """Processor time so far of everything on this machine."""
+    """Return the processor time so far of everything on this machine."""
     times = psutil.cpu_times()
     idle: float = times.idle + getattr(times, "iowait", 0.0)
     return sum(times) - idle

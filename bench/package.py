@@ -14,7 +14,7 @@ from local.stack.sam_profile import host_architecture
 from scripts.package_bytecode import compile_package, find_python
 from scripts.package_size import package_sizes
 
-# What Lambda's runtime brings along: boto3 and what it needs, all of it plain Python.
+# Lambda's runtime includes boto3 and its dependencies, all in plain Python.
 _RUNTIME_MODULES = ("boto3", "botocore", "s3transfer", "urllib3", "dateutil", "six.py")
 
 
@@ -24,24 +24,23 @@ class Package:
 
     python: str
     version: str
-    """Of that Python, and the compiler that built it."""
+    """The version of that Python, and the compiler that built it."""
     path: tuple[Path, ...]
-    """Where Python finds the functions, and what they import."""
+    """The folders of the functions and of what they import."""
     path_without_bytecode: tuple[Path, ...]
-    """The same, but as `sam build` alone leaves the package."""
+    """The same folders, with the package as `sam build` makes it."""
     unzipped: int
     zipped: int
 
 
 class RuntimeVersionError(Exception):
-    """The functions cannot run on the Python that was given. The message says on which they can."""
+    """The given Python cannot run the functions. The message names the version that can."""
 
 
 def build_package(folder: Path, python: str | None) -> Package:
-    """Build it in `folder`, with bytecode, for `python`.
+    """Build the package in `folder`, with bytecode for `python`. Raise `RuntimeVersionError`.
 
-    Without one, for an installed Python of the version that the functions have on Lambda; where there is
-    none, for the Python that this runs on. Raises `RuntimeVersionError`.
+    Without `python`, use an installed Python of the functions' version on Lambda, or else this process's.
     """
     version = _runtime_version()
     if python:
@@ -65,7 +64,7 @@ def build_package(folder: Path, python: str | None) -> Package:
         path = (_compiled(python, package, folder / "compiled"), runtime)
         path_without_bytecode = (package, runtime)
         compile_package(python, runtime)
-    else:  # What was installed for the package is not for this Python; what is installed here is.
+    else:  # The package's dependencies are built for another Python version: use this environment's.
         python = sys.executable
         installed = Path(sysconfig.get_path("purelib"))
         path = (_compiled(python, ROOT / "src", folder / "compiled"), installed)
@@ -76,7 +75,7 @@ def build_package(folder: Path, python: str | None) -> Package:
 
 
 def _compiled(python: str, sources: Path, folder: Path) -> Path:
-    """A copy of the sources with their bytecode."""
+    """Copy the sources, compile them, and return the copy's folder."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(sources, folder, ignore=shutil.ignore_patterns("__pycache__"))
     compile_package(python, folder)
@@ -84,7 +83,7 @@ def _compiled(python: str, sources: Path, folder: Path) -> Path:
 
 
 def _runtime_modules(folder: Path) -> Path:
-    """A folder with what Lambda's runtime brings along, as it is installed here."""
+    """Copy the installed packages that Lambda's runtime includes, and return the copy's folder."""
     installed = Path(sysconfig.get_path("purelib"))
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -99,7 +98,7 @@ def _runtime_modules(folder: Path) -> Path:
 
 def _runtime_version() -> str:
     template = Template.load(ROOT / "template.yaml", {"MomentoApiKey": "unused"})
-    [runtime] = {one["Runtime"] for one in template.resources("AWS::Serverless::Function").values()}
+    [runtime] = {function["Runtime"] for function in template.resources("AWS::Serverless::Function").values()}
     return str(runtime).removeprefix("python")
 
 
@@ -107,9 +106,9 @@ def _check_version(python: str, wanted: str) -> None:
     try:
         version = _version(python)
     except (OSError, subprocess.CalledProcessError):
-        raise RuntimeVersionError(f"{python} is no Python that runs here.") from None
+        raise RuntimeVersionError(f"{python} is not a Python that runs on this machine.") from None
     if not version.startswith(f"{wanted}."):
-        raise RuntimeVersionError(f"The functions run on Python {wanted}, and {python} is {version}.")
+        raise RuntimeVersionError(f"The functions need Python {wanted}, but {python} is {version}.")
 
 
 def _version(python: str) -> str:

@@ -1,4 +1,4 @@
-"""Plots of what was measured, as SVG."""
+"""Plots of the results, as SVG."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from bench.loop import Outcome
-from bench.measuring import Measured
+from bench.measurements import Measured
 
 _OURS, _REFERENCE, _SPREAD = "#2563eb", "#9ca3af", "#374151"
-# Text stays text, and the same figures make the same file.
+# Text stays text, and equal figures give equal files.
 _STYLE: dict[Any, object] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "bench",
@@ -24,9 +24,10 @@ _STYLE: dict[Any, object] = {
 
 @mpl.rc_context(_STYLE)
 def plot_cold_starts(measured: Mapping[str, Measured], file: Path) -> None:
-    """Bars of the start of the process, load and first answer, one for each subject."""
+    """Plot a bar for each subject: process start, load and first answer."""
     figure, axes = _figure(8, 0.45 * len(measured) + 1)
-    names = [name for name in measured if name != "token vendor, same user"][::-1]  # A cold one is the same.
+    # A cold start is the same for every user.
+    names = [name for name in measured if name != "token vendor, same user"][::-1]
     loads = [measured[name].load.median for name in names]
     firsts = [measured[name].first.median for name in names]
     wholes = [measured[name].process for name in names]
@@ -47,7 +48,7 @@ def plot_cold_starts(measured: Mapping[str, Measured], file: Path) -> None:
 
 @mpl.rc_context(_STYLE)
 def plot_warm(measured: Mapping[str, Measured], file: Path) -> None:
-    """Bars of p50 with p99 as a mark, one for each subject."""
+    """Plot a bar for each subject: p50, with p99 as a mark."""
     warm = {name: one for name, one in measured.items() if one.p50 and one.p99}
     figure, axes = _figure(8, 0.45 * len(warm) + 1)
     names = list(warm)[::-1]
@@ -71,7 +72,7 @@ def plot_warm(measured: Mapping[str, Measured], file: Path) -> None:
 
 @mpl.rc_context(_STYLE)
 def plot_loop(outcomes: Mapping[str, Sequence[Outcome]], file: Path) -> None:
-    """Throughput as publishers grow, and latency as publishers, users and lists do."""
+    """Plot the throughput by publish rate, and the latency by publish rate, users and list length."""
     figure = Figure(figsize=(10, 6), layout="constrained")
     throughput, *latencies = figure.subplots(2, 2).flat
     by_relay, by_momento = outcomes["publishers"], outcomes["publishers, without the relay"]
@@ -99,9 +100,9 @@ def plot_loop(outcomes: Mapping[str, Sequence[Outcome]], file: Path) -> None:
         }.items(),
         strict=True,
     ):
-        where = [max(1, at) for at, _ in values]
-        axes.plot(where, [one.p50_ms for _, one in values], "o-", color=_OURS, label="p50")
-        axes.plot(where, [one.p99_ms for _, one in values], "o--", color=_OURS, alpha=0.6, label="p99")
+        x_values = [max(1, value) for value, _ in values]  # A logarithmic axis has no 0.
+        axes.plot(x_values, [one.p50_ms for _, one in values], "o-", color=_OURS, label="p50")
+        axes.plot(x_values, [one.p99_ms for _, one in values], "o--", color=_OURS, alpha=0.6, label="p99")
         axes.set(xscale="log", yscale="log", xlabel=label, ylabel="ms from publish to stored")
         axes.legend(frameon=False)
         _plain_numbers(axes)
@@ -110,7 +111,7 @@ def plot_loop(outcomes: Mapping[str, Sequence[Outcome]], file: Path) -> None:
 
 @mpl.rc_context(_STYLE)
 def plot_cost(dollars: Mapping[str, Mapping[int, float]], file: Path) -> None:
-    """Dollars per million messages by memory size, a line for each subject."""
+    """Plot the dollars per million messages by memory size, with a line for each subject."""
     figure, axes = _figure(8, 3.5)
     for name, by_size in dollars.items():
         style = "o--" if name.startswith("reference") else "o-"

@@ -1,4 +1,4 @@
-"""A share of a processor for a process, as Lambda gives it by memory size: a quota that the kernel keeps."""
+"""Limit a process to the processor share that Lambda gives a memory size, with a quota of the kernel."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 MEGABYTES_PER_PROCESSOR = 1769
-"""Memory with which Lambda gives a whole processor.
+"""The memory size for which Lambda gives one whole processor.
 
 https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 """
@@ -18,9 +18,9 @@ _VERSION_2 = Path("/sys/fs/cgroup")
 
 @contextlib.contextmanager
 def processor_share(megabytes: int) -> Iterator[list[str] | None]:
-    """Gives the beginning of a command whose process is to have that share.
+    """Yield a command prefix that runs a command with the processor share of `megabytes`.
 
-    None where this machine does not allow it: that needs Linux, and root.
+    Yield None if this machine does not support it: it needs Linux and root.
     """
     quota = _PERIOD_MICROSECONDS * megabytes // MEGABYTES_PER_PROCESSOR
     parent = _VERSION_1 if (_VERSION_1 / "cpu.cfs_quota_us").exists() else _VERSION_2

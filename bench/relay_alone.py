@@ -1,6 +1,6 @@
-"""The relay alone: from a topic in this process to a webhook in this process, which answers after 25 ms.
+"""Measure the relay alone, between a topic and a webhook in this process. The webhook answers after 25 ms.
 
-`python -m bench.relay_alone` measures only this, on the Python that it runs on.
+`python -m bench.relay_alone` runs only this benchmark, with the Python that runs it.
 """
 
 import asyncio
@@ -37,9 +37,9 @@ RELAY_RATE = 100
 """Messages a second at which the memory sizes are compared."""
 _CONCURRENCY = 64
 _DEFAULT_CONCURRENCY = 16
-"""The template's."""
+"""The template's default."""
 _SECONDS_TO_DELIVER = 60
-_OTHERS = 50
+_OTHER_PUBLISHERS = 50
 _AWS = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_ACCESS_KEY_ID": "local",
@@ -50,8 +50,8 @@ _AWS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sending:
-    """One message: when it is sent, in seconds from the first one, and whose it is."""
+class PlannedMessage:
+    """A message to send: seconds after the first one, and its publisher."""
 
     at: float
     publisher: str
@@ -59,7 +59,7 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class RelayOutcome:
-    """What became of a load. Times are from sending a message to the webhook's answer."""
+    """The measurements of a load. Latencies are from sending a message to the webhook's answer."""
 
     name: str
     publishers: int
@@ -68,79 +68,81 @@ class RelayOutcome:
     p50_ms: float
     p99_ms: float
     others_p99_ms: float
-    """Of all publishers except the one named `flood`."""
+    """The p99 of all publishers except `flood`."""
     cpu_ms: float
-    """Processor time of the relay for each message."""
+    """Processor time of the relay per message."""
     megabytes: float
-    """Memory at the end."""
+    """Memory in use at the end."""
 
 
 class RelayError(Exception):
-    """The relay did not deliver what it was sent."""
+    """The relay did not deliver every message in time."""
 
 
-def as_fast_as_possible(publishers: int, seconds: float) -> list[Sending]:
-    """Return more than a relay delivers in that time, all at once, by publishers in turn."""
+def as_fast_as_possible(publishers: int, seconds: float) -> list[PlannedMessage]:
+    """Return messages to send all at once: as many as a relay can deliver in `seconds` at most."""
     count = int(seconds * min(publishers, _CONCURRENCY) / ANSWER_SECONDS)
-    return [Sending(0, f"user{number % publishers}") for number in range(count)]
+    return [PlannedMessage(0, f"user{number % publishers}") for number in range(count)]
 
 
-def at_rate(publishers: int, rate: float, seconds: float) -> list[Sending]:
-    """Return messages at a fixed rate, by publishers in turn."""
-    return [Sending(number / rate, f"user{number % publishers}") for number in range(int(rate * seconds))]
+def at_rate(publishers: int, rate: float, seconds: float) -> list[PlannedMessage]:
+    """Return messages at a fixed rate, with the publishers taking turns."""
+    return [
+        PlannedMessage(number / rate, f"user{number % publishers}") for number in range(int(rate * seconds))
+    ]
 
 
-def with_flood(sendings: Sequence[Sending], rate: float) -> list[Sending]:
-    """Return the messages, and those of one more publisher who floods."""
-    last = sendings[-1].at
-    flood = [Sending(number / rate, "flood") for number in range(int(rate * last))]
-    return sorted([*sendings, *flood], key=lambda one: one.at)
+def with_flood(planned: Sequence[PlannedMessage], rate: float) -> list[PlannedMessage]:
+    """Return the messages together with those of `flood`, a publisher that sends `rate` messages a second."""
+    last = planned[-1].at
+    flood = [PlannedMessage(number / rate, "flood") for number in range(int(rate * last))]
+    return sorted([*planned, *flood], key=lambda message: message.at)
 
 
 def measure_relay(
-    name: str, sendings: Sequence[Sending], concurrency: int = _CONCURRENCY, within: Sequence[str] = ()
+    name: str,
+    planned: Sequence[PlannedMessage],
+    concurrency: int = _CONCURRENCY,
+    command_prefix: Sequence[str] = (),
 ) -> RelayOutcome:
-    """Start a relay, send it the messages once it works, and say what became of them. Raise `RelayError`.
-
-    `within` begins its command.
-    """
-    return asyncio.run(_measure(name, sendings, concurrency, within))
+    """Start a relay, send it the messages when it is ready, and measure the delivery. Raise `RelayError`."""
+    return asyncio.run(_measure(name, planned, concurrency, command_prefix))
 
 
 def measure_load(seconds: float) -> list[RelayOutcome]:
-    """Measure one publisher, 64, and a publisher who floods at 100 times the others' rate."""
+    """Measure one publisher, 64 publishers, and a publisher that sends at 100 times the others' rate."""
     rate = 1.0
-    others = at_rate(_OTHERS, _OTHERS * rate, seconds)
+    others = at_rate(_OTHER_PUBLISHERS, _OTHER_PUBLISHERS * rate, seconds)
     return [
         measure_relay("one publisher", as_fast_as_possible(1, seconds)),
         measure_relay("64 publishers", as_fast_as_possible(64, seconds)),
         measure_relay("50 publishers, one message a second each", others),
-        measure_relay("the same, and one who sends 100 a second", with_flood(others, 100 * rate)),
+        measure_relay("the same, and one that sends 100 a second", with_flood(others, 100 * rate)),
     ]
 
 
 def measure_by_memory(rate: float, seconds: float, sizes: Sequence[int]) -> dict[int, RelayOutcome]:
-    """Measure a load with the share of a processor that each memory size gives.
+    """Measure a load with the processor share of each memory size.
 
-    Empty if this machine does not allow a share to be set.
+    Return an empty dictionary if this machine does not support processor shares.
     """
     outcomes: dict[int, RelayOutcome] = {}
     for size in sizes:
-        with processor_share(size) as within:
-            if within is None:
+        with processor_share(size) as prefix:
+            if prefix is None:
                 return {}
-            sendings = at_rate(64, rate, seconds)
-            outcomes[size] = measure_relay(f"{size} MB", sendings, _DEFAULT_CONCURRENCY, within)
+            planned = at_rate(64, rate, seconds)
+            outcomes[size] = measure_relay(f"{size} MB", planned, _DEFAULT_CONCURRENCY, prefix)
     return outcomes
 
 
 class _Topic(service.PubsubServicer):
-    """A topic that brings one message, and once it is told to go on, the others at their times."""
+    """A topic that sends a first message, and the planned messages after `go_on` is set."""
 
-    def __init__(self, sendings: Sequence[Sending]) -> None:
+    def __init__(self, planned: Sequence[PlannedMessage]) -> None:
         self.began = 0.0
         self.go_on = asyncio.Event()
-        self._sendings = sendings
+        self._planned = planned
 
     async def Subscribe(  # noqa: N802 - the protocol's name
         self, _request: Any, _call: Any
@@ -149,10 +151,10 @@ class _Topic(service.PubsubServicer):
         yield _item(0, "first")
         await self.go_on.wait()
         self.began = time.monotonic()
-        for number, sending in enumerate(self._sendings, 1):
-            if (wait := self.began + sending.at - time.monotonic()) > 0:
+        for number, message in enumerate(self._planned, 1):
+            if (wait := self.began + message.at - time.monotonic()) > 0:
                 await asyncio.sleep(wait)
-            yield _item(number, sending.publisher)
+            yield _item(number, message.publisher)
         while True:
             await asyncio.sleep(1)
             yield messages._SubscriptionItem(heartbeat={})
@@ -170,7 +172,7 @@ def _item(number: int, publisher: str) -> messages._SubscriptionItem:
 
 
 class _SlowWebhook:
-    """Answers each request after 25 ms, and notes when."""
+    """A webhook that answers each request after 25 ms, and records when."""
 
     def __init__(self, expected: int) -> None:
         self.answered: dict[int, float] = {}
@@ -189,9 +191,9 @@ class _SlowWebhook:
 
 
 async def _measure(
-    name: str, sendings: Sequence[Sending], concurrency: int, within: Sequence[str]
+    name: str, planned: Sequence[PlannedMessage], concurrency: int, command_prefix: Sequence[str]
 ) -> RelayOutcome:
-    topic, webhook = _Topic(sendings), _SlowWebhook(len(sendings) + 1)
+    topic, webhook = _Topic(planned), _SlowWebhook(len(planned) + 1)
     async with contextlib.AsyncExitStack() as stack:
         server = grpc.aio.server()
         service.add_PubsubServicer_to_server(topic, server)
@@ -206,33 +208,33 @@ async def _measure(
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         environment = stack.enter_context(_environment(port, runner.addresses[0][1]))
         environment |= {"PYTHONPATH": str(ROOT / "src"), "RELAY_CONCURRENCY": str(concurrency)}
-        with _relay([*within, sys.executable, "-m", "relay"], environment) as process:
+        with _relay([*command_prefix, sys.executable, "-m", "relay"], environment) as process:
             try:
                 await asyncio.wait_for(webhook.is_reached.wait(), _SECONDS_TO_DELIVER)
                 started = _processor_seconds(process)
                 topic.go_on.set()
-                seconds = sendings[-1].at + _SECONDS_TO_DELIVER
+                seconds = planned[-1].at + _SECONDS_TO_DELIVER
                 await asyncio.wait_for(webhook.is_complete.wait(), seconds)
             except TimeoutError:
                 raise RelayError(
-                    f"{name}: the relay has delivered {len(webhook.answered)} of {len(sendings)}"
+                    f"{name}: the relay delivered only {len(webhook.answered)} of {len(planned)} messages"
                 ) from None
             used = _processor_seconds(process) - started
             memory = process.memory_info().rss
     latencies = [
-        (sending.publisher, 1000 * (webhook.answered[number] - topic.began - sending.at))
-        for number, sending in enumerate(sendings, 1)
+        (message.publisher, 1000 * (webhook.answered[number] - topic.began - message.at))
+        for number, message in enumerate(planned, 1)
     ]
     all_ms = [ms for _, ms in latencies]
     return RelayOutcome(
         name=name,
-        publishers=len({sending.publisher for sending in sendings}),
-        sent=len(sendings),
-        delivered_per_second=len(sendings) / (max(webhook.answered.values()) - topic.began),
+        publishers=len({message.publisher for message in planned}),
+        sent=len(planned),
+        delivered_per_second=len(planned) / (max(webhook.answered.values()) - topic.began),
         p50_ms=quantile(all_ms, 0.5),
         p99_ms=quantile(all_ms, 0.99),
         others_p99_ms=quantile([ms for publisher, ms in latencies if publisher != "flood"], 0.99),
-        cpu_ms=1000 * used / len(sendings),
+        cpu_ms=1000 * used / len(planned),
         megabytes=memory / 1e6,
     )
 
@@ -254,7 +256,7 @@ def _processor_seconds(process: psutil.Process) -> float:
 
 @contextlib.contextmanager
 def _environment(momento_port: int, webhook_port: int) -> Iterator[dict[str, str]]:
-    """Give the relay's environment, with AWS services that are used by nothing else."""
+    """Start AWS services for the relay alone, and yield the relay's environment."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -296,7 +298,7 @@ def _environment(momento_port: int, webhook_port: int) -> Iterator[dict[str, str
 
 
 def load_rows(outcomes: Sequence[RelayOutcome]) -> list[Sequence[str]]:
-    """Return a table of what the relay carries."""
+    """Return the table of the loads, with its heading."""
     heading = (
         "",
         "messages",
@@ -324,7 +326,7 @@ def load_rows(outcomes: Sequence[RelayOutcome]) -> list[Sequence[str]]:
 
 
 def memory_rows(by_memory: Mapping[int, RelayOutcome], architecture: str) -> list[Sequence[str]]:
-    """Return a table of what the relay costs by memory size."""
+    """Return the table of the memory sizes, with its heading."""
     return [
         ("memory, MB", "delivered a second", "p50, ms", "p99, ms", "memory in use, MB", "$ a month"),
         *(

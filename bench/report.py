@@ -1,4 +1,4 @@
-"""Tables of the results: on the terminal, and between the marks of docs/performance.md."""
+"""Tables of the results, for the terminal and for docs/performance.md."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ Rows = Sequence[Sequence[str]]
 
 
 def tables(results: Results) -> dict[str, Rows]:
-    """All tables, by the name of their marks in the document."""
+    """Return all tables, by the name of their place in the document."""
     return {
         "targets": list(_targets(results)),
         "functions": list(_functions(results)),
@@ -41,7 +41,7 @@ def show(results: Results, console: Console) -> None:
 
 
 def write(results: Results, document: Path) -> None:
-    """Put the tables, and in which circumstances they came about, between the document's marks."""
+    """Replace the content between the document's `<!-- name -->` and `<!-- end -->` comments."""
     text = document.read_text(encoding="utf-8")
     parts = {name: _markdown(rows) for name, rows in tables(results).items()}
     parts["circumstances"] = _circumstances(results)
@@ -62,7 +62,7 @@ def _with_content(text: str, name: str, content: str) -> str:
 
 
 def _targets(results: Results) -> Iterator[Sequence[str]]:
-    yield "", "measured", "at most", "of it", "met"
+    yield "", "measured", "at most", "ratio", "met"
     for target in results.targets():
         yield (
             target.what,
@@ -158,7 +158,7 @@ def _circumstances(results: Results) -> str:
         f"The package has {megabytes:.1f} MB, {zipped:.1f} MB zipped.",
     ]
     if cheapest := results.cheapest_memory():
-        sentences.append(f"The webhook is cheapest, and early enough, with {cheapest} MB.")
+        sentences.append(f"The cheapest size at which the webhook is fast enough is {cheapest} MB.")
     return " ".join(sentences)
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark has found: everything that its table, its plots and docs/performance.md are made of."""
+"""The results of a benchmark, from which the tables, the plots and docs/performance.md are made."""
 
 import os
 import platform
@@ -6,18 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from bench.cost import idempotency_dollars_per_million, lambda_dollars_per_million
+from bench.cost import lambda_dollars_per_million
 from bench.loop import Outcome
-from bench.measuring import Measured
+from bench.measurements import Measured
 from bench.relay_alone import RelayOutcome
 
-_LATEST_P99_MS = 500
+_MAX_P99_MS = 500
 """A tenth of the time that the webhook's caller waits."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A goal: what `measured` is, and what it must not exceed."""
+    """A goal: `measured` must not exceed `limit`."""
 
     what: str
     measured: float
@@ -26,13 +26,13 @@ class Target:
 
     @property
     def met(self) -> bool:
-        """Whether it is reached."""
+        """Return whether the goal is reached."""
         return self.measured <= self.limit
 
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Figures by subject; the reference's subjects are named `reference ...`."""
+    """The figures, by subject. The names of the reference's subjects start with `reference`."""
 
     python: str
     architecture: str
@@ -50,7 +50,7 @@ class Results:
     at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def dollars(self) -> dict[str, dict[int, float]]:
-        """Lambda's price of a million invocations, by subject and memory size."""
+        """Return Lambda's price of a million invocations, by subject and memory size."""
         return {
             name: {
                 size: lambda_dollars_per_million(measured.billed, size, self.architecture)
@@ -61,17 +61,17 @@ class Results:
         }
 
     def cheapest_memory(self) -> int | None:
-        """The memory size at which the webhook costs least, fits, and has its p99 early enough."""
+        """Return the memory size at which the webhook costs least, fits, and has a p99 below 500 ms."""
         dollars = self.dollars().get("webhook", {})
         fits = [
             size
             for size, measured in self.by_memory.get("webhook", {}).items()
-            if measured.p99 and measured.p99.median < _LATEST_P99_MS and measured.peak_megabytes.median < size
+            if measured.p99 and measured.p99.median < _MAX_P99_MS and measured.peak_megabytes.median < size
         ]
         return min(fits, key=dollars.__getitem__, default=None)
 
     def targets(self) -> Iterator[Target]:
-        """The goals that can be judged, the reference's only where it was measured."""
+        """Yield the goals. Those that compare with the reference need its measurements."""
         ours = self.functions
         for name in ("webhook", "publisher", "token vendor"):
             # The reference mints its tokens in its publisher.
@@ -102,10 +102,6 @@ class Results:
         yield Target(
             "token vendor, same user: p50", p50["token vendor, same user"], p50["token vendor"] / 10, "ms"
         )
-
-    def idempotency_dollars(self) -> float:
-        """DynamoDB's price of a million messages."""
-        return idempotency_dollars_per_million()
 
 
 def _processor() -> str:

@@ -1,19 +1,20 @@
-"""Measures one function in this fresh process: `python run_function.py HANDLER EVENTS COUNT`.
+"""Measure one function in this new process: `python run_function.py HANDLER EVENTS COUNT`.
 
-HANDLER is what the template declares, such as `webhook.handler.lambda_handler`; EVENTS a file with a JSON
-list of events, taken in turn: the first one cold, then COUNT more, one after another. Prints as JSON:
+HANDLER is the handler in the template, such as `webhook.handler.lambda_handler`. EVENTS is a file with a JSON
+list of events. The function is invoked with one event (cold), then with COUNT more; the list is repeated if
+it is shorter. The results are printed as JSON:
 
 - `load_ms`: importing the handler's module
 - `first_ms`: the first event
 - `process_ms`: from the start of the process, at BENCH_STARTED (epoch milliseconds), to the first answer
-- `warm_ms`: each of the others
-- `cpu_load_ms`, `cpu_first_ms`, `cpu_warm_ms`: the same in processor time; of the last, the mean
+- `warm_ms`: a list with each of the other events
+- `cpu_load_ms`, `cpu_first_ms`, `cpu_warm_ms`: the same in processor time; `cpu_warm_ms` is the mean
 - `peak_memory_bytes`
-- `statuses`: how often each status was answered
+- `statuses`: the number of answers with each status
 
 With BENCH_WITHOUT_RECORDS in the environment, the webhook keeps no records of messages.
 
-It imports as little as it can, so that what a function needs is loaded when the function asks for it.
+This script imports little, so that the measured load time includes all that the function needs.
 """
 
 import json
@@ -25,7 +26,7 @@ from importlib import import_module
 
 
 class Context:
-    """What a function asks Lambda of its invocation."""
+    """The Lambda context of an invocation, as far as the functions use it."""
 
     function_name = "bench"
     function_version = "$LATEST"
@@ -34,11 +35,11 @@ class Context:
     aws_request_id = "00000000-0000-0000-0000-000000000000"
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds that are left: more than any invocation takes."""
+        """Return more than any invocation takes."""
         return 30_000
 
 
-def _published_or_not(answer: dict[str, object]) -> str:
+def _publish_status(answer: dict[str, object]) -> str:
     return "published" if answer.get("failed") == [] else f"failed: {answer}"
 
 
@@ -52,20 +53,19 @@ def _peak_memory_bytes() -> int:
     try:
         with open("/proc/self/status", encoding="utf-8") as file:  # noqa: PTH123
             [kilobytes] = [line.split()[1] for line in file if line.startswith("VmHWM:")]
-    except OSError:  # Not Linux. There, this would count what the parent had in memory, too.
+    except OSError:  # Not Linux. (On Linux, ru_maxrss includes the parent's memory.)
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return int(kilobytes) * 1024
 
 
 def main() -> None:
-    """Measure, and print what was measured."""
+    """Measure, and print the results."""
     handler_name, events_file, count = sys.argv[1:4]
     with open(events_file, encoding="utf-8") as file:  # noqa: PTH123 - pathlib takes a millisecond to load
         events = json.load(file)
     results = os.fdopen(os.dup(1), "w")
-    os.dup2(
-        os.open(os.devnull, os.O_WRONLY), 1
-    )  # What the function logs costs it the writing, and goes nowhere.
+    # Discard the function's log, but let it spend the time to write it.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     module_name, _, function_name = handler_name.rpartition(".")
 
     clock, processor = time.perf_counter, time.process_time
@@ -89,7 +89,7 @@ def main() -> None:
 
     statuses: dict[str, int] = {}
     for answer in answers:
-        status = str(answer["statusCode"]) if "statusCode" in answer else _published_or_not(answer)
+        status = str(answer["statusCode"]) if "statusCode" in answer else _publish_status(answer)
         statuses[status] = statuses.get(status, 0) + 1
     json.dump(
         {
@@ -106,7 +106,7 @@ def main() -> None:
         results,
     )
     results.flush()
-    os._exit(0)  # Nothing that is still open is worth waiting for.
+    os._exit(0)  # Do not wait for open connections and threads.
 
 
 if __name__ == "__main__":

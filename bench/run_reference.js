@@ -1,5 +1,5 @@
-// Measures one bundled handler in this process, which must be a fresh one: node run_reference.js BUNDLE EVENTS COUNT.
-// The same as run_function.py, and prints the same.
+// Measure one bundled handler in this new process: node run_reference.js BUNDLE EVENTS COUNT.
+// It does the same as run_function.py, and prints the same.
 const {existsSync, readFileSync} = require('fs');
 const {resolve} = require('path');
 
@@ -19,7 +19,7 @@ const peakMemoryBytes = () => {
 
 const measure = async () => {
   const print = process.stdout.write.bind(process.stdout);
-  process.stdout.write = () => true; // What the handler logs.
+  process.stdout.write = () => true; // Discard the handler's log.
 
   const began = clock();
   const cpuBegan = processor();
@@ -51,7 +51,7 @@ const measure = async () => {
     peak_memory_bytes: peakMemoryBytes(),
     statuses,
   };
-  print(JSON.stringify(result), () => process.exit(0)); // Nothing that is still open is worth waiting for.
+  print(JSON.stringify(result), () => process.exit(0)); // Do not wait for open connections.
 };
 
 measure();

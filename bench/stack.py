@@ -1,4 +1,4 @@
-"""The local stack in a process of its own: `python -m bench.stack STATE_DIR [PARAMETER=VALUE...]`."""
+"""Run the local stack in a separate process: `python -m bench.stack STATE_DIR [PARAMETER=VALUE...]`."""
 
 import asyncio
 import contextlib
@@ -22,19 +22,19 @@ _SECONDS_TO_START = 60
 
 
 class StackError(Exception):
-    """A process that is to be measured against did not start. The message says where its log is."""
+    """The local stack or Momento did not start. The message names its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunningStack:
-    """A local stack: the content of its `stack.json`, its process, and the folder of its state."""
+    """A local stack: the content of its `stack.json`, its process id and its state directory."""
 
     facts: Mapping[str, Any]
     process_id: int
     state_directory: Path
 
     def function_environments(self) -> Mapping[str, Mapping[str, str]]:
-        """What the stack has in the environment of each function, by logical id."""
+        """Return the environment variables of each function, by logical id."""
         environments: dict[str, dict[str, str]] = json.loads(
             (self.state_directory / "sam-environment.json").read_text()
         )
@@ -43,7 +43,7 @@ class RunningStack:
 
 @contextlib.contextmanager
 def local_stack(state_directory: Path, parameters: Mapping[str, str]) -> Iterator[RunningStack]:
-    """Run a local stack with these parameters of the template. Raises `StackError`."""
+    """Run a local stack with these template parameters. Raise `StackError`."""
     facts_file = state_directory / "stack.json"
     facts_file.unlink(missing_ok=True)
     arguments = [str(state_directory), *(f"{name}={value}" for name, value in parameters.items())]
@@ -54,9 +54,9 @@ def local_stack(state_directory: Path, parameters: Mapping[str, str]) -> Iterato
 
 @contextlib.contextmanager
 def local_momento(api_key: str, cache: str, log: Path) -> Iterator[str]:
-    """Run a Momento whose messages go to no webhook, so that only a function is measured.
+    """Run a Momento without webhooks, so that only a function is measured, and yield its `host:port`.
 
-    Gives `host:port`. Raises `StackError`.
+    Raise `StackError`.
     """
     arguments = [
         "--port=0",
@@ -76,7 +76,7 @@ def _process(module: str, arguments: list[str], log: Path) -> Iterator[subproces
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
         log.open("wb") as output,
-        # It ends when its standard input does, whatever becomes of this process.
+        # The launcher ends it when its standard input closes, so it ends with this process.
         subprocess.Popen(
             [sys.executable, "-P", str(_LAUNCHER), module, *arguments],
             stdin=subprocess.PIPE,
@@ -97,7 +97,7 @@ def _wait(process: subprocess.Popen[bytes], is_ready: Callable[[], bool], log: P
     give_up = time.monotonic() + _SECONDS_TO_START
     while not is_ready():
         if process.poll() is not None or time.monotonic() > give_up:
-            raise StackError(f"It did not start. Its log is {log}.")
+            raise StackError(f"A process of the benchmark did not start. See its log: {log}")
         time.sleep(0.05)
 
 

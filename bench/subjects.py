@@ -1,4 +1,4 @@
-"""What is measured: our functions and the reference's, each started fresh in a process of its own."""
+"""The functions to measure, ours and the reference's. Each run starts a new process."""
 
 import json
 import subprocess
@@ -19,22 +19,21 @@ from local.serving.child_process import clean_environment
 _BENCH = Path(__file__).parent
 _SECONDS_FOR_A_RUN = 300
 
-# Names of the reference's own secrets.
 REFERENCE_API_KEY_SECRET = "bench-reference-api-key"  # noqa: S105 - a name
 REFERENCE_SIGNING_SECRET = "bench-reference-signing-secret"  # noqa: S105 - a name
 
 
 Events = Callable[[int], list[dict[str, Any]]]
-"""Makes so many events, or fewer that are to be used again."""
+"""Return the given number of events, or fewer that are used repeatedly."""
 
 
-class MeasuringError(Exception):
-    """A function did not answer as it should: what it took says nothing."""
+class MeasurementError(Exception):
+    """A function failed or gave a wrong answer, so its measurements are useless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one process took; times in milliseconds, those of `cpu` are processor time."""
+    """The measurements of one process. Times are in milliseconds; those named `cpu` are processor time."""
 
     load_ms: float
     first_ms: float
@@ -49,34 +48,31 @@ class Run:
 
     @property
     def cold_ms(self) -> float:
-        """Load plus first answer."""
+        """Return load plus first answer."""
         return self.load_ms + self.first_ms
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A function in one way of running it.
+    """A function, and how to run it.
 
-    `answers` says whether a status is the right one; of `cold_only`, warm invocations are not measured.
+    `accepts` returns whether a status is correct. With `cold_only`, only cold starts are measured.
     """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str]
     events: Events
-    answers: Callable[[str], bool]
+    accepts: Callable[[str], bool]
     cold_only: bool = False
 
-    def run(self, warm: int, within: Sequence[str] = ()) -> Run:
-        """Measure a fresh process, with `warm` more invocations after the first.
-
-        `within` begins its command. Raises `MeasuringError`.
-        """
+    def run(self, warm: int, command_prefix: Sequence[str] = ()) -> Run:
+        """Measure a new process, with `warm` more invocations after the first. Raise `MeasurementError`."""
         with tempfile.NamedTemporaryFile("w", suffix=".json") as events_file:
             json.dump(self.events(warm + 1), events_file)
             events_file.flush()
             process = subprocess.run(
-                [*within, *self.command, events_file.name, str(warm)],
+                [*command_prefix, *self.command, events_file.name, str(warm)],
                 env={
                     **clean_environment(),
                     **self.environment,
@@ -88,15 +84,15 @@ class Subject:
                 check=False,
             )
         if process.returncode or not process.stdout:
-            raise MeasuringError(f"{self.name} ended with {process.returncode}: {process.stderr[-2000:]}")
+            raise MeasurementError(f"{self.name} ended with {process.returncode}: {process.stderr[-2000:]}")
         measured = json.loads(process.stdout)
         run = Run(**{**measured, "warm_ms": tuple(measured["warm_ms"])})
-        if wrong := [status for status in run.statuses if not self.answers(status)]:
-            raise MeasuringError(f"{self.name} answered {', '.join(wrong)}")
+        if wrong := [status for status in run.statuses if not self.accepts(status)]:
+            raise MeasurementError(f"{self.name} answered {', '.join(wrong)}")
         return run
 
     def with_environment(self, name: str, **variables: str) -> Self:
-        """The same under another name, with more variables in its environment."""
+        """Return this subject with another name and additional environment variables."""
         return replace(self, name=name, environment={**self.environment, **variables})
 
 
@@ -106,9 +102,10 @@ def our_functions(
     facts: Mapping[str, Any],
     momento: str,
 ) -> dict[str, Subject]:
-    """The functions as the template declares them, in the environment of the stack.
+    """Return the template's functions, with the environment variables that they have in the stack.
 
-    `environments` are the functions' by logical id, `facts` the stack's; `momento` is where Momento is.
+    `environments` are these variables by logical id, `facts` is the stack's `stack.json`, and `momento` is
+    the `host:port` of Momento.
     """
     template = Template.load(ROOT / "template.yaml", {"MomentoApiKey": "unused"})
     declared = template.resources("AWS::Serverless::Function")
@@ -117,7 +114,7 @@ def our_functions(
         name: str,
         function: str,
         events: Events,
-        answers: Callable[[str], bool],
+        accepts: Callable[[str], bool],
     ) -> Subject:
         return Subject(
             name,
@@ -126,20 +123,17 @@ def our_functions(
                 **environments[function],
                 **_aws_environment(facts),
                 "MOMENTO_LOCAL": momento,
-                # The loop's lists are longer: with many runs' messages, above Momento's limit of 1 MB.
+                # The loop's longer lists would exceed Momento's limit of 1 MB after many runs.
                 "COMMENT_LIST_LENGTH": template.parameters["CommentListLength"],
                 "PYTHONPATH": ":".join(map(str, package.path)),
                 "AWS_LAMBDA_FUNCTION_NAME": function,
             },
             events,
-            answers,
+            accepts,
         )
 
-    def signed(count: int) -> list[dict[str, Any]]:
-        return webhook_events(count, facts["signing_secret"], facts["cache"], facts["topic"])
-
     return {
-        "webhook": subject("webhook", "WebhookFunction", signed, _is_ok),
+        "webhook": subject("webhook", "WebhookFunction", _signed_events(facts), _is_ok),
         "publisher": subject("publisher", "PublisherFunction", lambda _: [publisher_event()], _is_published),
         "token vendor": subject(
             "token vendor",
@@ -154,7 +148,7 @@ def our_functions(
 
 
 def reference_functions(folder: Path, facts: Mapping[str, Any], momento: str) -> dict[str, Subject]:
-    """The reference's webhook and publisher, bundled, in `folder`; the publisher mints its tokens itself."""
+    """Return the reference's bundled webhook and publisher in `folder`. The publisher mints its own token."""
     endpoint = {"endpoint": momento, "secureConnection": False}
     overrides = dict.fromkeys(
         ("cacheEndpoint", "controlEndpoint", "tokenEndpoint", "storageEndpoint"), endpoint
@@ -166,18 +160,19 @@ def reference_functions(folder: Path, facts: Mapping[str, Any], momento: str) ->
         "MOMENTO_ENDPOINT_OVERRIDES": json.dumps(overrides),
     }
 
-    def subject(name: str, events: Events, answers: Callable[[str], bool]) -> Subject:
+    def subject(name: str, events: Events, accepts: Callable[[str], bool]) -> Subject:
         command = ("node", str(_BENCH / "run_reference.js"), str(folder / f"{name}.js"))
-        return Subject(f"reference {name}", command, environment, events, answers)
-
-    def signed(count: int) -> list[dict[str, Any]]:
-        return webhook_events(count, facts["signing_secret"], facts["cache"], facts["topic"])
+        return Subject(f"reference {name}", command, environment, events, accepts)
 
     return {
-        "webhook": subject("webhook", signed, _is_ok),
-        # With the version of the SDK that it is built with, it mints a token and then answers 500.
+        "webhook": subject("webhook", _signed_events(facts), _is_ok),
+        # With the SDK version in its bundle, it mints a token and then answers 500.
         "publisher": subject("publisher", lambda _: [{}], lambda status: status in {"200", "500"}),
     }
+
+
+def _signed_events(facts: Mapping[str, Any]) -> Events:
+    return lambda count: webhook_events(count, facts["signing_secret"], facts["cache"], facts["topic"])
 
 
 def _aws_environment(facts: Mapping[str, Any]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from bench import plots, report
 from bench.cost import lambda_dollars_per_million, lambda_dollars_per_month
 from bench.figures import Figure, quantile
 from bench.loop import Load, Outcome
-from bench.measuring import Measured
+from bench.measurements import Measured
 from bench.relay_alone import RelayOutcome
 from bench.results import Results
 from bench.subjects import Run
@@ -150,7 +150,7 @@ def test_the_document_gets_all_tables_and_keeps_its_text(results: Results, tmp_p
             assert f"| {' | '.join(row)} |" in once
     assert "At 20 messages a second it did not keep up: the relay was at its limit" in once
     assert "At 10 messages a second it did not keep up: neither the machine nor the relay" in once
-    assert "cheapest, and early enough, with 256 MB" in once
+    assert "The cheapest size at which the webhook is fast enough is 256 MB" in once
 
 
 def test_the_document_has_all_that_it_has_marks_for() -> None:

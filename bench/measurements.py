@@ -1,4 +1,4 @@
-"""Measures functions in turn, run by run, so that what disturbs the machine disturbs all alike."""
+"""Measure functions in alternating runs, so that a disturbance of the machine affects all of them."""
 
 import math
 import statistics
@@ -11,23 +11,23 @@ from bench.processor_share import processor_share
 from bench.subjects import Run, Subject
 
 Step = Callable[[str], None]
-"""Is told of each run before it begins."""
+"""Called with the name of each run before it begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Figures of one subject, in milliseconds; those of warm invocations are of each run's quantile."""
+    """The figures of one subject, in milliseconds. `p50` and `p99` are of each run's quantile."""
 
     load: Figure
     first: Figure
     cold: Figure
     """Load plus first answer."""
     process: Figure
-    """The same, and the start of Python or Node before it."""
+    """From the start of the Python or Node process to the first answer."""
     p50: Figure | None
     p99: Figure | None
     billed: float | None
-    """Mean of what Lambda bills for a warm invocation, in whole milliseconds each."""
+    """The mean time that Lambda bills for a warm invocation: it rounds each up to a millisecond."""
     cpu_cold: Figure
     cpu_warm: Figure | None
     peak_megabytes: Figure
@@ -35,7 +35,7 @@ class Measured:
 
     @classmethod
     def of(cls, runs: Sequence[Run]) -> Self:
-        """The figures of the runs of one subject."""
+        """Return the figures of the runs of one subject."""
         warm = bool(runs[0].warm_ms)
         statuses: dict[str, int] = {}
         for run in runs:
@@ -57,9 +57,9 @@ class Measured:
 
 
 def measure(subjects: Sequence[Subject], runs: int, warm: int, step: Step) -> dict[str, Measured]:
-    """Run each subject `runs` times, in turn, with `warm` invocations after the first; figures by name.
+    """Run each subject `runs` times, with `warm` invocations after the first, and return the figures by name.
 
-    A run before all others, which fills the system's file cache, does not count. Raises `MeasuringError`.
+    An additional first run fills the system's file cache and is not measured. Raise `MeasurementError`.
     """
     measured: dict[str, list[Run]] = {subject.name: [] for subject in subjects}
     for number in range(runs + 1):
@@ -74,16 +74,16 @@ def measure(subjects: Sequence[Subject], runs: int, warm: int, step: Step) -> di
 def measure_by_memory(
     subjects: Sequence[Subject], megabytes: Sequence[int], warm: int, step: Step
 ) -> dict[str, dict[int, Measured]]:
-    """Run each subject once with the share of a processor that each memory size gives.
+    """Run each subject once with the processor share of each memory size. Return figures by name and size.
 
-    Figures by name and size. Empty where this machine does not allow a share to be set.
+    Return an empty dictionary if this machine does not support processor shares.
     """
     measured: dict[str, dict[int, Measured]] = {subject.name: {} for subject in subjects}
     for size in megabytes:
-        with processor_share(size) as within:
-            if within is None:
+        with processor_share(size) as prefix:
+            if prefix is None:
                 return {}
             for subject in subjects:
                 step(f"{subject.name}, {size} MB")
-                measured[subject.name][size] = Measured.of([subject.run(warm, within)])
+                measured[subject.name][size] = Measured.of([subject.run(warm, prefix)])
     return measured
