@@ -1,4 +1,4 @@
-"""Starts the whole system on this machine: `python -m local`, which is `make run`."""
+"""Start the whole system on this machine: `python -m local`, which `make run` calls."""
 
 import argparse
 import asyncio
@@ -8,15 +8,17 @@ from pathlib import Path
 
 
 def main() -> int:
-    """Run until interrupted, or with --demo until one comment has gone through; return the exit code."""
+    """Run until interrupted, or with --demo until one comment is stored. Return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    parser.add_argument("--demo", action="store_true", help="exit after one comment has gone through")
+    parser.add_argument(
+        "--demo", action="store_true", help="exit after one comment has been published, stored and read back"
+    )
     parser.add_argument(
         "--state-dir",
         type=Path,
         default=Path(".local"),
         metavar="DIR",
-        help="where logs and stack.json go (default: .local); a second stack needs another",
+        help="folder of the logs and stack.json (default: .local); a second stack needs its own",
     )
     parser.add_argument(
         "--parameter",
@@ -24,11 +26,11 @@ def main() -> int:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a value of a parameter of template.yaml, such as TokenLifetimeMinutes=1 (repeatable)",
+        help="set a parameter of template.yaml, such as TokenLifetimeMinutes=1 (repeatable)",
     )
     arguments = parser.parse_args()
     try:
-        from local.cli.run import run  # noqa: PLC0415 (takes seconds, in which Ctrl-C shall be no traceback)
+        from local.cli.run import run  # noqa: PLC0415 (slow: Ctrl-C must not print a traceback)
 
         return asyncio.run(run(arguments.state_dir, dict(arguments.parameter), demo=arguments.demo))
     except KeyboardInterrupt:

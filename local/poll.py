@@ -1,10 +1,10 @@
-"""Opens and closes polls, on the local stack or on AWS.
+"""Open and close polls, on the local stack or on AWS.
 
     python -m local.poll open 42 "Which fruit?" apple pear plum
     python -m local.poll close 42
 
-It uses the running local stack. With `--stack NAME` it uses the stack of that name on AWS, with your AWS
-credentials, which must be allowed to describe the stack and to read the secret of its Momento API key.
+The default is the running local stack. `--stack NAME` selects a stack on AWS; your AWS credentials must
+be allowed to describe it and to read the secret of its Momento API key.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 POLL = "poll"
 """The topic of votes."""
 
-_KEPT_FOR = timedelta(days=1)
+_TTL = timedelta(days=1)
 _CHOICES_MAX = 20
 _RESULTS_MAX_BYTES = 3500
-"""So that a message with the tally has room for the counts in Momento's 4 KB."""
+"""This leaves room for the counts in a message with the tally, which Momento limits to 4 KB."""
 
 
 class PollError(Exception):
@@ -48,7 +48,7 @@ class Place:
 
 
 def open_poll(place: Place, poll_id: str, question: str, choices: Sequence[str]) -> None:
-    """Open a poll, or open one again that was closed. Raise `PollError`."""
+    """Open a new poll, or reopen a closed one. Raise `PollError`."""
     if not 0 < len(poll_id) <= 64 or ":" in poll_id:
         raise PollError("The id of a poll must have 1 to 64 characters, and no colon.")
     if len(choices) < 2 or len(choices) > _CHOICES_MAX or len(set(choices)) < len(choices):
@@ -56,34 +56,34 @@ def open_poll(place: Place, poll_id: str, question: str, choices: Sequence[str])
     if len(json.dumps([poll_id, *choices])) > _RESULTS_MAX_BYTES:
         raise PollError("The choices are too long to publish the results in one message.")
     with _Definitions(place) as definitions:
-        known = definitions.get(poll_id)
-        if known and known["choices"] != list(choices):
-            raise PollError("There is a poll with this id and other choices: give the new one another id.")
+        existing = definitions.get(poll_id)
+        if existing and existing["choices"] != list(choices):
+            raise PollError("A poll with this id has other choices: give the new one another id.")
         definitions.put(poll_id, {"question": question, "choices": list(choices)})
         definitions.put_first_tally(poll_id, dict.fromkeys(choices, 0))
 
 
 def open_demo_poll(place: Place) -> None:
-    """Open the poll that the page shows first. Raise `PollError`."""
+    """Open the poll that the page shows by default. Raise `PollError`."""
     open_poll(place, "demo", "Which fruit do you like best?", ["Apple", "Pear", "Plum"])
 
 
 def close_poll(place: Place, poll_id: str) -> None:
-    """Close a poll. Its tally stays. Raise `PollError`."""
+    """Close a poll, and keep its tally. Raise `PollError`."""
     with _Definitions(place) as definitions:
-        known = definitions.get(poll_id)
-        if not known:
+        existing = definitions.get(poll_id)
+        if not existing:
             raise PollError("There is no such poll.")
-        definitions.put(poll_id, {**known, "closed": True})
+        definitions.put(poll_id, {**existing, "closed": True})
 
 
 def local_place(facts: dict[str, Any]) -> Place:
     """Return the cache of the local stack, given its `stack.json`. Raise `PollError`."""
     momento = facts["momento"]
-    # The stack does not tell the API key of a Momento that is not its own.
+    # stack.json has no API key if the stack uses a Momento that it did not start.
     api_key = momento["api_key"] or os.environ.get("MOMENTO_API_KEY")
     if not api_key:
-        raise PollError("The local stack uses a Momento of yours: set MOMENTO_API_KEY here too.")
+        raise PollError("The local stack uses your own Momento: set MOMENTO_API_KEY here too.")
     if momento["port"] == 443:
         return Place(CredentialProvider.from_api_key_v2(api_key, momento["host"]), facts["cache"])
     host = momento["host"]
@@ -98,7 +98,7 @@ def deployed_place(stack: str) -> Place:
     try:
         cloudformation = boto3.client("cloudformation")
         [described] = cloudformation.describe_stacks(StackName=stack)["Stacks"]
-        parameters = {one["ParameterKey"]: one["ParameterValue"] for one in described["Parameters"]}
+        parameters = {item["ParameterKey"]: item["ParameterValue"] for item in described["Parameters"]}
         resource = cloudformation.describe_stack_resource(
             StackName=stack, LogicalResourceId="MomentoApiKeySecret"
         )
@@ -106,7 +106,7 @@ def deployed_place(stack: str) -> Place:
         secret = boto3.client("secretsmanager").get_secret_value(SecretId=secret_id)
         api_key = secret["SecretString"].strip()
     except (BotoCoreError, ClientError) as error:
-        raise PollError(f"The stack {stack} cannot be looked up: {error}") from error
+        raise PollError(f"Cannot describe the stack {stack}: {error}") from error
     endpoint = parameters["MomentoEndpoint"]
     try:
         credentials = (
@@ -114,17 +114,17 @@ def deployed_place(stack: str) -> Place:
             if endpoint
             else CredentialProvider.from_disposable_token(api_key)  # A v1 key has the form of a token.
         )
-    except SdkException:  # Without the cause, which could show some of the key.
+    except SdkException:  # Its message could contain a part of the key.
         raise PollError(f"The secret {secret_id} holds no Momento API key.") from None
     return Place(credentials, parameters["CacheName"])
 
 
 class _Definitions:
-    """The definitions of polls, by id, over a connection to Momento."""
+    """The definitions and tallies of polls in the cache."""
 
     def __init__(self, place: Place) -> None:
         self._cache = place.cache
-        self._client = CacheClient(Configurations.Laptop.latest(), place.credentials, _KEPT_FOR)
+        self._client = CacheClient(Configurations.Laptop.latest(), place.credentials, _TTL)
 
     def __enter__(self) -> _Definitions:
         return self
@@ -150,12 +150,12 @@ def _checked(response: object) -> object:
 
 
 def main() -> int:
-    """Do what the command line says, and return the exit status."""
+    """Open or close a poll, and return the exit status."""
     arguments = _parser().parse_args()
     facts_file = arguments.state_dir / "stack.json"
     if not arguments.stack and not facts_file.exists():
         print(
-            f"{facts_file} is not there: start the local stack (make run), or give --stack", file=sys.stderr
+            f"{facts_file} does not exist: start the local stack (make run), or give --stack", file=sys.stderr
         )
         return 1
     try:
@@ -184,7 +184,7 @@ def _parser() -> argparse.ArgumentParser:
     opening.add_argument("poll_id", metavar="ID")
     opening.add_argument("question", metavar="QUESTION")
     opening.add_argument("choices", metavar="CHOICE", nargs="+")
-    closing = actions.add_parser("close", help="close a poll, whose tally stays")
+    closing = actions.add_parser("close", help="close a poll, and keep its tally")
     closing.add_argument("poll_id", metavar="ID")
     return parser
 

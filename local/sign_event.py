@@ -1,11 +1,11 @@
-"""Makes a webhook event that is accepted now out of a sample: fresh times, and a signature.
+"""Sign a sample webhook event with current times, so that the webhook accepts it.
 
     python -m local.sign_event events/webhook/200_stored.json > fresh.json
     sam local invoke WebhookFunction --event fresh.json
 
-It signs with the secret of the running local stack, or with `--secret`. With `--curl` it prints a command
-that sends the request to the local stack's webhook instead, with `--url` to another one, such as a deployed
-stack's.
+The default secret is that of the running local stack; `--secret` sets another one. `--curl` prints a curl
+command for the local stack's webhook instead of the event; `--url` prints one for another webhook, such as
+that of a deployed stack.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from local.momento.webhooks import sign
 
 
 def main() -> int:
-    """Prints the event, or says what is wrong; returns the exit status."""
+    """Print the event or the curl command. Return the exit status."""
     arguments = _parser().parse_args()
     stack_file = arguments.state_dir / "stack.json"
     try:
@@ -38,7 +38,8 @@ def main() -> int:
     except KeyError:
         instead = "--secret and --url" if arguments.curl else "--secret"
         print(
-            f"{stack_file} is not there: start the local stack (make run), or give {instead}", file=sys.stderr
+            f"{stack_file} does not exist: start the local stack (make run), or give {instead}",
+            file=sys.stderr,
         )
         return 1
     print(_curl_command(signed, url) if url else json.dumps(signed, indent=2, ensure_ascii=False))
@@ -46,7 +47,7 @@ def main() -> int:
 
 
 def sign_event(event: dict[str, Any], secret: str, now: float | None) -> dict[str, Any]:
-    """The event with a signature, and with times of `now` (epoch seconds) in its body where it has any."""
+    """Return the event with a signature, and with its body's times set to `now` (epoch seconds), if given."""
     body = _body(event)
     if now is not None:
         body = _with_times(body, int(now * 1000))
@@ -61,12 +62,12 @@ def sign_event(event: dict[str, Any], secret: str, now: float | None) -> dict[st
 def _read_event(path: Path) -> dict[str, Any]:
     event = json.loads(path.read_text())
     if not isinstance(event, dict) or not {"body", "headers"} <= set(event):
-        raise ValueError(f"{path} is no event of the webhook")
+        raise ValueError(f"{path} is not a webhook event: it needs a body and headers")
     return event
 
 
 def _body(event: dict[str, Any]) -> bytes:
-    """The bytes that were sent; raises ValueError."""
+    """Return the body's bytes. Raise ValueError if it is not base64 as it claims."""
     body: str = event["body"]
     return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
 
@@ -86,7 +87,7 @@ def _curl_command(event: dict[str, Any], url: str) -> str:
     command = ["curl", "--silent", "--include", url]
     for name, value in event["headers"].items():
         command += ["--header", f"{name}: {value}"]
-    if event.get("isBase64Encoded"):  # No argument of a command can hold any bytes whatever.
+    if event.get("isBase64Encoded"):  # A command argument cannot contain every byte.
         decoded = f"echo {shlex.quote(event['body'])} | base64 --decode"
         return f"{decoded} | {shlex.join(command)} --data-binary @-"
     return shlex.join([*command, "--data-raw", event["body"]])
@@ -96,7 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local.sign_event", description=__doc__.split("\n")[0])
     parser.add_argument("event", type=Path, help="sample event, such as events/webhook/200_stored.json")
     parser.add_argument("--secret", help="signing secret (default: the local stack's)")
-    parser.add_argument("--keep-times", action="store_true", help="sign the event's own times")
+    parser.add_argument(
+        "--keep-times", action="store_true", help="keep the event's times instead of the current time"
+    )
     parser.add_argument(
         "--curl", action="store_true", help="print a curl command for the local stack instead"
     )

@@ -1,8 +1,8 @@
-"""Fetches a Momento token from the running local stack, as a browser of one of its users does.
+"""Sign in as a user of the running local stack, and fetch a Momento token, as a browser does.
 
     python -m local.user_token taylor --read comment=123 --read poll=42
 
-It prints the answer of the token API.
+This prints the token API's answer.
 """
 
 import argparse
@@ -23,7 +23,7 @@ STATE_DIRECTORY = Path(".local")
 
 
 def credentials(token: Mapping[str, Any], state_directory: Path = STATE_DIRECTORY) -> CredentialProvider:
-    """Return what Momento's SDK needs to use the answer of the token API at the running stack."""
+    """Return credentials for Momento's SDK from `token`, an answer of the running stack's token API."""
     return token_credentials(_running_stack(state_directory).momento, token["authToken"])
 
 
@@ -31,7 +31,7 @@ def _running_stack(state_directory: Path) -> StackFacts:
     try:
         return StackFacts.from_json((state_directory / "stack.json").read_text())
     except OSError:
-        raise LoopError(f"No stack runs in {state_directory}. Start one with make run.") from None
+        raise LoopError(f"No local stack runs in {state_directory}. Start one with make run.") from None
 
 
 async def _user_token(facts: StackFacts, username: str, reads: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -39,7 +39,7 @@ async def _user_token(facts: StackFacts, username: str, reads: Mapping[str, Sequ
         if user.username == username:
             return await fetch_token(facts, await sign_in(facts, user), reads)
     names = ", ".join(user.username for user in facts.users) or "none"
-    raise LoopError(f"The stack has no user {username}. Its users: {names}.")
+    raise LoopError(f"The local stack has no user {username}. Its users: {names}.")
 
 
 def _topic_and_id(text: str) -> tuple[str, str]:
@@ -50,7 +50,7 @@ def _topic_and_id(text: str) -> tuple[str, str]:
 
 
 def main() -> int:
-    """Print the token, or why there is none. Return the exit code."""
+    """Print the token or an error. Return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m local.user_token", description=__doc__.split("\n")[0])
     parser.add_argument("username", help="a user of the local stack, such as taylor")
     parser.add_argument(
@@ -59,14 +59,14 @@ def main() -> int:
         action="append",
         default=[],
         metavar="TOPIC=ID",
-        help="what the token may read, such as comment=123 (repeatable)",
+        help="allow the token to read this, such as comment=123 (repeatable)",
     )
     parser.add_argument(
         "--state-dir",
         type=Path,
         default=STATE_DIRECTORY,
         metavar="DIR",
-        help="the stack's (default: .local)",
+        help="state directory of the stack (default: .local)",
     )
     arguments = parser.parse_args()
     reads: dict[str, list[str]] = defaultdict(list)

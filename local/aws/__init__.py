@@ -1,1 +1,1 @@
-"""The AWS services that the functions use, on one machine."""
+"""The AWS services that the functions use, on this machine."""

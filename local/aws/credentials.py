@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Credentials:
-    """What requests are signed with; temporary ones have a session token."""
+    """Credentials that sign requests. Temporary ones have a session token."""
 
     access_key_id: str
     secret_access_key: str
@@ -13,4 +13,4 @@ class Credentials:
 
 
 LOCAL_CREDENTIALS = Credentials("local", "local", "local")
-"""Nobody's in particular: with them, the local AWS services allow everything."""
+"""Credentials of no role: the local AWS services allow them everything."""

@@ -1,4 +1,4 @@
-"""A queue that shows what happens on an event bus: the target of a rule that takes every event."""
+"""A queue that receives every event of an event bus, so that users can see the events."""
 
 import json
 from typing import Any

@@ -1,8 +1,9 @@
 """moto's server on a socket that the parent process listens on: `python -m local.aws.moto_server FD`.
 
-As `moto_server` does it, but with the permissions of roles, with what it lacks of SQS and Translate, and one
-request after another: moto checks and writes in two steps, so that of two conditional writes at once both may
-succeed, and Powertools Idempotency relies on one of them failing.
+It differs from the command `moto_server` in three ways: it checks the permissions of roles, it adds
+operations of SQS and Translate that moto lacks, and it handles one request at a time. moto checks and writes
+in two steps, so two concurrent conditional writes could both succeed; Powertools Idempotency relies on one
+of them failing.
 """
 
 import sys
@@ -24,7 +25,7 @@ from local.serving.ports import HOST
 
 
 def main() -> None:
-    """Serve for ever."""
+    """Serve forever."""
     application = Permissions(Translation(MessageMoves(DomainDispatcherApplication(create_backend_app))))
     one_at_a_time = threading.Lock()
 

@@ -1,6 +1,6 @@
-"""IAM's decision about each call of a role, in front of moto's server.
+"""Check each call of a role against its IAM policies, in front of moto's server.
 
-moto can decide too, but then about every caller, the stack itself included, and without regard to resources.
+moto's own checks would apply to every caller, including the stack itself, and they ignore resources.
 """
 
 import io
@@ -35,23 +35,23 @@ class Decision:
 
 
 class Permissions:
-    """A WSGI application in front of another: refuses what the policies of the calling role do not allow.
+    """A WSGI middleware that refuses calls which the policies of the calling role do not allow.
 
-    Whoever signs with other credentials than a role's temporary ones may do everything. A call whose resource
-    cannot be told is refused. Each decision goes to standard output, as a line of JSON.
+    Credentials other than the temporary ones of a role may do everything. A role's call is refused if its
+    resource is unknown. Each decision is written to standard output as a line of JSON.
     """
 
     def __init__(self, application: WSGIApplication) -> None:
-        """Pass on to `application` what is allowed."""
+        """Pass allowed calls to `application`."""
         self._application = application
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request: AccessDeniedException where it is refused."""
+        """Answer a request, with AccessDeniedException if it is refused."""
         credential = _CREDENTIAL.search(environ.get("HTTP_AUTHORIZATION", ""))
         session = credential and _role_session(credential["access_key_id"])
         if credential and session:
             decision = _decide(environ, session, credential["service"], credential["region"])
-            # In one piece: other threads write to the same pipe.
+            # One write for the whole line, because other threads write to the same pipe.
             sys.stdout.write(json.dumps(asdict(decision)) + "\n")
             if not decision.allowed:
                 return _refusal(decision, session, start_response)
@@ -65,7 +65,7 @@ def _role_session(access_key_id: str) -> AssumedRole | None:
 def _decide(environ: WSGIEnvironment, session: AssumedRole, service: str, region: str) -> Decision:
     role = session.role_arn.rpartition("/")[2]
     operation = environ.get("HTTP_X_AMZ_TARGET", _UNKNOWN).rpartition(".")[2]
-    # IAM knows no actions of SQS's operations on several messages but those on one.
+    # SQS's batch operations use the IAM action of the operation on one message.
     action = f"{service}:{operation.removesuffix('Batch') if service == 'sqs' else operation}"
     resource = _resource(service, region, _body(environ))
     allowed = resource is not None and _allows(role, action, resource)
@@ -73,7 +73,7 @@ def _decide(environ: WSGIEnvironment, session: AssumedRole, service: str, region
 
 
 def _body(environ: WSGIEnvironment) -> Any:
-    """Return the JSON document in the request's body, which stays there to be read; None where it is none."""
+    """Return the JSON document in the request's body, or None. The body can be read again afterwards."""
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     environ["wsgi.input"] = io.BytesIO(body)
     try:
@@ -83,7 +83,7 @@ def _body(environ: WSGIEnvironment) -> Any:
 
 
 def _resource(service: str, region: str, body: Any) -> str | None:
-    """Return the ARN of what a call is about, None where that cannot be told."""
+    """Return the ARN of the resource that a call uses, or None if it is unknown."""
     match service, body:
         case "dynamodb", {"TableName": str(table)}:
             if table.startswith("arn:"):
@@ -100,7 +100,7 @@ def _resource(service: str, region: str, body: Any) -> str | None:
                 if bus.startswith("arn:")
                 else f"arn:{_PARTITION}:events:{region}:{ACCOUNT_ID}:event-bus/{bus}"
             )
-        case "translate", _:  # Its permissions name no resource.
+        case "translate", _:  # Permissions for Translate name no resource.
             return "*"
     return None
 
@@ -118,7 +118,7 @@ def _allows(role: str, action: str, resource: str) -> bool:
 
 def _refusal(decision: Decision, session: AssumedRole, start_response: StartResponse) -> Iterable[bytes]:
     reason = (
-        "the local stack cannot tell its resource: teach it in local/aws/permissions.py"
+        "the local stack does not know its resource: add it to local/aws/permissions.py"
         if decision.resource == _UNKNOWN
         else f"no identity-based policy allows the {decision.action} action"
     )

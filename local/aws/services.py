@@ -1,7 +1,7 @@
-"""moto's server as a child process, and in it the resources that the template declares.
+"""Run moto's server as a child process, and create the resources that the template declares in it.
 
-Secrets Manager, DynamoDB, SQS, EventBridge, Cognito and IAM; what else the template declares, the local
-stack serves itself (functions, the HTTP API), or only names, so that policies can refer to it (log groups).
+It serves Secrets Manager, DynamoDB, SQS, EventBridge, Cognito and IAM. The local stack itself serves the
+functions and the HTTP API. Log groups only get an ARN, so that policies can refer to them.
 """
 
 import asyncio
@@ -25,9 +25,8 @@ from local.serving.ports import HOST, listen, port_of
 _T = TypeVar("_T")
 _ROOT = Path(__file__).parents[2]
 _SECONDS_TO_ANSWER = 30
-# Properties that mean nothing on one machine, or not to the services' own API, and those whose name there is
-# another one than CloudFormation's.
-_WITHOUT_EFFECT = {
+# Properties of CloudFormation that have no effect locally, or that the services' create operations lack.
+_IGNORED_PROPERTIES = {
     "ContributorInsightsSpecification",
     "KinesisStreamSpecification",
     "KmsKeyId",
@@ -37,26 +36,27 @@ _WITHOUT_EFFECT = {
     "SqsManagedSseEnabled",
     "StreamSpecification",
 }
-_NAMES_IN_THE_API = {"UserPoolName": "PoolName"}
+# Properties that the services' APIs call by another name than CloudFormation.
+_API_NAMES = {"UserPoolName": "PoolName"}
 
 
 class AwsServicesError(Exception):
-    """The AWS services do not answer, or refuse what the template declares. The message says which."""
+    """An AWS service does not answer, or refuses a request. The message says which."""
 
 
 @dataclass(frozen=True)
 class User:
-    """A user of the user pool who can sign in."""
+    """A user who can sign in at the user pool."""
 
     username: str
     password: str
 
 
 class AwsServices:
-    """AWS services at `endpoint_url`; an async context manager, whose data ends with it."""
+    """The AWS services at `endpoint_url`, as an async context manager. Their data is lost at the end."""
 
     def __init__(self, port: int, log_file: Path) -> None:
-        """Prefer `port`; the server's output goes to `log_file`."""
+        """Listen on `port`, or on a free one if it is taken. Write the server's output to `log_file`."""
         self._port = port
         self._log_file = log_file
         self._resources = contextlib.AsyncExitStack()
@@ -64,7 +64,7 @@ class AwsServices:
         self.endpoint_url = ""
 
     async def __aenter__(self) -> Self:
-        """Start the server. It takes requests at once, and answers them when it is up."""
+        """Start the server. It accepts requests at once, and answers them when it is ready."""
         async with contextlib.AsyncExitStack() as resources:
             self._log_file.parent.mkdir(parents=True, exist_ok=True)
             log = resources.enter_context(self._log_file.open("w", encoding="utf-8", buffering=1))
@@ -84,41 +84,41 @@ class AwsServices:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the server."""
+        """Stop the server."""
         await self._resources.aclose()
 
     async def ended(self) -> None:
-        """Wait until the server has ended, which it does not do by itself."""
+        """Wait until the server ends, which happens only if it fails."""
         await self._process.wait()
 
     async def create_resources(self, template: Template) -> Template:
-        """Create what `template` declares, and return it knowing what was made.
+        """Create the resources of `template`, and return it with their attributes.
 
-        Raises AwsServicesError, and TemplateError as `template` does.
+        Raise AwsServicesError or TemplateError.
         """
         return await self._in_thread(lambda: self._create_resources(template))
 
     async def create_users(self, user_pool_id: str, users: Iterable[User]) -> None:
-        """Create confirmed users with permanent passwords; raises AwsServicesError."""
+        """Create confirmed users with permanent passwords. Raise AwsServicesError."""
         await self._in_thread(lambda: self._create_users(user_pool_id, users))
 
     async def create_event_queue(self, bus_name: str) -> str:
-        """Create a queue that gets every event of a bus, and return its URL; raises AwsServicesError."""
+        """Create a queue that receives every event of a bus, and return its URL. Raise AwsServicesError."""
         return await self._in_thread(
             lambda: create_event_queue(self._clients.events, self._clients.sqs, bus_name)
         )
 
     async def secret(self, secret_id: str) -> str:
-        """Return a secret's value; raises AwsServicesError."""
+        """Return the value of a secret. Raise AwsServicesError."""
         secrets = await self._in_thread(
             lambda: self._clients.secretsmanager.get_secret_value(SecretId=secret_id)
         )
         return secrets["SecretString"]
 
     async def assume_role(self, role_arn: str, session_name: str) -> Credentials:
-        """Return temporary credentials of a role; raises AwsServicesError.
+        """Return temporary credentials of a role. Raise AwsServicesError.
 
-        moto lets them serve past their expiration, so that processes may keep them.
+        moto accepts them after their expiration, so processes need not renew them.
         """
         session = await self._in_thread(
             lambda: self._clients.sts.assume_role(RoleArn=role_arn, RoleSessionName=session_name)
@@ -134,7 +134,7 @@ class AwsServices:
         try:
             return await asyncio.to_thread(work)
         except (BotoCoreError, ClientError) as error:
-            raise AwsServicesError(f"AWS services: {error}\nTheir log is {self._log_file}.") from error
+            raise AwsServicesError(f"AWS services: {error}\nSee their log: {self._log_file}") from error
 
     @functools.cached_property
     def _clients(self) -> "_Clients":
@@ -151,14 +151,14 @@ class AwsServices:
             ("AWS::Cognito::UserPool", self._create_user_pool),
             ("AWS::Cognito::UserPoolClient", self._create_user_pool_client),
             ("AWS::Logs::LogGroup", self._name_log_group),
-            ("AWS::IAM::Role", self._create_role),  # Last, as policies refer to the others.
+            ("AWS::IAM::Role", self._create_role),  # Last, because policies refer to the others.
         ):
-            for name, declared in sorted(template.resources(resource_type).items(), key=_redrives):
+            for name, declared in sorted(template.resources(resource_type).items(), key=_has_redrive_policy):
                 properties = template.resolve(
                     {
-                        _NAMES_IN_THE_API.get(key, key): value
+                        _API_NAMES.get(key, key): value
                         for key, value in declared.items()
-                        if key not in _WITHOUT_EFFECT
+                        if key not in _IGNORED_PROPERTIES
                     }
                 )
                 try:
@@ -168,13 +168,11 @@ class AwsServices:
                 template = template.with_attributes(attributes)
         return template
 
-    # Each creates a resource, whose logical id is its name unless its properties say another, and returns its
-    # attributes.
+    # Each method creates a resource and returns its attributes. `name` is its logical id, which is its name
+    # unless its properties set another one.
 
     def _create_secret(self, name: str, properties: dict[str, Any]) -> dict[str, str]:
-        if generate := properties.pop(
-            "GenerateSecretString", None
-        ):  # Which CloudFormation does, so we do here.
+        if generate := properties.pop("GenerateSecretString", None):  # CloudFormation's part, not the API's.
             password = self._clients.secretsmanager.get_random_password(**generate)
             properties["SecretString"] = password["RandomPassword"]
         secret = self._clients.secretsmanager.create_secret(**{"Name": name, **properties})
@@ -243,9 +241,9 @@ class AwsServices:
 
 
 class _Clients:
-    """boto3 clients of the local services, which read nothing of the developer's own configuration.
+    """boto3 clients of the local services that ignore the developer's own AWS configuration.
 
-    Made in a thread, and boto3 imported there: both are slow, and the server is starting meanwhile.
+    They are made in a thread, which also imports boto3: both are slow, and the server starts meanwhile.
     """
 
     def __init__(self, endpoint_url: str) -> None:
@@ -253,10 +251,10 @@ class _Clients:
         import botocore.session  # noqa: PLC0415
         from botocore.config import Config  # noqa: PLC0415
 
-        nothing = {"profile": None, "config_file": os.devnull, "credentials_file": os.devnull}
+        no_files = {"profile": None, "config_file": os.devnull, "credentials_file": os.devnull}
         session = boto3.Session(
             botocore_session=botocore.session.Session(
-                {name: (None, None, value, None) for name, value in nothing.items()}
+                {name: (None, None, value, None) for name, value in no_files.items()}
             ),
             aws_access_key_id=LOCAL_CREDENTIALS.access_key_id,
             aws_secret_access_key=LOCAL_CREDENTIALS.secret_access_key,
@@ -276,11 +274,11 @@ class _Clients:
         self.sts = session.client("sts", endpoint_url=endpoint_url, config=config)
 
 
-def _redrives(resource: tuple[str, Mapping[str, Any]]) -> bool:
-    """Return whether a resource refers to another of its type, which has to be there first."""
+def _has_redrive_policy(resource: tuple[str, Mapping[str, Any]]) -> bool:
+    """Return whether a queue refers to a dead-letter queue, which must be created before it."""
     return "RedrivePolicy" in resource[1]
 
 
 def _json(document: Any) -> str:
-    """Return a policy as the API takes it; YAML reads a version without quotes as a date."""
+    """Return a policy as JSON. `default` covers a version without quotes, which YAML reads as a date."""
     return json.dumps(document, default=str)

@@ -1,1 +1,1 @@
-"""What `make run` shows of the stack."""
+"""The terminal output of `make run` and `make demo`."""

@@ -1,4 +1,4 @@
-"""What the terminal shows of a stack: its parts as they come up, the round trip, then what happens in it."""
+"""Terminal output about a stack: its parts as they start, the round trip, then its events."""
 
 import os
 import shlex
@@ -22,32 +22,32 @@ from local.momento.webhooks import Delivery
 from local.stack.facts import MomentoFacts, StackFacts
 from local.stack.local_stack import MOMENTO_WEBHOOK, StackObserver
 
-_WIDTH_OF_FILES = 120
+_FILE_WIDTH = 120
 _LEVEL_STYLES = {"DEBUG": "dim", "WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
-_LINES_OF_LOG = 20
+_LOG_TAIL_LINES = 20
 
 
 class _Console(Console):
-    """A console that ends the program in order when nobody reads on, as behind `| head`."""
+    """A console that stops the program cleanly when its reader has closed the pipe, as `| head` does."""
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        # Python would complain at the end that it cannot write out what is left.
+        # Otherwise Python would report at exit that it cannot flush standard output.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         signal.raise_signal(signal.SIGTERM)
 
 
 class Display(StackObserver):
-    """Shows on a terminal, or writes to a file or pipe what can be read there."""
+    """Show the stack on standard output: a terminal, a file or a pipe."""
 
     def __init__(self) -> None:
         """Show on standard output."""
         self._console = _Console(highlight=False)
         if not self._console.is_terminal:
-            self._console = _Console(highlight=False, width=_WIDTH_OF_FILES)
+            self._console = _Console(highlight=False, width=_FILE_WIDTH)
 
     def working_on(self, what: str) -> Status:
-        """Return a context manager: shows that something is under way, where the terminal can."""
+        """Return a context manager that shows a spinner with `what`, if the output is a terminal."""
         return self._console.status(what)
 
     def say(self, text: str) -> None:
@@ -55,11 +55,11 @@ class Display(StackObserver):
         self._console.print(text, markup=False, soft_wrap=True)
 
     def fail(self, message: str) -> None:
-        """Show what went wrong."""
+        """Show an error."""
         self._console.print(Text.assemble(("✗ ", "bold red"), message), soft_wrap=True)
 
     def hops(self, hops: Sequence[Hop]) -> None:
-        """Show the way of a comment as a table."""
+        """Show the hops of a comment as a table."""
         table = Table(
             title="One comment through the whole loop",
             title_justify="left",
@@ -77,7 +77,7 @@ class Display(StackObserver):
         self._console.print(table)
 
     def ready(self, facts: StackFacts, state_directory: Path) -> None:
-        """Show where everything is, and what to try."""
+        """Show the stack's addresses, and commands to try."""
         caller = "Momento" if facts.message_source == MOMENTO_WEBHOOK else "the relay, RelayFunction"
         where = Table.grid(padding=(0, 2))
         where.add_column(style="bold")
@@ -91,7 +91,7 @@ class Display(StackObserver):
             ("AWS services", facts.aws_endpoint_url),
             ("Dead letters", facts.dead_letter_queue_url),
             *_about_momento(facts.momento),
-            ("All of it", str(state_directory / "stack.json")),
+            ("Everything", str(state_directory / "stack.json")),
         ):
             where.add_row(name, Text(value))
         self._console.print(Panel(where, title="Running", title_align="left", expand=False))
@@ -101,13 +101,13 @@ class Display(StackObserver):
             self.say(f"{command}\n")
 
     def log_tail(self, file: Path) -> None:
-        """Show the end of a function's log."""
+        """Show the last lines of a function's log."""
         lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        self.say(f"The end of {file}:" if lines else f"{file} is empty.")
-        for line in lines[-_LINES_OF_LOG:]:
+        self.say(f"The last lines of {file}:" if lines else f"{file} is empty.")
+        for line in lines[-_LOG_TAIL_LINES:]:
             self.function_logged(file.stem, line)
 
-    # What the stack tells
+    # Events of the stack, see StackObserver
 
     def part_started(self, name: str, where: str, seconds: float) -> None:
         self._console.print(
@@ -117,7 +117,7 @@ class Display(StackObserver):
         )
 
     def port_taken(self, name: str, preferred: int, port: int) -> None:
-        self._console.print(f"  {name}: port {preferred} is taken, so it is at {port}", style="yellow")
+        self._console.print(f"  {name}: port {preferred} is taken, using {port}", style="yellow")
 
     def closed_to_containers(self, reason: str) -> None:
         self._console.print(f"  Containers cannot reach this stack: {reason}", style="yellow")
@@ -135,10 +135,12 @@ class Display(StackObserver):
 
     def webhook_delivered(self, delivery: Delivery) -> None:
         if not delivery.outcome.isdecimal():
-            self._event("Momento", f"message for the webhook {delivery.outcome}", "red")
+            self._event("Momento", f"webhook delivery {delivery.outcome}", "red")
 
     def dead_letters_came(self, count: int) -> None:
-        self._event("Dead letters", f"{count} in the queue: see Redrive in docs/operations.md", "red")
+        self._event(
+            "Dead letters", f"{count} in the dead-letter queue: see Redrive in docs/operations.md", "red"
+        )
 
     def _event(self, source: str, text: str, style: str) -> None:
         time = datetime.now().astimezone().strftime("%H:%M:%S.%f")[:-3]
@@ -148,17 +150,17 @@ class Display(StackObserver):
 
 def _users(facts: StackFacts) -> str:
     if not facts.users:
-        return "those of the issuer that JwtIssuer says"
+        return "those of the issuer in JwtIssuer"
     return ", ".join(f"{user.username} / {user.password}" for user in facts.users)
 
 
 def _no_page(facts: StackFacts) -> str:
     momento = facts.momento
     if not facts.user_pool_client_id:
-        return "none: it signs users in at a user pool, and JwtIssuer says another issuer"
+        return "none: it needs a user pool, but JwtIssuer names another issuer"
     if momento.local_address and not momento.web_url:
-        return f"none: where {momento.local_address} serves browsers is not known here"
-    return "none: it is built where Node (npm) is installed, by make run"
+        return f"none: the address of {momento.local_address} for browsers is unknown"
+    return "none: install Node (npm), and make run builds it"
 
 
 def _about_momento(momento: MomentoFacts) -> list[tuple[str, str]]:
@@ -172,7 +174,7 @@ def _about_momento(momento: MomentoFacts) -> list[tuple[str, str]]:
 
 
 def _commands_to_try(facts: StackFacts, state_directory: Path) -> list[tuple[str, str]]:
-    """Return commands for another terminal, each with what it does."""
+    """Return descriptions and commands for another terminal."""
     event = shlex.quote('{"userId":"jordan","courseId":123,"comment":"Hello from a service"}')
     return [
         (
@@ -183,7 +185,7 @@ def _commands_to_try(facts: StackFacts, state_directory: Path) -> list[tuple[str
             "Publish as a user, from a service",
             f"curl {facts.lambda_url}/2015-03-31/functions/PublisherFunction/invocations -d {event}",
         ),
-        ("Watch what the webhook logs", f"tail -f {state_directory / 'logs' / 'WebhookFunction.log'}"),
+        ("Watch the webhook's log", f"tail -f {state_directory / 'logs' / 'WebhookFunction.log'}"),
     ]
 
 

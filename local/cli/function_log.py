@@ -1,14 +1,14 @@
-"""Function log lines as a person reads them."""
+"""Make a function's log lines readable for people."""
 
 import json
 import re
 from dataclasses import dataclass
 
 _PLATFORM_LINES = ("START RequestId: ", "END RequestId: ", "REPORT RequestId: ")
-# How the runtime client begins what Python's own logging gives it, and an error.
+# The prefixes of the runtime client: for records of Python's logging, and for errors.
 _LEVEL = re.compile(r"\[(DEBUG|INFO|WARNING|ERROR|CRITICAL)\]")
 _FAILED = re.compile(r"RequestId: \S+ Error: |\S+ \S+ Task timed out after ")
-# What Powertools' Logger puts into every line.
+# Fields that Powertools' Logger adds to every line.
 _POWERTOOLS_KEYS = {
     "cold_start",
     "correlation_id",
@@ -35,7 +35,7 @@ class LogEntry:
 
 
 def read_entry(line: str) -> LogEntry | None:
-    """Return what a line of a function's log says; None for metrics and Lambda's own lines."""
+    """Return the entry in a line of a function's log, or None for metrics and Lambda's own lines."""
     if line.startswith(_PLATFORM_LINES) or not line.strip():
         return None
     try:
@@ -52,7 +52,7 @@ def read_entry(line: str) -> LogEntry | None:
 
 
 def _level(line: str) -> str:
-    """Return the severity of a line that is not of Powertools' Logger."""
+    """Return the severity of a line that Powertools' Logger did not write."""
     if level := _LEVEL.match(line):
         return level[1]
     return "ERROR" if _FAILED.match(line) else "INFO"

@@ -1,4 +1,4 @@
-"""One comment through every part of the running system, sent as a browser would, and back."""
+"""Send one comment through every part of the running system, as a browser does, and read it back."""
 
 import asyncio
 import json
@@ -22,12 +22,12 @@ from local.stack.local_stack import MOMENTO_WEBHOOK, LocalStack
 COMMENT = "comment"
 COURSE_ID = "123"
 _SECONDS_FOR_DELIVERY = 30
-_NAME_WITHOUT_USERS = "taylor"
+_SERVICE_USERNAME = "taylor"
 
 
 @dataclass(frozen=True)
 class Hop:
-    """One step of the comment's way, and how long it took."""
+    """One step of the round trip, and its duration."""
 
     name: str
     what_happened: str
@@ -35,14 +35,14 @@ class Hop:
 
 
 async def round_trip(stack: LocalStack, on_hop: Callable[[Hop], None]) -> None:
-    """Sign in, fetch a token, publish a comment with it, and read it back after the webhook has stored it.
+    """Sign in, fetch a token, publish a comment, wait for the webhook to store it, and read it back.
 
-    Where users sign in elsewhere, a service publishes the comment, and it is read back from the stack's own
-    Momento only. `on_hop` is told of each step. Raises LoopError where one fails, or the identity is not
-    the user's.
+    If the stack has no users, because another issuer signs them in, PublisherFunction publishes the comment,
+    and it is read back only from the stack's own Momento. `on_hop` is called after each step. Raise LoopError
+    if a step fails or the stored identity is not the user's.
     """
     facts = stack.facts
-    username = facts.users[0].username if facts.users else _NAME_WITHOUT_USERS
+    username = facts.users[0].username if facts.users else _SERVICE_USERNAME
     identity = username
     comment = f"Hello from {username} ({secrets.token_hex(3)})"
     message = json.dumps({"courseId": COURSE_ID, "comment": comment, "id": secrets.token_hex(16)})
@@ -78,10 +78,10 @@ async def round_trip(stack: LocalStack, on_hop: Callable[[Hop], None]) -> None:
             async with asyncio.timeout(_SECONDS_FOR_DELIVERY):
                 delivered = await delivery
         except TimeoutError:
-            message = f"{caller} has not called the webhook, or not with success."
+            message = f"{caller} did not call the webhook successfully within {_SECONDS_FOR_DELIVERY} s."
             raise LoopError(message, caller_function) from None
         if delivered.status >= 300:
-            message = f"The webhook did not take the message: it answered {delivered.status}."
+            message = f"The webhook refused the message: it answered {delivered.status}."
             raise LoopError(message, "WebhookFunction")
         happened(f"{caller} called the function URL, signed; it answered {delivered.status}")
 
@@ -94,7 +94,7 @@ async def round_trip(stack: LocalStack, on_hop: Callable[[Hop], None]) -> None:
             raise LoopError(f"The comment is not in the list {COURSE_ID!r}.", "WebhookFunction")
         if stored.get("userID") != identity:
             raise LoopError(
-                f"The comment was stored as {stored.get('userID')!r}'s, and {identity!r} has published it.",
+                f"The comment was stored for {stored.get('userID')!r}, but {identity!r} published it.",
                 "WebhookFunction",
             )
         happened(f"read back: {stored['userID']} wrote “{stored['comment']}”")
@@ -114,14 +114,14 @@ def _hop(on_hop: Callable[[Hop], None], name: str) -> Iterator[Callable[[str], N
 
 
 def _caller_of_webhook(facts: StackFacts) -> tuple[str, str]:
-    """Return who calls the webhook, and the function whose log tells more where they do not."""
+    """Return the webhook's caller, and the function whose log to show if there was no call."""
     if facts.message_source == MOMENTO_WEBHOOK:
         return "Momento", "WebhookFunction"
     return "The relay", "RelayFunction"
 
 
 def _own_credentials(facts: StackFacts) -> CredentialProvider | None:
-    """Return the credentials of the super-user of the stack's own Momento; None if it has none."""
+    """Return the super-user's credentials for the stack's own Momento, or None if it has no own Momento."""
     momento = facts.momento
     if momento.api_key is None:
         return None

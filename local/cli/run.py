@@ -1,4 +1,4 @@
-"""What `make run` and `make demo` do: start the stack, show one comment's way through it, serve."""
+"""Start the stack, send one comment through it, and serve: `make run` and `make demo`."""
 
 import asyncio
 import logging
@@ -19,11 +19,11 @@ from local.stack.state_directory import StackRunningError
 
 
 async def run(state_directory: Path, parameters: Mapping[str, str], *, demo: bool) -> int:
-    """Run until a signal comes, or with `demo` until the round trip is done; return the exit code.
+    """Run until a signal arrives, or with `demo` until the round trip is done. Return the exit code.
 
-    `parameters` are values of the template's parameters. MOMENTO_API_KEY and MOMENTO_ENDPOINT in the
-    environment say of a Momento to use in place of the stack's own.
-    Interrupting a stack that serves is how it ends well; interrupting anything before is not.
+    `parameters` are values of the template's parameters. If MOMENTO_API_KEY and MOMENTO_ENDPOINT are set in
+    the environment, the stack uses that Momento instead of its own. A signal gives exit code 0 only once the
+    stack is serving.
     """
     display = Display()
     try:
@@ -32,8 +32,8 @@ async def run(state_directory: Path, parameters: Mapping[str, str], *, demo: boo
         display.fail(str(error))
         return 1
     if given_momento:
-        display.say(f"Momento is the one at {given_momento.host}:{given_momento.port}; this starts none.")
-    # The display shows what becomes of messages: the log is not to say it again.
+        display.say(f"Using Momento at {given_momento.host}:{given_momento.port} instead of a local one.")
+    # The display already shows the outcome of each delivery.
     logging.getLogger("local.momento.webhooks").addFilter(lambda record: not hasattr(record, "outcome"))
     serving = asyncio.Event()
     try:
@@ -46,7 +46,7 @@ async def run(state_directory: Path, parameters: Mapping[str, str], *, demo: boo
         display.fail(str(error))
         return 1
     except OSError as error:
-        display.fail(f"The local stack cannot run: {error}")
+        display.fail(f"The local stack failed: {error}")
         return 1
 
 
@@ -61,17 +61,17 @@ async def _work(
     async with AsyncExitStack() as resources:
         with display.working_on("Starting"):
             await resources.enter_async_context(stack)
-        came_back = True
+        succeeded = True
         if COMMENT in stack.facts.topics:
             with display.working_on("Sending a comment"):
-                came_back = await _show_round_trip(stack, display)
+                succeeded = await _show_round_trip(stack, display)
         if demo:
-            return 0 if came_back else 1
+            return 0 if succeeded else 1
         display.ready(stack.facts, state_directory)
         serving.set()
         await stack.ended()
         serving.clear()
-        display.fail(f"The AWS services have ended by themselves. Their log is {stack.logs / 'aws.log'}.")
+        display.fail(f"The AWS services stopped unexpectedly. See their log: {stack.logs / 'aws.log'}")
         return 1
 
 
@@ -81,7 +81,7 @@ async def _show_round_trip(stack: LocalStack, display: Display) -> bool:
         await round_trip(stack, hops.append)
     except LoopError as error:
         display.hops(hops)
-        display.fail(f"The comment did not come back. {error}")
+        display.fail(f"The round trip failed. {error}")
         if error.function:
             display.log_tail(stack.logs / f"{error.function}.log")
         return False

@@ -1,1 +1,1 @@
-"""template.yaml, read as CloudFormation reads it."""
+"""A reader of template.yaml that follows CloudFormation."""

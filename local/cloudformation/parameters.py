@@ -1,6 +1,6 @@
-"""The values of a template's parameters, refused as CloudFormation refuses them.
+"""Check the values of a template's parameters as CloudFormation does.
 
-As documented: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
+Rules: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/parameters-section-structure.html
 """
 
 import re
@@ -12,15 +12,15 @@ _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class ParameterError(Exception):
-    """A value is refused. The message is CloudFormation's, without the value, which may be secret."""
+    """A value is invalid. The message is CloudFormation's, without the value, which may be secret."""
 
 
 def parameter_values(
     declared: Mapping[str, Mapping[str, Any]], given: Mapping[str, str], unchecked: Collection[str]
 ) -> dict[str, str | list[str]]:
-    """Return the value of each declared parameter: the given one, or its default.
+    """Return the value of each declared parameter: the given one, or its default. Raise ParameterError.
 
-    The values of parameters in `unchecked` are not held against their declarations. Raises ParameterError.
+    Parameters in `unchecked` may have any value.
     """
     if unknown := sorted(set(given) - set(declared)):
         raise ParameterError(
@@ -41,7 +41,7 @@ def parameter_values(
 
 
 def text_of(value: Any) -> str:
-    """Return a value as the text that CloudFormation makes of it."""
+    """Convert a value to text as CloudFormation does."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
@@ -49,7 +49,7 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
-# What each constraint demands of a value, and CloudFormation's words for it.
+# For each constraint, a check of a value and CloudFormation's error message.
 _CONSTRAINTS: Mapping[str, tuple[Callable[[str, Any], bool], str]] = {
     "AllowedValues": (
         lambda value, allowed: value in map(text_of, allowed),
@@ -73,12 +73,12 @@ _CONSTRAINTS: Mapping[str, tuple[Callable[[str, Any], bool], str]] = {
 
 
 def _check(name: str, declaration: Mapping[str, Any], value: str) -> None:
-    """Raise ParameterError unless a value, or one item of a list, is what the declaration allows."""
+    """Raise ParameterError unless the declaration allows the value, or the item of a list."""
     if declaration["Type"] in {"Number", "List<Number>"} and not _NUMBER.fullmatch(value):
         raise ParameterError(f"Parameter '{name}' must be a number.")
-    for constraint, (is_satisfied, words) in _CONSTRAINTS.items():
+    for constraint, (is_satisfied, message) in _CONSTRAINTS.items():
         if constraint in declaration and not is_satisfied(value, declaration[constraint]):
-            reason = words.format(text_of(declaration[constraint]))
+            reason = message.format(text_of(declaration[constraint]))
             if described := declaration.get("ConstraintDescription"):
                 reason = f"failed to satisfy constraint: {described}"
             raise ParameterError(f"Parameter '{name}' {reason}")

@@ -1,9 +1,9 @@
-"""Reads a SAM template and resolves what the local stack needs of it.
+"""Read a SAM template, and resolve the values that the local stack needs.
 
-Knows CloudFormation's intrinsic functions that a template of this size uses, parameters, rules, conditions,
-SAM's `Globals`, and the pseudo parameters. Nothing is created here: the identifiers of created resources are
-passed in as `attributes`. Values are resolved only when asked for, so that a property nobody reads may refer
-to a resource that nobody made.
+It supports parameters, pseudo parameters, rules, conditions, SAM's `Globals`, and the intrinsic functions
+that template.yaml uses. It creates nothing: the identifiers of created resources are passed in as
+`attributes`. Values are resolved on demand, so an unused property may refer to a resource that the local
+stack does not create.
 """
 
 import re
@@ -32,14 +32,14 @@ _SUB_VARIABLE = re.compile(r"\$\{(!?)([^}]*)\}")
 
 
 class TemplateError(Exception):
-    """The template, or what was asked of it, is wrong. The message says where and what to do."""
+    """The template or a parameter is wrong. The message says where and what to do."""
 
 
 @dataclass(frozen=True)
 class Template:
-    """A parsed template with its parameters, and the identifiers of the resources made so far.
+    """A parsed template, with its parameters and the attributes of the resources created so far.
 
-    `attributes` maps `LogicalId` to what `Ref` gives, and `LogicalId.Attribute` to what `Fn::GetAtt` gives.
+    `attributes` maps `LogicalId` to the value of `Ref`, and `LogicalId.Attribute` to that of `Fn::GetAtt`.
     """
 
     document: Mapping[str, Any]
@@ -48,10 +48,10 @@ class Template:
 
     @classmethod
     def load(cls, path: Path, overrides: Mapping[str, str], unchecked: Collection[str] = ()) -> Self:
-        """Read the template at `path`; `overrides` are values of its parameters.
+        """Read the template at `path`. `overrides` are values of its parameters.
 
-        Raises TemplateError, in CloudFormation's words, if CloudFormation would refuse the values. Parameters
-        in `unchecked` may have any value.
+        Raise TemplateError, with CloudFormation's message, if CloudFormation would refuse the values.
+        Parameters in `unchecked` may have any value.
         """
         try:
             document = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 (a SafeLoader)
@@ -68,15 +68,14 @@ class Template:
         return template
 
     def with_attributes(self, attributes: Mapping[str, str]) -> Self:
-        """Return this template knowing more resources, to which `Ref` and `Fn::GetAtt` may then refer."""
+        """Return this template with more attributes for `Ref` and `Fn::GetAtt`."""
         return replace(self, attributes={**self.attributes, **attributes})
 
     def resources(self, resource_type: str) -> dict[str, dict[str, Any]]:
-        """Return the properties, unresolved, of the resources of a type that exist, by logical id.
+        """Return the unresolved properties of the resources of a type, by logical id.
 
-        A resource exists where it has no condition, or one that holds.
-
-        SAM's `Globals` are merged in as SAM does: maps are merged, lists appended to, other values replaced.
+        Resources whose condition is false are left out. SAM's `Globals` are merged in as SAM does: maps are
+        merged, lists are appended, other values are replaced.
         """
         section = resource_type.rpartition("::")[2]
         globals_ = (self.document.get("Globals") or {}).get(section) or {}
@@ -87,15 +86,15 @@ class Template:
         }
 
     def resolve(self, value: Any) -> Any:
-        """Return `value` with every intrinsic function in it replaced by what it stands for.
+        """Return `value` with its intrinsic functions resolved.
 
-        `AWS::NoValue` removes the property or list item that it is the value of.
+        A property or list item whose value is `AWS::NoValue` is removed.
         """
         resolved = self._resolve(value)
         return None if resolved is _NO_VALUE else resolved
 
     def condition(self, name: str) -> bool:
-        """Return whether the condition of that name holds."""
+        """Return whether the named condition is true."""
         try:
             expression = self.document["Conditions"][name]
         except KeyError:
@@ -126,7 +125,7 @@ class Template:
                 try:
                     return self._call(name, argument)
                 except (AttributeError, TypeError, ValueError) as error:
-                    raise TemplateError(f"{name} takes something else than {argument}.") from error
+                    raise TemplateError(f"{name} has an invalid argument: {argument}.") from error
         resolved = {key: self._resolve(item) for key, item in value.items()}
         return {key: item for key, item in resolved.items() if item is not _NO_VALUE}
 
@@ -149,7 +148,7 @@ class Template:
                 return self._resolve(text).split(separator)
             case _:
                 raise TemplateError(
-                    f"The local stack does not know {name}: teach it in local/cloudformation/template.py."
+                    f"The local stack does not support {name}: add it to local/cloudformation/template.py."
                 )
 
     def _ref(self, name: str) -> Any:
@@ -164,8 +163,8 @@ class Template:
             return self.attributes[name]
         except KeyError:
             raise TemplateError(
-                f"The template refers to {name}, which the local stack has not made: "
-                "make it in local/aws/services.py, or mend the name."
+                f"The template refers to {name}, which the local stack does not create: "
+                "create it in local/aws/services.py, or correct the name."
             ) from None
 
     def _sub(self, argument: Any) -> str:
@@ -199,7 +198,7 @@ class Template:
             case {"Fn::EachMemberIn": [items, allowed]}:
                 return self._texts(items) <= self._texts(allowed)
             case _:
-                raise TemplateError(f"This is no condition that the local stack knows: {expression}")
+                raise TemplateError(f"The local stack does not support this condition: {expression}")
 
     def _texts(self, items: Any) -> set[str]:
         return {text_of(item) for item in self._resolve(items)}

@@ -49,7 +49,7 @@ def test_the_demo_uses_the_momento_that_the_environment_says(tmp_path: Path) -> 
             output, _ = stack.communicate(timeout=60)
         momento.kill()
     assert stack.returncode == 0, output
-    assert f"Momento is the one at {address}" in output
+    assert f"Using Momento at {address}" in output
     assert "The relay called" in output
     assert "taylor wrote" in output
 

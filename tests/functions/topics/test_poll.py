@@ -366,5 +366,5 @@ def test_finds_the_cache_and_the_api_key_of_a_stack_on_aws(environment: dict[str
     assert isinstance(place.credentials, CredentialProvider)
     assert place.credentials.auth_token == "e30.eyJ0IjoiZyJ9.sig"
     assert place.credentials.cache_endpoint == "cache.momento.example.com"
-    with pytest.raises(PollError, match="cannot be looked up"):
+    with pytest.raises(PollError, match="Cannot describe the stack"):
         deployed_place("another-stack")

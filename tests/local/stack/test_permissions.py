@@ -126,12 +126,12 @@ async def test_a_role_may_do_what_its_policies_allow(services: AwsServices, tmp_
         message = _refused(queues.send_message_batch, QueueUrl=made["OtherQueue"], Entries=entries)
         assert message.startswith(f"{user}sqs:SendMessage on resource: {made['OtherQueue.Arn']} ")
         message = _refused(queues.start_message_move_task, SourceArn=made["Queue.Arn"])
-        assert "cannot tell its resource" in message
+        assert "does not know its resource" in message
 
         assert admin_tables.put_item(TableName="OtherItems", Item=key)
         assert admin_secrets.get_secret_value(SecretId="Secret")
         _refused(admin_secrets.get_secret_value, SecretId="OtherSecret")
-        assert "cannot tell its resource" in _refused(admin_tables.list_tables)
+        assert "does not know its resource" in _refused(admin_tables.list_tables)
 
         assert anyone.get_secret_value(SecretId="OtherSecret")
 

@@ -486,7 +486,7 @@ def test_the_panel_says_which_momento_it_is_and_why_there_is_no_page(
     given = GivenMomento("key", HOST, 8080).facts
     Display().ready(dataclasses.replace(FACTS, momento=given), Path(".local"))
     panel = capsys.readouterr().out
-    assert "none: where 127.0.0.1:8080 serves browsers is not known here" in panel
+    assert "none: the address of 127.0.0.1:8080 for browsers is unknown" in panel
     assert "127.0.0.1:8080 (given by MOMENTO_API_KEY and MOMENTO_ENDPOINT)" in panel
     assert "Test admin" not in panel
 
@@ -497,7 +497,7 @@ def test_the_panel_shows_first_where_the_page_is(
 ) -> None:
     Display().ready(dataclasses.replace(FACTS, web_url=web_url), Path(".local"))
     panel = capsys.readouterr().out.splitlines()
-    assert (web_url or "none: it is built where Node (npm) is installed, by make run") in panel[1]
+    assert (web_url or "none: install Node (npm), and make run builds it") in panel[1]
     assert "taylor / password" in panel[2]
 
 
@@ -505,8 +505,8 @@ def test_the_panel_says_where_users_are_that_sign_in_elsewhere(capsys: pytest.Ca
     facts = dataclasses.replace(FACTS, user_pool_id=None, user_pool_client_id=None, users=())
     Display().ready(facts, Path(".local"))
     shown = capsys.readouterr().out
-    assert "none: it signs users in at a user pool, and JwtIssuer says another issuer" in shown
-    assert "those of the issuer that JwtIssuer says" in shown
+    assert "none: it needs a user pool, but JwtIssuer names another issuer" in shown
+    assert "those of the issuer in JwtIssuer" in shown
     assert "JWT=... # of your issuer" in shown
     assert "InitiateAuth" not in shown
 
