@@ -1,1 +1,1 @@
-"""AWS Lambda on one machine: functions in processes of their own, and what calls them."""
+"""AWS Lambda on this machine: functions in separate processes, and the services that invoke them."""

@@ -1,6 +1,6 @@
-"""CORS as HTTP APIs answer it, without a function's help.
+"""CORS headers of HTTP APIs, which API Gateway adds without the function.
 
-As documented: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
+Reference: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html
 """
 
 from aiohttp import web
@@ -11,12 +11,12 @@ from local.lambda_host.declaration import CorsConfiguration
 def preflight(configuration: CorsConfiguration, request: web.Request) -> web.Response:
     """Return the answer to an OPTIONS request.
 
-    It has CORS headers if the origin is allowed and the request says which method the page will use.
+    It has CORS headers if the origin is allowed and the request has Access-Control-Request-Method.
     """
     response = web.Response(status=204)
     if "Access-Control-Request-Method" not in request.headers:
         return response
-    let_page_read(configuration, request, response)
+    add_cors_headers(configuration, request, response)
     if _allowed_origin(configuration, request):
         response.headers["Access-Control-Allow-Methods"] = ",".join(configuration.allow_methods)
         response.headers["Access-Control-Allow-Headers"] = ",".join(configuration.allow_headers)
@@ -25,8 +25,8 @@ def preflight(configuration: CorsConfiguration, request: web.Request) -> web.Res
     return response
 
 
-def let_page_read(configuration: CorsConfiguration, request: web.Request, response: web.Response) -> None:
-    """Put the API's CORS headers on an answer, in place of any that the function set."""
+def add_cors_headers(configuration: CorsConfiguration, request: web.Request, response: web.Response) -> None:
+    """Add the API's CORS headers to an answer, and remove any that the function set."""
     for name in [name for name in response.headers if name.lower().startswith("access-control-")]:
         response.headers.popall(name, None)
     if not (origin := _allowed_origin(configuration, request)):
@@ -41,7 +41,7 @@ def let_page_read(configuration: CorsConfiguration, request: web.Request, respon
 
 
 def _allowed_origin(configuration: CorsConfiguration, request: web.Request) -> str | None:
-    """Return the value of Access-Control-Allow-Origin for the request's origin; None if it is not allowed."""
+    """Return the Access-Control-Allow-Origin for the request's origin, or None if it is not allowed."""
     origin = request.headers.get("Origin")
     if origin is None:
         return None

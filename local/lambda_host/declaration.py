@@ -1,4 +1,4 @@
-"""What the template declares of its functions and of the ways to call them, as the host needs it."""
+"""The template's functions and their events, as dataclasses for the Lambda host."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -11,27 +11,27 @@ from local.cloudformation.parameters import text_of
 from local.cloudformation.template import ACCOUNT_ID, REGION, Template, TemplateError
 
 LATEST = "$LATEST"
-"""The version of a function that has not been published."""
+"""The unpublished version of a function."""
 
 _FIRST_VERSION = "1"
 _LAMBDA_DEFAULT_TIMEOUT = 3
 _LAMBDA_DEFAULT_MEMORY_SIZE = 128
-# What an account has, of all its APIs together.
+# The default quotas of an account, for all its APIs together.
 _ACCOUNT_RATE_LIMIT = 10_000
 _ACCOUNT_BURST_LIMIT = 5_000
 _DEFAULT_BATCH_SIZE = 10
-# Lambda starts with so many batches of a queue at once, and takes more as they go well.
-_BATCHES_AT_FIRST = 5
+# Lambda starts with this many concurrent batches of a queue, and adds more later.
+_INITIAL_BATCHES = 5
 _RATE = re.compile(r"rate\((?P<value>[1-9]\d*) (?P<unit>minute|hour|day)s?\)")
 _SECONDS = {"minute": 60, "hour": 3_600, "day": 86_400}
 
 
 @dataclass(frozen=True)
 class FunctionConfiguration:
-    """A function: `timeout` in seconds, `memory_size` in MB, `code` the folder that contains its handler.
+    """A function: `timeout` in seconds, `memory_size` in MB, and `code`, the folder with its handler.
 
-    `role` is the ARN of its role. `alias` is published with each deployment, and events invoke it.
-    `reserved_concurrency` is how many invocations may run at once. Each is None where none is declared.
+    `role` is the ARN of its role. `alias` is the alias that each deployment publishes and that events invoke.
+    `reserved_concurrency` is the maximum number of concurrent invocations. Each is None if not declared.
     """
 
     name: str
@@ -51,7 +51,7 @@ class FunctionConfiguration:
 
     @property
     def versions(self) -> Mapping[str | None, str]:
-        """The version that each qualifier invokes. As after one deployment, the alias is version 1."""
+        """Return the version that each qualifier invokes. The alias is version 1, as after one deployment."""
         versions: dict[str | None, str] = {None: LATEST, LATEST: LATEST}
         if self.alias:
             versions |= {self.alias: _FIRST_VERSION, _FIRST_VERSION: _FIRST_VERSION}
@@ -60,9 +60,10 @@ class FunctionConfiguration:
 
 @dataclass(frozen=True)
 class QueueMapping:
-    """A queue, by its ARN, whose messages a function is invoked with: so many at once, in so many batches.
+    """An event source mapping: it invokes a function with batches of messages of a queue (an ARN).
 
-    With `reports_failures`, what the function returns says which messages of its batch have failed.
+    `max_concurrency` is the maximum number of concurrent batches. With `reports_failures`, the function
+    returns the messages of its batch that failed.
     """
 
     function: str
@@ -83,7 +84,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class JwtConfiguration:
-    """Whose tokens an API accepts (`issuer`), and for which clients (`audience`)."""
+    """The issuer and the audience of the tokens that an API accepts."""
 
     issuer: str
     audience: frozenset[str]
@@ -91,7 +92,7 @@ class JwtConfiguration:
 
 @dataclass(frozen=True)
 class Throttle:
-    """Requests accepted a second, and at once."""
+    """The requests per second that an API accepts on average, and those that it accepts at once."""
 
     rate: float
     burst: int
@@ -99,7 +100,7 @@ class Throttle:
 
 @dataclass(frozen=True)
 class CorsConfiguration:
-    """Which pages may call an API, and how; `max_age` in seconds, None where the browser decides."""
+    """The CORS settings of an API. `max_age` is in seconds, or None for the browser's default."""
 
     allow_origins: tuple[str, ...]
     allow_methods: tuple[str, ...]
@@ -111,7 +112,7 @@ class CorsConfiguration:
 
 @dataclass(frozen=True)
 class Route:
-    """A route of the HTTP API, the function that it invokes, and who may."""
+    """A route of the HTTP API, its function, its authorizer and its throttle."""
 
     method: str
     path: str
@@ -121,7 +122,7 @@ class Route:
 
     @property
     def key(self) -> str:
-        """The route key, as events carry it."""
+        """Return the route key, as in events."""
         return f"{self.method} {self.path}"
 
 
@@ -138,7 +139,7 @@ def declared_functions(
 ) -> dict[str, FunctionConfiguration]:
     """Return the template's functions by logical id.
 
-    `environment` is set in each of them, besides the variables that the template declares or in their place.
+    `environment` is added to each function's variables, and overrides those of the template.
     """
     functions = {}
     for name, properties in template.resources("AWS::Serverless::Function").items():
@@ -162,7 +163,7 @@ def declared_http_api(template: Template) -> HttpApiConfiguration:
     """Return the template's HTTP API, with a route for each `HttpApi` event of its functions."""
     apis = template.resources("AWS::Serverless::HttpApi")
     if len(apis) > 1:
-        raise TemplateError("The local stack serves one HTTP API, and the template has more.")
+        raise TemplateError("The local stack supports only one HTTP API, but the template has more.")
     name, api = next(iter(apis.items()), ("", {}))
     with _reading(name):
         default_throttle = _throttle(template.resolve(api.get("DefaultRouteSettings")))
@@ -176,7 +177,7 @@ def declared_http_api(template: Template) -> HttpApiConfiguration:
         with _reading(event.place):
             method, path = event.properties["Method"].upper(), event.properties["Path"]
             if "{" in path or method == "ANY":
-                raise TemplateError(f"The local stack serves plain routes only, not {method} {path}.")
+                raise TemplateError(f"The local stack supports only fixed routes, not {method} {path}.")
             authorizer = _authorizer(template, api, event.properties)
             throttle = throttles.get(f"{method} {path}", default_throttle)
             routes.append(Route(method, path, event.function, authorizer, throttle))
@@ -195,7 +196,7 @@ def declared_queue_mappings(template: Template) -> list[QueueMapping]:
                     function=event.function,
                     queue=properties["Queue"],
                     batch_size=int(properties.get("BatchSize", _DEFAULT_BATCH_SIZE)),
-                    max_concurrency=int(scaling.get("MaximumConcurrency", _BATCHES_AT_FIRST)),
+                    max_concurrency=int(scaling.get("MaximumConcurrency", _INITIAL_BATCHES)),
                     reports_failures="ReportBatchItemFailures" in properties.get("FunctionResponseTypes", []),
                 )
             )
@@ -210,28 +211,30 @@ def declared_schedules(template: Template) -> list[Schedule]:
             properties = template.resolve(event.properties)
             rate = _RATE.fullmatch(expression := properties["ScheduleExpression"])
             if not rate:
-                raise TemplateError(f"The local stack knows rates only, not {expression}.")
+                raise TemplateError(f"The local stack supports only rate schedules, not {expression}.")
             seconds = int(rate["value"]) * _SECONDS[rate["unit"]]
-            # SAM's name of the schedule that it makes.
+            # The default is SAM's name for the schedule.
             name = properties.get("Name", f"{event.function}{event.name}")
             schedules.append(Schedule(name, event.function, seconds))
     return schedules
 
 
 def function_with_url(template: Template) -> str | None:
-    """Return the logical id of the function that has a URL; None where none has."""
+    """Return the logical id of the function with a function URL, or None."""
     functions = [
         name
         for name, properties in template.resources("AWS::Serverless::Function").items()
         if template.resolve(properties.get("FunctionUrlConfig"))
     ]
     if len(functions) > 1:
-        raise TemplateError(f"The local stack serves one function URL, not those of {', '.join(functions)}.")
+        raise TemplateError(
+            f"The local stack supports only one function URL, not those of {', '.join(functions)}."
+        )
     return functions[0] if functions else None
 
 
 def with_function_url(template: Template, url: str) -> Template:
-    """Return `template` knowing the URL of the function that has one, by the name SAM gives the resource."""
+    """Return `template` with the function URL, under the name that SAM gives its resource."""
     return template.with_attributes({f"{function_with_url(template)}Url.FunctionUrl": f"{url}/"})
 
 
@@ -247,7 +250,7 @@ class _Event:
 
 
 def _events(template: Template, event_type: str) -> Iterator[_Event]:
-    """Yield the events of a type of all functions, with their properties unresolved."""
+    """Yield the events of a type of all functions, with unresolved properties."""
     for function, properties in template.resources("AWS::Serverless::Function").items():
         for name, declared in (properties.get("Events") or {}).items():
             with _reading(f"{function}, event {name}"):
@@ -262,7 +265,7 @@ def _count(value: Any) -> int | None:
 
 @contextmanager
 def _reading(place: str) -> Iterator[None]:
-    """Say of what is missing or malformed in which place of the template it is so."""
+    """Raise TemplateError with `place` if a value of the template is missing or malformed."""
     try:
         yield
     except KeyError as error:

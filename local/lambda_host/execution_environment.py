@@ -1,6 +1,6 @@
-"""One process of a function, and its life: start, invocations one after another, end.
+"""One process of a function: it starts, runs invocations one after another, and ends.
 
-The process runs AWS's own runtime interface client, `python -m awslambdaric HANDLER`, as Lambda does.
+As on Lambda, the process runs AWS's runtime interface client: `python -m awslambdaric HANDLER`.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from local.lambda_host.invocation import FunctionError, Invocation, InvocationRe
 from local.lambda_host.runtime_api import RuntimeApi
 from local.serving.child_process import ChildProcess, clean_environment
 
-# AWS allows 10 s, on processors that do nothing else.
+# AWS allows 10 s, but this machine's processors are shared.
 _SECONDS_TO_START = 30.0
 _LOG_TAIL_BYTES = 4096
 
 AssumeRole = Callable[[str, str], Awaitable[Credentials]]
-"""Gives temporary credentials of a role: takes its ARN and the name of the session."""
+"""Return temporary credentials, given the ARN of a role and the name of the session."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class _Running:
 
 
 class ExecutionEnvironment:
-    """A process of a function together with its Runtime API, which only this process calls."""
+    """A process of a function, with a Runtime API of its own."""
 
     def __init__(
         self,
@@ -48,9 +48,10 @@ class ExecutionEnvironment:
         failed_to_start: Callable[[bytes], None],
         on_log_line: Callable[[str], None],
     ) -> None:
-        """`became_idle` may call `begin` at once; `failed_to_start` receives the error as JSON.
+        """Create an environment that is not started yet.
 
-        `pid` is the id of the process while it runs.
+        `became_idle` may call `begin` immediately. `failed_to_start` gets the error as JSON. `pid` is the
+        process id while the process runs.
         """
         self._configuration = configuration
         self._assume_role = assume_role
@@ -65,10 +66,10 @@ class ExecutionEnvironment:
         self._process: ChildProcess
         self.pid: int | None = None
 
-    async def live(self) -> None:
-        """Start the process and stay with it until it has ended; cancel to end it.
+    async def run(self) -> None:
+        """Start the process and wait until it ends. Cancel this to stop it.
 
-        Raises OSError, and what assuming its role raises.
+        Raise OSError, or an error from assuming the role.
         """
         credentials = await self._credentials()
         async with RuntimeApi(self) as api:
@@ -84,7 +85,7 @@ class ExecutionEnvironment:
                 exit_code = await self._process.wait()
             except asyncio.CancelledError:
                 await self._process.stop()
-                if self._running:  # Not logged: it was asked for.
+                if self._running:  # Not logged, because stopping is intended.
                     error = FunctionError("Runtime.ExitError", "The local stack is stopping.")
                     self.report_error(self._running.invocation.request_id, error.to_json())
                     self._answer_caller()
@@ -98,11 +99,11 @@ class ExecutionEnvironment:
 
     @property
     def is_idle(self) -> bool:
-        """Whether the process has asked for an invocation and waits for it."""
+        """Return whether the process is waiting for an invocation."""
         return self._next is not None and not self._next.done()
 
     def begin(self, invocation: Invocation) -> None:
-        """Hand the invocation to the process, which must be idle. Its time runs from now."""
+        """Pass the invocation to the process, which must be idle, and start its timeout."""
         assert self._next  # noqa: S101
         self._log_tail = ""
         self._log(f"START RequestId: {invocation.request_id} Version: {invocation.version}")
@@ -110,12 +111,12 @@ class ExecutionEnvironment:
         self._running = _Running(invocation, time.monotonic(), timer)
         self._next.set_result(invocation)
 
-    # What the process tells through its Runtime API
+    # Calls of the process through its Runtime API
 
     async def next_invocation(self) -> Invocation:
-        """Answer what the process has finished, and wait for its next invocation.
+        """Answer the caller of the finished invocation, and wait for the next one.
 
-        Only now, so that a caller whose next invocation follows at once finds this environment idle.
+        The answer waits until now so that a caller who invokes again at once finds this environment idle.
         """
         self._started = True
         self._next = asyncio.get_running_loop().create_future()
@@ -124,20 +125,20 @@ class ExecutionEnvironment:
         return await self._next
 
     def respond(self, request_id: str, payload: bytes) -> bool:
-        """Take what the function returned; False where that invocation is not running."""
+        """Store the function's response. Return False if that invocation is not running."""
         return self._finish(request_id, payload, None)
 
     def report_error(self, request_id: str, error: bytes) -> bool:
-        """Take the function's error; False where that invocation is not running."""
+        """Store the function's error. Return False if that invocation is not running."""
         return self._finish(request_id, error, "Unhandled")
 
     def report_start_error(self, error: bytes) -> None:
-        """Keep what kept the function from starting; the process ends next."""
+        """Store the error that prevented the start. The process ends next."""
         self._start_error = error
 
     @property
     def timeout(self) -> float:
-        """Seconds that an invocation may take."""
+        """Return the timeout of an invocation, in seconds."""
         return self._configuration.timeout
 
     def _finish(self, request_id: str, payload: bytes, function_error: str | None) -> bool:
@@ -160,7 +161,7 @@ class ExecutionEnvironment:
             self._running = None
 
     def _fail_running(self, error: FunctionError) -> None:
-        """Answer the caller, with an error where the function has not answered."""
+        """Answer the caller, with `error` if the function has not answered."""
         if self._running and not self._running.result:
             self._log(error.message)
             self.report_error(self._running.invocation.request_id, error.to_json())
@@ -176,7 +177,7 @@ class ExecutionEnvironment:
 
     def _start_timed_out(self) -> None:
         if not self._started:
-            message = f"The function has not started within {_SECONDS_TO_START:.0f} seconds"
+            message = f"The function did not start within {_SECONDS_TO_START:.0f} seconds"
             self._start_error = FunctionError("Sandbox.Timedout", message).to_json()
             self._process.kill()
 
@@ -190,7 +191,7 @@ class ExecutionEnvironment:
             self._failed_to_start(self._start_error or error.to_json())
 
     def _log(self, line: str) -> None:
-        # The client separates the lines of a traceback by carriage returns, which CloudWatch shows as lines.
+        # The client separates the lines of a traceback by carriage returns. CloudWatch shows them as lines.
         self._log_tail = (self._log_tail + line.replace("\r", "\n") + "\n")[-_LOG_TAIL_BYTES:]
         self._on_log_line(line)
 
@@ -201,7 +202,7 @@ class ExecutionEnvironment:
         return await self._assume_role(configuration.role, configuration.name)
 
     def _variables(self, runtime_api: str, credentials: Credentials) -> dict[str, str]:
-        """Return the function's environment: Lambda's "defined runtime environment variables" and its own."""
+        """Return the process's environment: Lambda's runtime variables and the function's own."""
         configuration = self._configuration
         today = datetime.now(UTC).strftime("%Y/%m/%d")
         python = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -223,7 +224,7 @@ class ExecutionEnvironment:
             "AWS_ACCESS_KEY_ID": credentials.access_key_id,
             "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
             "AWS_SESSION_TOKEN": credentials.session_token,
-            # Without HOME, botocore would still find the developer's own files.
+            # botocore finds the developer's own files even without HOME.
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             **configuration.environment,

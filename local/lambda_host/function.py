@@ -1,4 +1,4 @@
-"""A function: the queue of its invocations, and the execution environments that take from it."""
+"""A function, with a queue of invocations and the execution environments that process it."""
 
 import asyncio
 import logging
@@ -12,25 +12,25 @@ from local.lambda_host.invocation import FunctionError, Invocation, InvocationRe
 
 logger = logging.getLogger(__name__)
 
-# Starting Python takes a processor for most of a second: more at once only make each other late, while a warm
-# environment would have emptied the queue.
-_STARTING_AT_ONCE = os.cpu_count() or 1
+# Starting Python keeps a processor busy for most of a second. More starts at once would only delay each
+# other, while a warm environment could empty the queue.
+_MAX_STARTING = os.cpu_count() or 1
 
 
 class ThrottledError(Exception):
-    """As many invocations run as are reserved for the function. Nothing has been run."""
+    """The function's reserved concurrency is used up, so the invocation did not run."""
 
     reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
     message = "Rate Exceeded."
 
 
 class Function:
-    """Runs invocations as Lambda does: one at a time in each environment, in more of them as load grows.
+    """Run invocations as Lambda does: one at a time in each environment, with more environments under load.
 
-    An environment is started when an invocation waits and none is idle, up to `max_concurrency`; from there
-    on invocations queue, unless concurrency is reserved: what is beyond that is refused. The environment used
-    last is used again first. An environment that fails to start fails the invocation that has waited longest,
-    so that a function that cannot start is started once for each invocation and no more.
+    If an invocation waits and no environment is idle, a new one starts, up to `max_concurrency`. Beyond that,
+    invocations wait; with reserved concurrency, they are refused. The environment that was used last is
+    used first. If an environment fails to start, the oldest waiting invocation fails, so a broken function
+    is started only once per invocation.
     """
 
     def __init__(
@@ -40,9 +40,9 @@ class Function:
         assume_role: AssumeRole,
         on_log_line: Callable[[str, str], None],
     ) -> None:
-        """Run `max_concurrency` environments at most, and no more than are reserved.
+        """Run at most `max_concurrency` environments, or the reserved concurrency if that is less.
 
-        `on_log_line` receives the function's name and each line it logs.
+        `on_log_line` gets the function's name and each line of its log.
         """
         self.configuration = configuration
         reserved = configuration.reserved_concurrency
@@ -52,66 +52,66 @@ class Function:
         self._waiting: deque[Invocation] = deque()
         self._idle: list[ExecutionEnvironment] = []
         self._starting: set[ExecutionEnvironment] = set()
-        self._lives: dict[asyncio.Task[None], ExecutionEnvironment] = {}
-        self._under_way = 0
+        self._environments: dict[asyncio.Task[None], ExecutionEnvironment] = {}
+        self._invocations = 0
         self._stopping = False
 
     async def invoke(
         self, payload: bytes, *, client_context: str | None = None, qualifier: str | None = None
     ) -> InvocationResult:
-        """Run the function with `payload`, a JSON document, and return its result.
+        """Invoke the function with `payload`, a JSON document, and return its result. Raise ThrottledError.
 
-        `client_context` is a JSON object. `qualifier` is the version or alias that the caller invokes.
-        Raises ThrottledError.
+        `client_context` is a JSON object. `qualifier` is the version or alias to invoke.
         """
         reserved = self.configuration.reserved_concurrency
-        if reserved is not None and self._under_way >= reserved:
+        if reserved is not None and self._invocations >= reserved:
             raise ThrottledError
         return await self.invoke_in_turn(payload, client_context=client_context, qualifier=qualifier)
 
     async def invoke_in_turn(
         self, payload: bytes, *, client_context: str | None = None, qualifier: str | None = None
     ) -> InvocationResult:
-        """Invoke the function, but wait where `invoke` is refused, as asynchronous invocations do."""
+        """Invoke the function as asynchronous invocations do: wait instead of raising ThrottledError."""
         configuration = self.configuration
         invocation = Invocation.of(
             payload, client_context, configuration.arn(qualifier), configuration.versions[qualifier]
         )
         self._waiting.append(invocation)
-        self._under_way += 1
+        self._invocations += 1
         try:
-            self._hand_out()
+            self._dispatch()
             return await invocation.result
         finally:
-            self._under_way -= 1
+            self._invocations -= 1
 
     @property
     def processes(self) -> list[int]:
-        """The ids of its processes that run."""
-        return [environment.pid for environment in self._lives.values() if environment.pid is not None]
+        """Return the ids of the running processes."""
+        return [environment.pid for environment in self._environments.values() if environment.pid is not None]
 
     async def stop(self) -> None:
-        """End all environments; what still waits is answered with an error."""
+        """Stop all environments, and answer waiting invocations with an error."""
         self._stopping = True
-        for life in self._lives:
-            life.cancel()
-        await asyncio.gather(*self._lives, return_exceptions=True)
-        self._hand_out()
+        for task in self._environments:
+            task.cancel()
+        await asyncio.gather(*self._environments, return_exceptions=True)
+        self._dispatch()
 
-    # What an environment reports
+    # Calls of an environment
 
     def became_idle(self, environment: ExecutionEnvironment) -> None:
-        """Take note that the environment asks for its next invocation."""
+        """Give the environment its next invocation, now or later."""
         self._starting.discard(environment)
         self._idle.append(environment)
-        self._hand_out()
+        self._dispatch()
 
     def failed_to_start(self, error: bytes) -> None:
-        """Take note that an environment ended before it asked for anything."""
+        """Fail the oldest waiting invocation, because an environment did not start."""
         if self._waiting:
             self._waiting.popleft().fail(error)
 
-    def _hand_out(self) -> None:
+    def _dispatch(self) -> None:
+        """Give waiting invocations to idle environments, and start more environments if needed."""
         if self._stopping:
             while self._waiting:
                 error = FunctionError("ServiceException", "The local stack is stopping.")
@@ -119,12 +119,12 @@ class Function:
             return
         while self._waiting and self._idle:
             environment = self._idle.pop()
-            if environment.is_idle:  # Its process may just have ended.
+            if environment.is_idle:  # Its process may have ended a moment ago.
                 self._begin(environment, self._waiting.popleft())
         while (
             len(self._waiting) > len(self._starting)
-            and len(self._starting) < _STARTING_AT_ONCE
-            and len(self._lives) < self._max_concurrency
+            and len(self._starting) < _MAX_STARTING
+            and len(self._environments) < self._max_concurrency
         ):
             self._start_environment()
 
@@ -132,7 +132,7 @@ class Function:
         try:
             environment.begin(invocation)
         except Exception as error:
-            # Nothing else would ever answer the caller.
+            # Nothing else would answer the caller.
             logger.exception("%s cannot be invoked", self.configuration.name)
             invocation.fail(FunctionError("ServiceException", str(error)).to_json())
             self._idle.append(environment)
@@ -146,17 +146,17 @@ class Function:
             on_log_line=lambda line: self._on_log_line(self.configuration.name, line),
         )
         self._starting.add(environment)
-        life = asyncio.create_task(environment.live(), name=f"{self.configuration.name} environment")
-        self._lives[life] = environment
+        task = asyncio.create_task(environment.run(), name=f"{self.configuration.name} environment")
+        self._environments[task] = environment
 
-        def ended(life: asyncio.Task[None]) -> None:
-            del self._lives[life]
+        def ended(task: asyncio.Task[None]) -> None:
+            del self._environments[task]
             self._starting.discard(environment)
             if environment in self._idle:
                 self._idle.remove(environment)
-            if not life.cancelled() and (error := life.exception()):
+            if not task.cancelled() and (error := task.exception()):
                 logger.error("%s cannot be started", self.configuration.name, exc_info=error)
                 self.failed_to_start(FunctionError("ServiceException", str(error)).to_json())
-            self._hand_out()
+            self._dispatch()
 
-        life.add_done_callback(ended)
+        task.add_done_callback(ended)

@@ -1,6 +1,6 @@
-"""The function URL of a function: any method and path, no authorizer.
+"""The function URL of a function: any method and path, without an authorizer.
 
-As documented: https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
+Reference: https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 """
 
 from aiohttp import web
@@ -11,7 +11,7 @@ from local.lambda_host.proxy_integration import FunctionFailedError, RequestTooL
 
 
 class FunctionUrl:
-    """Answers HTTP requests with one function, invoked with events of payload format 2.0."""
+    """Answer HTTP requests with one function, which gets events of payload format 2.0."""
 
     def __init__(self, function: Function) -> None:
         """Invoke `function`."""

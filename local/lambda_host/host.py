@@ -1,4 +1,4 @@
-"""Runs the functions of a SAM template on this machine, and serves the ways to call them."""
+"""Run the functions of a SAM template on this machine, with the servers and pollers that invoke them."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ from local.serving.background import running
 from local.serving.ports import HOST, listen, port_of
 
 FUNCTION_URL = "function URL"
-"""The server of that name, in an AnsweredRequest."""
+"""The name of that server in an AnsweredRequest."""
 
 _MAX_CONCURRENCY = 10
 _MAX_HEADER_BYTES = 1024 * 1024
@@ -51,7 +51,7 @@ _MAX_HEADERS = 10_000
 
 @dataclass(frozen=True)
 class Ports:
-    """Preferred ports; 0 is any free one."""
+    """The preferred ports. 0 means any free port."""
 
     http_api: int = 0
     invoke_api: int = 0
@@ -60,7 +60,7 @@ class Ports:
 
 @dataclass(frozen=True)
 class AnsweredRequest:
-    """A request that one of the host's servers has answered; `body` is what a function was invoked with."""
+    """A request that one of the host's servers answered. `body` is what a function got, or empty."""
 
     server: str
     method: str
@@ -71,10 +71,10 @@ class AnsweredRequest:
 
 
 class LambdaHost:
-    """The template's functions, each in processes of its own, behind Invoke, the HTTP API and a function URL.
+    """The template's functions, which the Invoke API, the HTTP API and a function URL invoke.
 
-    Queues and schedules invoke them too. Everything is read from the template. An async context manager: the
-    URLs are known, and served, inside.
+    The template's queues and schedules invoke them too. Use the host as an async context manager: its URLs
+    are known and served inside.
     """
 
     def __init__(
@@ -94,13 +94,13 @@ class LambdaHost:
     ) -> None:
         """Host the functions of `template`, whose paths are relative to `template_folder`.
 
-        `environment` is set in every function, besides what the template declares or in its place.
-        `aws_endpoint_url` is where queues are that the template maps to functions.
-        `assume_role` gives the credentials of a function that declares a role, in a session of the function's
-        name; another one's are LOCAL_CREDENTIALS.
-        `jwks_urls` has the URLs of issuers' keys, by issuer; the discovery document of any other says it.
-        Each function's log goes to `<log_folder>/<logical id>.log`, emptied first, and line by line to
-        `on_log_line(logical id, line)`.
+        `environment` is added to each function's variables, and overrides those of the template.
+        `aws_endpoint_url` serves the queues that the template maps to functions.
+        `assume_role` returns the credentials of a function's role, for a session with the function's name.
+        A function without a role gets LOCAL_CREDENTIALS.
+        `jwks_urls` has the URLs of issuers' keys, by issuer. Other issuers need a discovery document.
+        Each function's log goes to `<log_folder>/<logical id>.log`, which is emptied first, and line by line
+        to `on_log_line(logical id, line)`.
         """
         self._template = template
         self._template_folder = template_folder
@@ -120,11 +120,11 @@ class LambdaHost:
         self.function_url = ""
 
     async def __aenter__(self) -> Self:
-        """Start serving; raises TemplateError where the template has what cannot be served."""
+        """Start serving. Raise TemplateError if the template has something that is not supported."""
         async with contextlib.AsyncExitStack() as resources:
             template = self._template
             if name := function_with_url(template):
-                # Before the functions, whose environments may have the URL.
+                # The URL must be known first, because the functions' variables may contain it.
                 sock = resources.enter_context(listen(self._ports.function_url))
                 self.function_url = _url(sock)
                 template = with_function_url(template, self.function_url)
@@ -153,7 +153,7 @@ class LambdaHost:
             if name:
                 function_url = FunctionUrl(self._functions[name])
                 await self._serve(resources, FUNCTION_URL, function_url.application(), sock)
-            # Pushed last, so that it comes first: what the servers wait for is answered.
+            # Runs before the servers stop, so that the requests they wait for are answered.
             resources.push_async_callback(self._stop_functions)
             for mapping in declared_queue_mappings(template):
                 poller = await self._poller(mapping, session)
@@ -167,16 +167,16 @@ class LambdaHost:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End all processes and stop serving."""
+        """Stop all processes and servers."""
         await self._resources.aclose()
 
     async def invoke(self, function: str, payload: bytes) -> InvocationResult:
-        """Invoke a function, by logical id, as an event does; raises ThrottledError."""
+        """Invoke a function by its logical id, as an event does. Raise ThrottledError."""
         invoked = self._functions[function]
         return await invoked.invoke(payload, qualifier=invoked.configuration.alias)
 
     def processes(self, function: str) -> list[int]:
-        """Return the ids of a function's processes that run."""
+        """Return the ids of a function's running processes."""
         return self._functions[function].processes
 
     def _http_api(self, template: Template, session: aiohttp.ClientSession) -> HttpApi:
@@ -232,9 +232,9 @@ class LambdaHost:
             access_log=None,
             logger=_server_logger,
             shutdown_timeout=1.0,
-            # Bodies reach functions as they were sent: a signature is over those bytes.
+            # Functions need the original bytes of a body to verify its signature.
             auto_decompress=False,
-            # Large enough for each server to refuse long headers as its counterpart on AWS does.
+            # Large enough that each server itself can refuse long headers as AWS does.
             max_line_size=_MAX_HEADER_BYTES,
             max_field_size=_MAX_HEADER_BYTES,
             max_headers=_MAX_HEADERS,

@@ -1,4 +1,4 @@
-"""The HTTP API of the template: routes, JWT authorizer, throttling and CORS in front of functions."""
+"""The template's HTTP API: routes, JWT authorizer, throttling and CORS."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ _FAILURES: Mapping[type[Exception], tuple[int, str]] = {
 
 
 class HttpApi:
-    """Answers HTTP requests as API Gateway does, invoking functions with events of payload format 2.0."""
+    """Answer HTTP requests as API Gateway does, with functions that get events of payload format 2.0."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class HttpApi:
         functions: Mapping[str, Function],
         authorizers: Mapping[JwtConfiguration, JwtAuthorizer],
     ) -> None:
-        """Serve the routes of `configuration`; there is an authorizer for each JWT configuration in it."""
+        """Serve the routes of `configuration`. `authorizers` has one for each of its JWT configurations."""
         self._cors = configuration.cors
         self._routes = {(route.method, route.path): route for route in configuration.routes}
         self._buckets = {
@@ -54,7 +54,7 @@ class HttpApi:
             return cors.preflight(self._cors, request)
         response = await self._answer(request)
         if self._cors:
-            cors.let_page_read(self._cors, request, response)
+            cors.add_cors_headers(self._cors, request, response)
         return response
 
     async def _answer(self, request: web.Request) -> web.Response:
@@ -85,7 +85,7 @@ class HttpApi:
 
 
 def _header_size(request: web.Request) -> int:
-    """Return the bytes of the request line and of all header values."""
+    """Return the number of bytes in the request line and all header values."""
     protocol = f"HTTP/{request.version.major}.{request.version.minor}"
     request_line = f"{request.method} {request.raw_path} {protocol}"
     return len(request_line.encode()) + sum(len(value) for _, value in request.raw_headers)

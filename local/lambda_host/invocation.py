@@ -1,4 +1,4 @@
-"""One invocation of a function, and what came of it."""
+"""One invocation of a function, and its result."""
 
 import asyncio
 import json
@@ -11,10 +11,10 @@ from typing import Self
 
 @dataclass(frozen=True)
 class InvocationResult:
-    """What a function answered, or why it did not.
+    """The answer of a function, or its error.
 
     `function_error` is None, or "Unhandled" as in Lambda's X-Amz-Function-Error header; `payload` is then the
-    error as JSON. `log` is the end of what was logged meanwhile, 4 KB at most.
+    error as JSON. `log` is the last 4 KB of the log of this invocation.
     """
 
     request_id: str
@@ -25,7 +25,7 @@ class InvocationResult:
 
 @dataclass(frozen=True)
 class FunctionError:
-    """An error of a function as Lambda reports it: a type and a message."""
+    """A function's error as Lambda reports it: a type and a message."""
 
     error_type: str
     message: str
@@ -37,10 +37,10 @@ class FunctionError:
 
 @dataclass(frozen=True, eq=False)
 class Invocation:
-    """An event on its way through a function. `result` is set exactly once, whatever happens.
+    """An event for a function. `result` is always set, exactly once.
 
-    `client_context` is a JSON object. `function_arn` includes the version or alias that the caller named, and
-    `version` is the version that runs.
+    `client_context` is a JSON object. `function_arn` includes the caller's version or alias, and `version` is
+    the version that runs.
     """
 
     payload: bytes
@@ -53,7 +53,7 @@ class Invocation:
 
     @classmethod
     def of(cls, payload: bytes, client_context: str | None, function_arn: str, version: str) -> Self:
-        """Make an invocation with ids of its own."""
+        """Create an invocation with new ids."""
         return cls(
             payload,
             client_context,
@@ -66,11 +66,11 @@ class Invocation:
 
     def answer(self, result: InvocationResult) -> None:
         """Give the caller the result."""
-        if not self.result.done():  # The caller may have stopped waiting.
+        if not self.result.done():  # The caller may have cancelled it.
             self.result.set_result(result)
 
     def fail(self, error: bytes) -> None:
-        """Give the caller an error, a JSON document, of a function that has not run."""
+        """Give the caller an error (JSON) because the function did not run."""
         self.answer(InvocationResult(self.request_id, error, "Unhandled"))
 
 

@@ -1,4 +1,4 @@
-"""The Lambda API's Invoke, as `aws lambda invoke --endpoint-url` and boto3 call it.
+"""The Invoke operation of the Lambda API, for `aws lambda invoke --endpoint-url` and boto3.
 
 Protocol: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 """
@@ -21,7 +21,7 @@ from local.lambda_host.limits import (
     MAX_PAYLOAD_BYTES,
 )
 
-# The patterns of the Lambda API for a function's name and for a qualifier.
+# The Lambda API's patterns for a function name and a qualifier.
 _NAME_PATTERN = (
     r"(arn:(aws[a-zA-Z-]*)?:lambda:)?((eusc-)?[a-z]{2}((-gov)|(-iso([a-z]?)))?-[a-z]+-\d{1}:)?(\d{12}:)?"
     r"(function:)?([a-zA-Z0-9-_\.]+)(:(\$LATEST(\.PUBLISHED)?|[a-zA-Z0-9-_]+))?"
@@ -36,9 +36,9 @@ _NAME = re.compile(
 
 
 class InvokeApi:
-    """Invokes functions by name or ARN, and their versions and aliases.
+    """Invoke functions, versions and aliases, by name or ARN.
 
-    An asynchronous invocation (type Event) runs once. Lambda would try it again after an error.
+    An asynchronous invocation (type Event) runs only once; Lambda would retry it after an error.
     """
 
     def __init__(self, functions: Mapping[str, Function]) -> None:
@@ -82,9 +82,9 @@ class InvokeApi:
         return _answer(200, result.payload, headers)
 
     def _target(self, request: web.Request) -> tuple[Function, str | None]:
-        """Return the function that the request names, and the version or alias of it, if one is named.
+        """Return the function in the request, and the version or alias if there is one.
 
-        The name may be an ARN or a part of one, and have a version or alias at its end.
+        The name may be an ARN or a part of one, and end with a version or alias.
         """
         text = request.match_info["name"]
         _check("functionName", text, _NAME_PATTERN, _MAX_NAME_LENGTH)
@@ -92,8 +92,8 @@ class InvokeApi:
         if qualifier is not None:
             _check("qualifier", qualifier, _QUALIFIER_PATTERN, _MAX_QUALIFIER_LENGTH)
         named = _NAME.fullmatch(text)
-        assert named  # noqa: S101 - whatever the API's own pattern matches, this one does
-        _check_place(named["region"], named["account"], text)
+        assert named  # noqa: S101 - this pattern matches all that the API's pattern matches
+        _check_region_and_account(named["region"], named["account"], text)
         if named["qualifier"] and qualifier and named["qualifier"] != qualifier:
             raise _RefusedError(
                 400,
@@ -110,7 +110,7 @@ class InvokeApi:
 
 
 class _RefusedError(Exception):
-    """The request does not invoke a function; `members` are members of the error besides its message."""
+    """The request is refused. `members` are additional members of the error's JSON."""
 
     def __init__(self, status: int, kind: str, message: str, **members: str) -> None:
         super().__init__(message)
@@ -119,14 +119,14 @@ class _RefusedError(Exception):
         self._members = members
 
     def answer(self) -> web.Response:
-        # As in the API's model, which is of two minds about the case.
+        # The API's model has both spellings.
         message = "Message" if self._kind == "ResourceNotFoundException" else "message"
         body = json.dumps({"Type": "User", **self._members, message: str(self)}).encode()
         return _answer(self._status, body, {"x-amzn-ErrorType": self._kind})
 
 
 def _check(parameter: str, value: str, pattern: str, max_length: int) -> None:
-    """Raise _RefusedError if a parameter is not of the form that the API's model gives it."""
+    """Raise _RefusedError if a parameter breaks the constraints of the API's model."""
     if len(value) > max_length:
         constraint = f"Member must have length less than or equal to {max_length}"
     elif not value:
@@ -143,8 +143,8 @@ def _check(parameter: str, value: str, pattern: str, max_length: int) -> None:
     )
 
 
-def _check_place(region: str | None, account: str | None, name: str) -> None:
-    """Raise _RefusedError if an ARN is of another region or account than this."""
+def _check_region_and_account(region: str | None, account: str | None, name: str) -> None:
+    """Raise _RefusedError if an ARN has another region or account."""
     if region not in {None, REGION}:
         raise _RefusedError(
             404,
@@ -161,7 +161,7 @@ def _check_place(region: str | None, account: str | None, name: str) -> None:
 
 
 async def _payload(request: web.Request, kind: str) -> bytes:
-    """Return the event of a request for an invocation of type `kind`."""
+    """Return the event in a request for an invocation of type `kind`."""
     match kind:
         case "RequestResponse" | "DryRun":
             limit = MAX_PAYLOAD_BYTES
@@ -185,7 +185,7 @@ async def _payload(request: web.Request, kind: str) -> bytes:
 
 
 def _client_context(request: web.Request) -> str | None:
-    """Return the JSON object that a client sent about itself, without white space and in ASCII."""
+    """Return the client context: a JSON object, without white space and in ASCII."""
     encoded = request.headers.get("X-Amz-Client-Context")
     if not encoded:
         return None
@@ -199,12 +199,12 @@ def _client_context(request: web.Request) -> str | None:
             f"of at most {MAX_CLIENT_CONTEXT_BYTES} bytes."
         )
         raise _RefusedError(400, "InvalidRequestContentException", message)
-    # The process receives it in a header, which cannot hold line breaks.
+    # The process gets it in a header, which cannot contain line breaks.
     return json.dumps(context, separators=(",", ":"))
 
 
 def _json(document: bytes) -> Any:
-    """Parse JSON, which is UTF-8 and has no NaN; raises ValueError or RecursionError."""
+    """Parse strict JSON: UTF-8, without NaN. Raise ValueError or RecursionError."""
 
     def refuse(name: str) -> None:
         raise ValueError(f"{name} is not JSON")

@@ -1,7 +1,7 @@
-"""The keys with which an issuer of JWTs signs, as it publishes them.
+"""The public keys of an issuer of JWTs.
 
 Formats: https://datatracker.ietf.org/doc/html/rfc7517 (keys) and
-https://openid.net/specs/openid-connect-discovery-1_0.html (where they are)
+https://openid.net/specs/openid-connect-discovery-1_0.html (discovery document)
 """
 
 import asyncio
@@ -22,22 +22,22 @@ logger = logging.getLogger(__name__)
 
 # "Currently, only RSA-based algorithms are supported."
 _ALGORITHMS = frozenset(["RS256", "RS384", "RS512"])
-# AWS allows 1.5 s, on processors that do nothing else.
+# AWS allows 1.5 s, but this machine's processors are shared.
 _SECONDS_TO_ANSWER = 5.0
 _SECONDS_BETWEEN_FETCHES = 5.0
-# OpenSSL verifies with no larger one.
+# OpenSSL refuses larger keys.
 _MAX_KEY_BITS = 16_384
 
 
 class IssuerKeysError(Exception):
-    """The issuer's keys cannot be fetched. The message says what failed, without details."""
+    """The issuer's keys cannot be fetched. The message is for callers and has no details."""
 
 
 class IssuerKeys:
-    """The signing keys that an issuer publishes, fetched when first needed and kept.
+    """The keys that an issuer publishes, fetched on first use and cached.
 
-    A key id that is not among them makes them be fetched again, as keys rotate; at most once in
-    `seconds_between_fetches`, successfully or not, as anybody can make up key ids.
+    An unknown key id causes another fetch, because issuers rotate keys. Fetches are at least
+    `seconds_between_fetches` apart, even after a failure, because anyone can invent key ids.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class IssuerKeys:
         jwks_url: str | None = None,
         seconds_between_fetches: float = _SECONDS_BETWEEN_FETCHES,
     ) -> None:
-        """Fetch from `jwks_url`; without one, from where the issuer's discovery document says."""
+        """Fetch the keys from `jwks_url`, or from the URL in the issuer's discovery document."""
         self._session = session
         self._issuer = issuer
         self._jwks_url = jwks_url
@@ -58,7 +58,7 @@ class IssuerKeys:
         self._fetching = asyncio.Lock()
 
     async def matching(self, key_id: str, algorithm: str) -> list[RSAPublicKey]:
-        """Return the keys of that id that verify signatures of that algorithm; raises IssuerKeysError."""
+        """Return the keys with this id for this algorithm. Raise IssuerKeysError."""
         if not self._has(key_id):
             async with self._fetching:
                 if (
@@ -74,15 +74,15 @@ class IssuerKeys:
         return any(key.key_id == key_id for key in self._keys)
 
     async def _fetch(self) -> None:
-        self._fetched_at = time.monotonic()  # Before it is known whether that succeeds.
+        self._fetched_at = time.monotonic()  # Also if the fetch fails.
         try:
-            document = await self._get(await self._where(), "jwks endpoint")
+            document = await self._get(await self._find_jwks_url(), "jwks endpoint")
             self._keys = list(_usable_keys(document))
             self._error = None
         except IssuerKeysError as error:
             self._error = error
 
-    async def _where(self) -> str:
+    async def _find_jwks_url(self) -> str:
         if self._jwks_url is not None:
             return self._jwks_url
         url = f"{self._issuer.removesuffix('/')}/.well-known/openid-configuration"
@@ -94,7 +94,7 @@ class IssuerKeys:
         return jwks_url
 
     async def _get(self, url: str, what: str) -> Any:
-        """Return the JSON document at `url`; raises IssuerKeysError."""
+        """Return the JSON document at `url`. Raise IssuerKeysError."""
         try:
             async with self._session.get(
                 url, timeout=aiohttp.ClientTimeout(total=_SECONDS_TO_ANSWER)
@@ -104,7 +104,7 @@ class IssuerKeys:
                 async for chunk in response.content.iter_any():
                     content += chunk
                     if len(content) > MAX_KEY_SET_BYTES:
-                        raise ValueError(f"it answers with more than {MAX_KEY_SET_BYTES} bytes")  # noqa: TRY301
+                        raise ValueError(f"the answer has more than {MAX_KEY_SET_BYTES} bytes")  # noqa: TRY301
             return json.loads(content)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError, RecursionError) as error:
             logger.warning("No keys from %s: %s", url, str(error) or type(error).__name__)
@@ -119,7 +119,7 @@ class _Key:
 
 
 def _usable_keys(document: Any) -> Iterator[_Key]:
-    """Yield the keys of a JWK set that verify signatures. Others, and what is no key, are left out."""
+    """Yield the keys of a JWK set that can verify signatures, and skip everything else."""
     declared_keys = document.get("keys") if isinstance(document, dict) else None
     for declared in declared_keys if isinstance(declared_keys, list) else []:
         match declared:
@@ -132,9 +132,9 @@ def _usable_keys(document: Any) -> Iterator[_Key]:
 
 
 def _public_key(modulus: str, exponent: str) -> RSAPublicKey | None:
-    """Return the public key of these numbers, in base64url; None if there is no such key."""
+    """Return the public key with these base64url numbers, or None if they are invalid."""
     try:
-        # Leave out all other members, as an issuer may publish private parts by mistake.
+        # Use no other members: an issuer may publish private parts by mistake.
         key = jwt.algorithms.RSAAlgorithm.from_jwk({"kty": "RSA", "n": modulus, "e": exponent})
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError):
         return None

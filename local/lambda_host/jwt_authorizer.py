@@ -1,6 +1,6 @@
-"""The JWT authorizer of HTTP APIs: whether a request carries a token of the issuer, meant for this API.
+"""The JWT authorizer of HTTP APIs: it verifies the token in a request.
 
-As documented: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html
+Reference: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html
 """
 
 import json
@@ -13,11 +13,11 @@ import jwt
 from local.lambda_host.declaration import JwtConfiguration
 from local.lambda_host.issuer_keys import IssuerKeys, IssuerKeysError
 
-_WHAT_A_TOKEN_CAN_BREAK = (jwt.PyJWTError, ValueError, TypeError, ArithmeticError, RecursionError)
+_TOKEN_ERRORS = (jwt.PyJWTError, ValueError, TypeError, ArithmeticError, RecursionError)
 
 
 class UnauthorizedError(Exception):
-    """The request carries no valid token. `description` says why; None if there is no token at all."""
+    """The request has no valid token. `description` says why, or is None if there is no token at all."""
 
     def __init__(self, description: str | None) -> None:
         super().__init__(description or "no token")
@@ -25,17 +25,17 @@ class UnauthorizedError(Exception):
 
 
 class JwtAuthorizer:
-    """Verifies tokens with the keys that the issuer publishes."""
+    """Verify tokens with the keys that the issuer publishes."""
 
     def __init__(self, configuration: JwtConfiguration, keys: IssuerKeys) -> None:
-        """Accept what `configuration` says, signed with one of `keys`."""
+        """Accept tokens that match `configuration` and are signed with one of `keys`."""
         self._configuration = configuration
         self._keys = keys
 
     async def claims(self, authorization: str | None) -> dict[str, str]:
-        """Return the verified claims of the token in an Authorization header, as text, as events carry them.
+        """Return the verified claims of the token in an Authorization header, as text, as in events.
 
-        The header holds the token, with or without `Bearer` before it. Raises UnauthorizedError.
+        The token may have `Bearer` before it. Raise UnauthorizedError.
         """
         scheme, _, credentials = (authorization or "").strip().partition(" ")
         token = credentials.strip() if scheme.lower() == "bearer" else (authorization or "").strip()
@@ -48,11 +48,11 @@ class JwtAuthorizer:
                 raise UnauthorizedError("the claims are not an object")
             self._check(claims)
             return claims_as_text(payload)
-        except _WHAT_A_TOKEN_CAN_BREAK as error:
+        except _TOKEN_ERRORS as error:
             raise UnauthorizedError(str(error)) from error
 
     async def _verified_payload(self, token: str) -> str:
-        """Return the payload of a token whose signature is right."""
+        """Return the payload of a token after verifying its signature. Raise UnauthorizedError."""
         header = jwt.get_unverified_header(token)
         key_id, algorithm = header.get("kid"), str(header.get("alg"))
         if not isinstance(key_id, str):
@@ -72,15 +72,15 @@ class JwtAuthorizer:
         raise UnauthorizedError("signature is invalid")
 
     def _check(self, claims: dict[str, Any]) -> None:
-        """Check the claims that API Gateway documents, and no others."""
+        """Check only the claims that API Gateway documents. Raise UnauthorizedError."""
         now = time.time()
         if claims.get("iss") != self._configuration.issuer:
             raise UnauthorizedError("invalid issuer")
         audience = claims.get("aud")
         if audience is None:
             audience = claims.get("client_id")
-        meant_for = audience if isinstance(audience, list) else [audience]
-        if not any(isinstance(one, str) and one in self._configuration.audience for one in meant_for):
+        audiences = audience if isinstance(audience, list) else [audience]
+        if not any(isinstance(one, str) and one in self._configuration.audience for one in audiences):
             raise UnauthorizedError("invalid audience")
         if (expires_at := _time(claims, "exp")) is None or expires_at <= now:
             raise UnauthorizedError("the token has expired")
@@ -90,9 +90,9 @@ class JwtAuthorizer:
 
 
 def claims_as_text(payload: str) -> dict[str, str]:
-    """Return the claims in a JSON object as events carry them: as API Gateway, which is in Go, prints them.
+    """Return the claims in a JSON object as API Gateway prints them in events, in Go's format.
 
-    Numbers keep their notation, lists become `[a b]` and objects `map[key:value]`. Null is left out.
+    Numbers keep their notation, lists become `[a b]`, and objects `map[key:value]`. Null claims are left out.
     """
     claims = json.loads(payload, parse_int=str, parse_float=str)
     return {name: _text(value) for name, value in claims.items() if value is not None}
@@ -113,7 +113,7 @@ def _text(value: Any) -> str:
 
 
 def _time(claims: dict[str, Any], name: str) -> float | None:
-    """Return the time in a claim, in seconds; None if there is no such claim."""
+    """Return the time in a claim, in epoch seconds, or None if the claim is missing."""
     value = claims.get(name)
     if value is None:
         return None

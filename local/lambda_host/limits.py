@@ -5,16 +5,16 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.htm
 """
 
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
-"""Of an event or an answer of a synchronous invocation."""
+"""The event or the answer of a synchronous invocation."""
 
 MAX_ASYNCHRONOUS_PAYLOAD_BYTES = 1024 * 1024
-"""Of an event of an asynchronous invocation."""
+"""The event of an asynchronous invocation."""
 
 MAX_CLIENT_CONTEXT_BYTES = 3_583
-"""Of a client context, as base64."""
+"""The client context, in base64."""
 
 MAX_REQUEST_HEADER_BYTES = 10_240
-"""Of the request line and all header values of a request to an HTTP API, together."""
+"""The request line and all header values of a request to an HTTP API, together."""
 
 MAX_KEY_SET_BYTES = 150_000
-"""Of the key set and of the discovery document of an issuer."""
+"""An issuer's key set or discovery document."""

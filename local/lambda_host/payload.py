@@ -1,6 +1,6 @@
-"""Payload format 2.0: HTTP requests as events, and what functions return as HTTP responses.
+"""Payload format 2.0: convert HTTP requests to events, and functions' answers to HTTP responses.
 
-Of HTTP APIs and function URLs alike:
+HTTP APIs and function URLs use it:
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 """
@@ -24,16 +24,16 @@ _T = TypeVar("_T")
 _PORT = re.compile(r":[^:\]]*$")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _NOT_IN_A_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
-# Set by the server that answers, whatever a function says.
-_SERVERS_OWN_HEADERS = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
+# The server sets these, and ignores those of a function.
+_SERVER_HEADERS = {"connection", "content-length", "date", "keep-alive", "server", "transfer-encoding"}
 
 
 class MalformedResponseError(Exception):
-    """What a function returned is no response of payload format 2.0. The message says why."""
+    """A function's answer is not a response of payload format 2.0. The message says why."""
 
 
 def request_event(request: web.Request, body: bytes, *, route_key: str, account_id: str) -> dict[str, Any]:
-    """Return the event for an HTTP request. An authorizer's findings are the caller's to add."""
+    """Return the event for an HTTP request. The caller adds the authorizer's context."""
     now = time.time()
     raw_path = request.rel_url.raw_path
     source_ip = request.remote or ""
@@ -81,9 +81,9 @@ def request_event(request: web.Request, body: bytes, *, route_key: str, account_
 
 
 def response_from(payload: bytes) -> web.Response:
-    """Return the HTTP response that a function's answer, a JSON document, stands for.
+    """Return the HTTP response for a function's answer, a JSON document. Raise MalformedResponseError.
 
-    Anything but an object with a `statusCode` is the body of a 200. Raises MalformedResponseError.
+    An answer other than an object with a `statusCode` becomes the body of a 200.
     """
     try:
         answer = json.loads(payload)
@@ -93,7 +93,7 @@ def response_from(payload: bytes) -> web.Response:
         return web.Response(body=payload, content_type="application/json")
     status = answer["statusCode"]
     if type(status) is not int or not 200 <= status <= 599:
-        raise MalformedResponseError(f"statusCode {status!r} is not the status of an answer")
+        raise MalformedResponseError(f"statusCode {status!r} is not a number from 200 to 599")
     return web.Response(status=status, headers=_response_headers(answer), body=_response_body(answer))
 
 
@@ -101,8 +101,8 @@ def _response_headers(answer: dict[str, Any]) -> CIMultiDict[str]:
     headers = CIMultiDict({"Content-Type": "application/json"})
     for name, value in _of_type(answer, "headers", dict).items():
         if not _HEADER_NAME.fullmatch(name):
-            raise MalformedResponseError(f"{name!r} cannot be the name of a header")
-        if name.lower() not in _SERVERS_OWN_HEADERS:
+            raise MalformedResponseError(f"{name!r} is not a valid header name")
+        if name.lower() not in _SERVER_HEADERS:
             headers[name] = _header_value(name, value)
     for cookie in _of_type(answer, "cookies", list):
         headers.add("Set-Cookie", _header_value("Set-Cookie", cookie))
@@ -112,7 +112,7 @@ def _response_headers(answer: dict[str, Any]) -> CIMultiDict[str]:
 def _header_value(name: str, value: Any) -> str:
     text = text_of(value)
     if _NOT_IN_A_HEADER.search(text):
-        raise MalformedResponseError(f"{name} has characters that no header may have")
+        raise MalformedResponseError(f"{name} has characters that are not allowed in a header")
     return text
 
 
@@ -121,7 +121,7 @@ def _response_body(answer: dict[str, Any]) -> bytes:
         body = _of_type(answer, "body", str).encode()
         return base64.b64decode(body, validate=True) if answer.get("isBase64Encoded") else body
     except binascii.Error as error:
-        raise MalformedResponseError("the body is said to be base64 and is not") from error
+        raise MalformedResponseError("isBase64Encoded is true, but the body is not base64") from error
     except UnicodeEncodeError as error:
         raise MalformedResponseError("the body is not Unicode text") from error
 
@@ -136,18 +136,18 @@ def _of_type(answer: dict[str, Any], name: str, kind: type[_T]) -> _T:
 
 
 def _headers(request: web.Request) -> dict[str, str]:
-    """Return the headers in lower case, values of one name joined; cookies stand elsewhere in the event."""
+    """Return headers with lower-case names and joined values, without cookies, which have their own field."""
     names = dict.fromkeys(name.lower() for name in request.headers if name.lower() != "cookie")
     return {name: _text(",".join(request.headers.getall(name))) for name in names}
 
 
 def _text(value: str) -> str:
-    """Return a header's value without the lone surrogates that stand for bytes which are not UTF-8."""
+    """Return a header's value with the bytes that are not UTF-8 replaced."""
     return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _body(content_type: str, body: bytes) -> tuple[str, bool]:
-    """Return the body as events carry it, and whether it is base64: all but known text types are."""
+    """Return the body for an event, and whether it is in base64. Known text types are not."""
     kind, _, subtype = content_type.partition("/")
     subtypes = set(subtype.split("+"))
     if kind == "text" or (kind == "application" and subtypes & {"json", "xml", "javascript"}):

@@ -1,4 +1,4 @@
-"""An HTTP request answered by a function, as HTTP APIs and function URLs both do it."""
+"""Answer HTTP requests with a function, for HTTP APIs and function URLs."""
 
 import json
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ _BODY = web.RequestKey("body", bytes)
 
 
 class RequestTooLargeError(Exception):
-    """The request is larger than an event may be."""
+    """The request does not fit into an event."""
 
 
 class FunctionFailedError(Exception):
-    """The function failed, or returned what is no response."""
+    """The function failed or returned a malformed response."""
 
 
 async def answer_with(
@@ -29,9 +29,9 @@ async def answer_with(
     account_id: str,
     authorizer: Mapping[str, Any] | None = None,
 ) -> web.Response:
-    """Invoke `function` with the request as its event and return its response.
+    """Invoke `function` with the request as its event, and return its response.
 
-    `authorizer` is what an authorizer found out. Raises RequestTooLargeError, FunctionFailedError, or
+    `authorizer` is the authorizer's context. Raise RequestTooLargeError, FunctionFailedError or
     ThrottledError.
     """
     try:
@@ -55,6 +55,6 @@ async def answer_with(
 
 
 def body_of(request: web.Request) -> bytes:
-    """Return the body of a request that a function was invoked with; empty of another."""
+    """Return the body that a function was invoked with, or an empty one if none was."""
     body: bytes = request.get(_BODY, b"")
     return body

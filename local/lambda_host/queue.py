@@ -1,4 +1,4 @@
-"""An SQS queue, as an event source mapping uses it."""
+"""An asynchronous client of an SQS queue, for event source mappings."""
 
 import json
 from collections.abc import Sequence
@@ -13,16 +13,16 @@ _TIMEOUT = aiohttp.ClientTimeout(total=20)
 
 
 class QueueError(Exception):
-    """SQS does not answer, or refuses the request. The message says why."""
+    """SQS did not answer or refused the request. The message says why."""
 
 
 class Queue:
-    """Speaks SQS's own protocol, as boto3 would block."""
+    """A client of SQS's JSON protocol, because boto3 would block the event loop."""
 
     def __init__(
         self, session: aiohttp.ClientSession, endpoint_url: str, arn: str, credentials: Credentials
     ) -> None:
-        """Use the queue with that ARN, which is at `endpoint_url`."""
+        """Use the queue with this ARN at `endpoint_url`."""
         account, name = arn.split(":")[-2:]
         self._session = session
         self._endpoint_url = endpoint_url
@@ -30,12 +30,12 @@ class Queue:
         self._credentials = credentials
 
     async def attribute(self, name: str) -> str:
-        """Return an attribute of the queue; raises QueueError."""
+        """Return an attribute of the queue. Raise QueueError."""
         answer = await self._call("GetQueueAttributes", AttributeNames=[name])
         return str(answer["Attributes"][name])
 
     async def receive(self, count: int) -> list[dict[str, Any]]:
-        """Return the messages that are there, `count` at most, as ReceiveMessage does; raises QueueError."""
+        """Return at most `count` available messages, as in ReceiveMessage's answer. Raise QueueError."""
         answer = await self._call(
             "ReceiveMessage", MaxNumberOfMessages=count, WaitTimeSeconds=0, AttributeNames=["All"]
         )
@@ -43,7 +43,7 @@ class Queue:
         return messages
 
     async def delete(self, receipt_handles: Sequence[str]) -> None:
-        """Delete messages; raises QueueError. One that is not there, or received anew, is passed over."""
+        """Delete messages, and ignore those that are gone or were received again. Raise QueueError."""
         entries = [{"Id": str(i), "ReceiptHandle": handle} for i, handle in enumerate(receipt_handles)]
         await self._call("DeleteMessageBatch", Entries=entries)
 
@@ -63,15 +63,15 @@ class Queue:
         return answer
 
     def _signed(self, target: str, body: bytes) -> dict[str, str]:
-        """Return the headers of a request, signed."""
-        # Slow to import, and in the stack others have done so by now.
+        """Return the headers of a signed request."""
+        # Imported late because it is slow; in the stack, other modules have imported it by then.
         from botocore.auth import SigV4Auth  # noqa: PLC0415
         from botocore.awsrequest import AWSRequest  # noqa: PLC0415
         from botocore.credentials import ReadOnlyCredentials  # noqa: PLC0415
 
         headers = {"Content-Type": "application/x-amz-json-1.0", "X-Amz-Target": target}
         request = AWSRequest("POST", self._endpoint_url, headers, body)
-        one = self._credentials
-        credentials = ReadOnlyCredentials(one.access_key_id, one.secret_access_key, one.session_token)
+        key = self._credentials
+        credentials = ReadOnlyCredentials(key.access_key_id, key.secret_access_key, key.session_token)
         SigV4Auth(credentials, "sqs", REGION).add_auth(request)
         return dict(request.headers.items())

@@ -1,6 +1,6 @@
-"""An event source mapping: takes the messages of an SQS queue, and invokes a function with batches of them.
+"""Run an event source mapping: invoke a function with batches of messages from an SQS queue.
 
-As documented: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
+Reference: https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 """
 
 import asyncio
@@ -16,34 +16,36 @@ from local.lambda_host.function import Function, ThrottledError
 from local.lambda_host.invocation import InvocationResult
 from local.lambda_host.queue import Queue, QueueError
 
-# Lambda waits at the queue for 20 s at a time, which here would keep all others from the AWS services.
+# Lambda uses long polling (20 s). Here that would block moto, which handles one request at a time.
 _SECONDS_BETWEEN_POLLS = 0.5
 
 logger = logging.getLogger(__name__)
 
 
 class QueuePoller:
-    """Polls the queue of a mapping, invokes its function, and deletes what the function has done.
+    """Poll the queue of a mapping, invoke its function, and delete the messages that it processed.
 
-    All else is left to the queue, which gives it again after its visibility timeout.
+    The queue delivers other messages again after its visibility timeout.
     """
 
     def __init__(self, mapping: QueueMapping, function: Function, queue: Queue) -> None:
-        """Take from `queue`, which is the mapping's."""
+        """Poll `queue`, the queue of `mapping`."""
         self._mapping = mapping
         self._function = function
         self._queue = queue
         self._slots = asyncio.Semaphore(mapping.max_concurrency)
         self._visibility_timeout = 0
-        self._fails = False
+        self._is_failing = False
 
     async def prepare(self) -> None:
-        """Look the queue up; raises TemplateError where it cannot be used, as creating the mapping does."""
+        """Read the queue's visibility timeout. Raise TemplateError if it is too short or unavailable."""
         name, timeout = self._mapping.function, self._function.configuration.timeout
         try:
             self._visibility_timeout = int(await self._queue.attribute("VisibilityTimeout"))
         except QueueError as error:
-            raise TemplateError(f"{name} cannot take messages of {self._mapping.queue}: {error}") from error
+            raise TemplateError(
+                f"{name} cannot receive messages from {self._mapping.queue}: {error}"
+            ) from error
         if self._visibility_timeout < timeout:
             raise TemplateError(
                 f"The queue's visibility timeout of {self._visibility_timeout} s is less than "
@@ -51,7 +53,7 @@ class QueuePoller:
             )
 
     async def poll(self) -> None:
-        """Take messages for ever."""
+        """Poll forever."""
         async with asyncio.TaskGroup() as batches:
             while True:
                 await self._slots.acquire()
@@ -66,11 +68,11 @@ class QueuePoller:
         try:
             messages = await self._queue.receive(self._mapping.batch_size)
         except QueueError as error:
-            if not self._fails:  # Once is enough, at this pace.
+            if not self._is_failing:  # Log only the first failure in a row.
                 logger.warning("%s gets no messages for now: %s", self._mapping.function, error)
-            self._fails = True
+            self._is_failing = True
             return []
-        self._fails = False
+        self._is_failing = False
         return messages
 
     async def _process(self, messages: list[dict[str, Any]]) -> None:
@@ -83,14 +85,14 @@ class QueuePoller:
             try:
                 await self._queue.delete(done)
             except QueueError as error:
-                logger.warning("%s will get messages again: %s", self._mapping.function, error)
+                logger.warning("%s will get its messages again: %s", self._mapping.function, error)
 
     async def _invoke(self, messages: list[dict[str, Any]]) -> InvocationResult | None:
-        """Invoke the function; while it is throttled, again until the messages are no longer held."""
-        held_until = time.monotonic() + self._visibility_timeout
+        """Invoke the function. While it is throttled, retry until the visibility timeout has passed."""
+        invisible_until = time.monotonic() + self._visibility_timeout
         event = {"Records": [_record(message, self._mapping.queue) for message in messages]}
         payload = json.dumps(event).encode()
-        while time.monotonic() < held_until:
+        while time.monotonic() < invisible_until:
             try:
                 return await self._function.invoke(payload, qualifier=self._function.configuration.alias)
             except ThrottledError:
@@ -113,9 +115,9 @@ def _record(message: dict[str, Any], queue_arn: str) -> dict[str, Any]:
 
 
 def _failed(payload: bytes, batch: Collection[str]) -> Collection[str]:
-    """Return which messages of a batch a function's answer says have failed.
+    """Return the ids of the messages that failed, according to the function's answer.
 
-    None where it speaks of none; all where it does so wrongly, or speaks of others.
+    Return the whole batch if the answer is malformed or has unknown ids.
     """
     try:
         answer = json.loads(payload) or {}

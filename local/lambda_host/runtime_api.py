@@ -1,4 +1,4 @@
-"""The Lambda Runtime API: what a function's process asks for its events and tells its answers.
+"""The Lambda Runtime API, from which a function's process gets its events and to which it sends its answers.
 
 Protocol: https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
@@ -13,32 +13,32 @@ from local.lambda_host.invocation import FunctionError, Invocation
 from local.lambda_host.limits import MAX_PAYLOAD_BYTES
 from local.serving.ports import HOST, listen, port_of
 
-# The client sends an error's trace in a header too, of up to 1 MB.
+# The client also sends an error's trace in a header of up to 1 MB.
 _MAX_HEADER_BYTES = 2 * 1024 * 1024
 
 
 class Environment(Protocol):
-    """What the Runtime API of a process tells and asks."""
+    """What a Runtime API needs from the environment of its process."""
 
     @property
     def timeout(self) -> float:
-        """Seconds that an invocation may take."""
+        """Return the timeout of an invocation, in seconds."""
 
     async def next_invocation(self) -> Invocation:
         """Wait for the next invocation of the process."""
 
     def respond(self, request_id: str, payload: bytes) -> bool:
-        """Take the function's response. Return False if that invocation is not running."""
+        """Store the function's response. Return False if that invocation is not running."""
 
     def report_error(self, request_id: str, error: bytes) -> bool:
-        """Take the function's error. Return False if that invocation is not running."""
+        """Store the function's error. Return False if that invocation is not running."""
 
     def report_start_error(self, error: bytes) -> None:
-        """Take the error that kept the function from starting."""
+        """Store the error that prevented the start."""
 
 
 class RuntimeApi:
-    """The Runtime API of one process. It has a port of its own, which tells which process calls."""
+    """The Runtime API of one process. Each has its own port, which identifies the process."""
 
     def __init__(self, environment: Environment) -> None:
         """Serve the process of `environment`."""
@@ -77,8 +77,10 @@ class RuntimeApi:
             response = self._event(invocation)
             await response.prepare(request)  # Sends the headers.
         except Exception as error:
-            # The process never sees this invocation, so nothing else would answer the caller in time.
-            failure = FunctionError("ServiceException", f"The invocation cannot be handed over: {error}")
+            # The process never gets this invocation, so nothing else would answer the caller in time.
+            failure = FunctionError(
+                "ServiceException", f"The invocation cannot be sent to the function: {error}"
+            )
             self._environment.report_error(invocation.request_id, failure.to_json())
             raise
         return response

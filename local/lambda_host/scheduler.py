@@ -1,6 +1,6 @@
-"""Schedules that invoke functions, as EventBridge Scheduler does.
+"""Invoke functions on schedules, as EventBridge Scheduler does.
 
-As documented: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+Reference: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from local.lambda_host.function import Function
 
 
 async def run_schedule(schedule: Schedule, function: Function) -> None:
-    """Invoke a function at once and then after each period, whether it has finished or not."""
+    """Invoke a function now and after each period, even if the previous invocation still runs."""
     alias = function.configuration.alias
     async with asyncio.TaskGroup() as invocations:
         while True:
@@ -23,7 +23,7 @@ async def run_schedule(schedule: Schedule, function: Function) -> None:
 
 
 def _event(schedule: Schedule) -> bytes:
-    """Return the event of a schedule without an input of its own."""
+    """Return the event of a schedule that declares no input."""
     event = {
         "version": "0",
         "id": str(uuid.uuid4()),
