@@ -1,1 +1,1 @@
-"""Momento on this machine: a server of its wire protocol, for the unmodified SDKs."""
+"""A local server of Momento's wire protocol, for unmodified SDKs."""

@@ -1,4 +1,4 @@
-"""`python -m local.momento`: Momento on this machine, alone."""
+"""Run only the local Momento: `python -m local.momento`."""
 
 import argparse
 import asyncio
@@ -14,11 +14,11 @@ from local.momento.webhooks import WebhookSubscription, make_signing_secret
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until interrupted. Return 1 if it cannot listen; exit with 2 if an argument is wrong."""
+    """Serve until interrupted. Return 1 if a port cannot be opened. Exit with 2 if an argument is wrong."""
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.signing_secret is not None and not options.webhook:
-        parser.error("--signing-secret goes with --webhook CACHE/TOPIC=URL")
+        parser.error("--signing-secret needs --webhook CACHE/TOPIC=URL")
     signing_secret = options.signing_secret or make_signing_secret()
     try:
         webhooks = [WebhookSubscription.parse(text, signing_secret) for text in options.webhook]
@@ -40,24 +40,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m local.momento", description="Momento on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m local.momento", description="Run only the local Momento."
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=_port, default=8080, help="gRPC port (default: %(default)s; 0: any)")
     parser.add_argument(
-        "--web-port", type=_port, default=8081, help="port of gRPC-Web and HTTP (default: %(default)s)"
+        "--web-port", type=_port, default=8081, help="port for gRPC-Web and HTTP (default: %(default)s)"
     )
     parser.add_argument(
-        "--admin-port", type=_port, default=9090, help="test admin's port (default: %(default)s)"
+        "--admin-port", type=_port, default=9090, help="port of the test admin (default: %(default)s)"
     )
-    parser.add_argument("--api-key", type=_not_empty, help="the super-user's key (default: one is made up)")
-    parser.add_argument("--no-auth", action="store_true", help="take an empty token for the super-user's")
-    parser.add_argument("--rate-limits", action="store_true", help="enforce Momento's default rates, too")
+    parser.add_argument(
+        "--api-key", type=_not_empty, help="API key of the super-user (default: a random one)"
+    )
+    parser.add_argument("--no-auth", action="store_true", help="accept an empty token as the super-user's")
+    parser.add_argument("--rate-limits", action="store_true", help="enforce Momento's default rate limits")
     parser.add_argument(
         "--heartbeat-seconds",
         metavar="SECONDS",
         type=_seconds,
         default=Timings.heartbeat,
-        help="how often a subscription without messages gets a heartbeat (default: %(default)s)",
+        help="interval of heartbeats on a subscription without messages (default: %(default)s)",
     )
     parser.add_argument(
         "--create-cache",
@@ -75,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         help="POST the topic's messages to the URL (repeatable)",
     )
     parser.add_argument(
-        "--signing-secret", type=_not_empty, help="the webhooks' signing secret (default: one is made up)"
+        "--signing-secret", type=_not_empty, help="signing secret of the webhooks (default: a random one)"
     )
     return parser
 
@@ -112,7 +116,7 @@ async def _serve(config: MomentoServerConfig, timings: Timings) -> int:
     except PortTakenError as error:
         flag = f"--{error.setting.replace('_', '-')}"
         print(
-            f"Port {error.port} on {config.host} is taken: choose another one with {flag} (0: any free one)",
+            f"Port {error.port} on {config.host} is taken: choose another one with {flag} (0: any free port)",
             file=sys.stderr,
         )
         return 1

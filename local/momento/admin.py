@@ -1,22 +1,23 @@
-"""The test admin: what a test does to Momento rather than with it.
+"""The test admin: an HTTP API for tests that block Momento's ports, inject faults or reset topics.
 
-All by GET or POST, with the arguments in the query; answers are JSON.
+Each path accepts GET and POST, with arguments in the query, and answers with JSON.
 
 | path | what it does |
 | --- | --- |
 | `/health` | answers `{"status": "ok"}` |
-| `/block` | drops all connections of gRPC, gRPC-Web and HTTP, and refuses new ones, as Momento Local does |
-| `/unblock` | listens on the same ports again; caches, topics and tokens are as they were |
-| `/reset-topic?cache=&topic=` | starts the topic's sequence numbers anew: `{"sequence_page"}` |
-| `/signing-secret?cache=&topic=` | the secret of the topic's webhook: `{"signing_secret"}` |
-| `/rotate-signing-secret?cache=&topic=` | gives that webhook a new secret at once: `{"signing_secret"}` |
-| `/fail?rpcs=&error=&count=` | the next `count` calls of `rpcs` fail (without `count`: all of them) |
-| `/delay?rpcs=&ms=&count=` | the next `count` calls of `rpcs` take `ms` longer |
-| `...&when=after` | with either: calls are carried out, and only their answers fail or are late |
+| `/block` | drops all gRPC, gRPC-Web and HTTP connections and refuses new ones, as Momento Local does |
+| `/unblock` | listens on the same ports again, with the same caches, topics and tokens |
+| `/reset-topic?cache=&topic=` | restarts the topic's sequence numbers on a new page: `{"sequence_page"}` |
+| `/signing-secret?cache=&topic=` | returns the secret of the topic's webhook: `{"signing_secret"}` |
+| `/rotate-signing-secret?cache=&topic=` | gives that webhook a new secret: `{"signing_secret"}` |
+| `/fail?rpcs=&error=&count=` | fails the next `count` calls of `rpcs` (without `count`: all of them) |
+| `/delay?rpcs=&ms=&count=` | delays the next `count` calls of `rpcs` by `ms` milliseconds |
+| `...&when=after` | for both: carries the calls out, and fails or delays only their answers |
 | `/clear-faults` | ends all faults |
 
-`rpcs` is separated by spaces, `rpcs` and `error` are named as in `local.momento.faults`: `topic-publish`,
-`list-push-front`, `generate-disposable-token`, ... and `unavailable`, `resource-exhausted`, ...
+`rpcs` is a list separated by spaces. The names of RPCs and errors are those of `local.momento.faults`:
+`topic-publish`, `list-push-front`, `generate-disposable-token`, ... and `unavailable`,
+`resource-exhausted`, ...
 """
 
 from typing import Protocol
@@ -35,14 +36,14 @@ _SUBSCRIBE = "topic-subscribe"
 
 
 class _Ports(Protocol):
-    """The ports that Momento's clients use."""
+    """The ports for Momento's clients."""
 
     async def block(self) -> None: ...
     async def unblock(self) -> None: ...
 
 
 class Admin:
-    """See the module's description."""
+    """The HTTP API that the module's docstring describes."""
 
     def __init__(self, ports: _Ports, topics: Topics, webhooks: Webhooks, faults: Faults) -> None:
         self._ports = ports
@@ -114,7 +115,7 @@ class Admin:
     ) -> None:
         rpcs, after_work = _rpcs(request), _is_after_work(request)
         if after_work and _SUBSCRIBE in rpcs:
-            raise web.HTTPBadRequest(text=f"{_SUBSCRIBE} has no end: when=after would never come")
+            raise web.HTTPBadRequest(text=f"{_SUBSCRIBE} never ends, so when=after would have no effect")
         self._faults.add(Fault(rpcs, error, delay_seconds, _count(request), after_work))
 
     async def _clear_faults(self, _: web.Request) -> web.Response:
@@ -136,7 +137,7 @@ def _rpcs(request: web.Request) -> frozenset[str]:
     unknown = rpcs - _FAULT_NAMES
     if unknown:
         raise web.HTTPBadRequest(
-            text=f"no such RPC: {' '.join(sorted(unknown))}; there are {' '.join(sorted(_FAULT_NAMES))}"
+            text=f"unknown RPC: {' '.join(sorted(unknown))}; choose from {' '.join(sorted(_FAULT_NAMES))}"
         )
     return rpcs
 

@@ -1,4 +1,4 @@
-"""Who calls, and what they may do: the super-user's API key, and the disposable tokens this server mints."""
+"""Authentication and permissions: the super-user's API key, and the disposable tokens of this server."""
 
 import base64
 import hmac
@@ -29,10 +29,10 @@ _TOPIC_ROLES = {
 
 
 def make_api_key() -> str:
-    """A new super-user key in the form of Momento's v2 keys: a JWT whose claim `t` is `g`.
+    """Return a new super-user key in the form of Momento's v2 keys: a JWT whose claim `t` is `g`.
 
-    The SDKs look at that claim only (`momento.auth.momento_endpoint_resolver`); this server compares the
-    whole string, so that the JWT's own signing key is of no further use.
+    The SDKs read only that claim (`momento.auth.momento_endpoint_resolver`). This server compares the whole
+    string, so it needs no key to verify the JWT.
     """
     claims = {"t": "g", "id": secrets.token_urlsafe(16)}
     return jwt.encode(claims, secrets.token_bytes(32), algorithm=_ALGORITHM)
@@ -42,8 +42,8 @@ def make_api_key() -> str:
 class Caller:
     """An authenticated caller.
 
-    `permissions` is None for the super-user. `token_id` is what the token was minted with, `""` for keys.
-    `expires_at` is in epoch seconds, infinite for keys.
+    `permissions` is None for the super-user. `token_id` is the id in the token, and `""` for API keys.
+    `expires_at` is in epoch seconds, and infinite for API keys.
     """
 
     permissions: permissionmessages_pb2.ExplicitPermissions | None
@@ -55,7 +55,7 @@ class Caller:
         return self.permissions is None
 
     def require_super_user(self) -> None:
-        """Raise PERMISSION_DENIED for everybody else."""
+        """Raise PERMISSION_DENIED if the caller is not the super-user."""
         if not self.is_super_user:
             raise permission_denied("only the account's API key may do this")
 
@@ -90,7 +90,7 @@ def _granted_on_item(
 ) -> Access:
     if not _covers_cache(statement, cache):
         return Access.NONE
-    # A statement without an item selector is about the whole cache: the SDKs leave it out.
+    # The SDKs send no item selector if a statement is for the whole cache.
     if statement.WhichOneof("cache_item") == "item_selector":
         selector = statement.item_selector
         match selector.WhichOneof("kind"):
@@ -135,21 +135,22 @@ def _covers_cache(
 
 
 class Authority:
-    """Knows the super-user's key, and mints and verifies disposable tokens."""
+    """Verify API keys and tokens, and mint disposable tokens."""
 
     def __init__(self, api_key: str, *, required: bool = True) -> None:
-        """`required=False` takes an empty token for the super-user's, as Momento Local does.
+        """Use `api_key` as the super-user's key.
 
-        Of a v1 key, what is inside counts: the SDKs unwrap it before they send it.
+        `required=False` accepts an empty token as the super-user's, as Momento Local does. A v1 key is
+        unwrapped, because the SDKs send only the key inside it.
         """
         self._api_key = (_inner_api_key(api_key) or api_key).encode()
         self._required = required
         self._token_key = secrets.token_bytes(32)
 
     def authenticate(self, credential: str) -> Caller:
-        """The caller who shows `credential`: a key or token, bare or in its base64 v1 form with an endpoint.
+        """Return the caller with `credential`, an API key or token, plain or in the v1 form (base64).
 
-        Raises UNAUTHENTICATED.
+        Raise UNAUTHENTICATED.
         """
         if not credential and not self._required:
             return SUPER_USER
@@ -175,20 +176,20 @@ class Authority:
     def mint(
         self, permissions: permissionmessages_pb2.ExplicitPermissions, token_id: str, valid_for_seconds: int
     ) -> tuple[str, int]:
-        """A disposable token, and the epoch second at which it expires."""
+        """Return a disposable token, and the epoch second at which it expires."""
         expires_at = int(time.time()) + valid_for_seconds
         claims = {
             "exp": expires_at,
             "token_id": token_id,
             "permissions": base64.b64encode(permissions.SerializeToString()).decode(),
-            # Two tokens minted in one second are two tokens.
+            # Makes tokens that are minted in the same second different.
             "jti": secrets.token_urlsafe(8),
         }
         return jwt.encode(claims, self._token_key, algorithm=_ALGORITHM), expires_at
 
 
 def _inner_api_key(credential: str) -> str | None:
-    """The key inside the v1 form, base64 of `{"endpoint", "api_key"}`; None where it has another form."""
+    """Return the key in a v1 key (base64 of `{"endpoint", "api_key"}`), or None if it is not a v1 key."""
     try:
         decoded = json.loads(base64.b64decode(credential, validate=True))
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""`cache_client.Scs`: what a cache's items can be asked and told."""
+"""`cache_client.Scs`: read and write the items of caches."""
 
 import hashlib
 import math
@@ -32,7 +32,7 @@ _AGGREGATES: dict[int, Callable[[Iterable[float]], float]] = {
 
 
 class CacheService(cacheclient_pb2_grpc.ScsServicer):
-    """The data plane. The semantics are those of Momento's cacheclient.proto and of its SDKs' tests."""
+    """The data plane. It behaves as Momento's cacheclient.proto says and as its SDKs' tests expect."""
 
     def __init__(self, caches: Caches) -> None:
         self._caches = caches
@@ -138,7 +138,7 @@ class CacheService(cacheclient_pb2_grpc.ScsServicer):
             change == "decrease_to_milliseconds" and ttl >= remaining
         ):
             return pb._UpdateTtlResponse(not_set={})
-        cache.set_remaining(request.cache_key, ttl)
+        cache.set_ttl(request.cache_key, ttl)
         return pb._UpdateTtlResponse(set={})
 
     async def ItemGetTtl(self, request: pb._ItemGetTtlRequest, call: Call) -> pb._ItemGetTtlResponse:
@@ -427,8 +427,8 @@ class CacheService(cacheclient_pb2_grpc.ScsServicer):
         self, request: pb._SortedSetGetRankRequest, call: Call
     ) -> pb._SortedSetGetRankResponse:
         sorted_set = self._cache(call).find(request.set_name, SortedSet)
-        # A set that is not there is answered as an element that is not there: the Python SDK reads
-        # `element_rank` without asking which of the two it got.
+        # A missing set gets the same answer as a missing element, because the Python SDK always reads
+        # `element_rank`.
         if sorted_set is None or request.value not in sorted_set:
             return pb._SortedSetGetRankResponse(element_rank={"result": pb.Miss})
         place = (sorted_set[request.value], request.value)
@@ -507,7 +507,7 @@ class CacheService(cacheclient_pb2_grpc.ScsServicer):
     ) -> int:
         cache = self._cache(call)
         grown = [*values, *(cache.find(request.list_name, List) or ())]
-        # 0 is what protobuf sends where no size was given: no truncation.
+        # 0 means that the request has no size: do not truncate.
         kept = List(grown[: request.truncate_back_to_size or None])
         _store_collection(cache, request.list_name, kept, request)
         return len(kept)
@@ -540,12 +540,12 @@ def _store_collection(cache: Cache, name: bytes, value: Value, request: Any) -> 
 
 
 def _hash(value: bytes) -> bytes:
-    """What stands for a value in the hash-conditional calls; opaque to clients."""
+    """Return the hash of a value for the hash-conditional calls. It is opaque to clients."""
     return hashlib.blake2b(value, digest_size=16).digest()
 
 
 def _incremented(value: bytes | None, amount: int) -> int:
-    """The base-10 number in `value` (None: 0) plus `amount`. Raises FAILED_PRECONDITION."""
+    """Return the base-10 number in `value` (None: 0) plus `amount`. Raise FAILED_PRECONDITION."""
     if value is None:
         value = b"0"
     if not re.fullmatch(rb"-?[0-9]{1,19}", value):
@@ -557,7 +557,7 @@ def _incremented(value: bytes | None, amount: int) -> int:
 
 
 def _sample(elements: set[bytes], count: int) -> list[bytes]:
-    """Up to `count` distinct elements, at random."""
+    """Return up to `count` distinct random elements."""
     return random.sample(sorted(elements), min(count, len(elements)))
 
 
@@ -568,7 +568,7 @@ def _score(score: float) -> float:
 
 
 def _list_slice(request: pb._ListFetchRequest | pb._ListRetainRequest) -> slice:
-    """The request's range; negative indices count from the end, as in Python."""
+    """Return the request's range. Negative indices count from the end, as in Python."""
     start = request.inclusive_start if request.HasField("inclusive_start") else None
     end = request.exclusive_end if request.HasField("exclusive_end") else None
     return slice(start, end)
@@ -583,7 +583,7 @@ def _index_slice(by_index: pb._SortedSetFetchRequest._ByIndex) -> slice:
 def _within_scores(
     ranked: list[tuple[bytes, float]], by_score: pb._SortedSetFetchRequest._ByScore
 ) -> list[tuple[bytes, float]]:
-    """The elements within the range of scores, then `count` of them (negative: all) from `offset` on."""
+    """Return the elements in the range of scores, and of these `count` (negative: all) from `offset` on."""
     low, high = by_score.min_score, by_score.max_score
     chosen = ranked
     if by_score.HasField("min_score"):

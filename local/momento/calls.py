@@ -1,4 +1,4 @@
-"""What every call passes on its way to its handler: injected faults, authentication, permissions, rates."""
+"""The interceptor of all gRPC calls: injected faults, authentication, permissions and rate limits."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -17,9 +17,9 @@ from local.momento.rpcs import RPCS, Area, Rpc
 
 @dataclass(frozen=True)
 class Call:
-    """What a handler knows of its call besides the request; handlers get it in place of gRPC's context.
+    """The context of a call. Handlers get it instead of gRPC's context.
 
-    `cache_name` is the cache that the call names, in metadata or in its request; it need not exist.
+    `cache_name` is the cache in the call's metadata or request; the cache may not exist.
     """
 
     caller: Caller
@@ -34,7 +34,7 @@ MethodHandler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Admits calls to the services' handlers, and turns their errors into gRPC statuses."""
+    """Check calls before the services' handlers get them, and convert errors into gRPC statuses."""
 
     def __init__(self, authority: Authority, faults: Faults, rate_limits: RateLimits) -> None:
         self._authority = authority
@@ -68,7 +68,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             try:
                 call = await self._admit(rpc, request, _metadata(context))
                 response = await handler(request, call)
-                await self._faults.strike_answer(rpc.fault_name)
+                await self._faults.apply_to_answer(rpc.fault_name)
             except MomentoError as error:
                 await _abort(context, error)
             else:
@@ -83,26 +83,26 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             sent = 0
             try:
                 call = await self._admit(rpc, request, metadata)
-                fault.strike(sent)
+                fault.apply(sent)
                 async with aclosing(handler(request, call)) as messages:
                     async for message in messages:
                         yield message
                         sent += 1
-                        fault.strike(sent)
-                await self._faults.strike_answer(rpc.fault_name)
+                        fault.apply(sent)
+                await self._faults.apply_to_answer(rpc.fault_name)
             except MomentoError as error:
                 await _abort(context, error)
 
         return answer
 
     async def _admit(self, rpc: Rpc, request: Any, metadata: Mapping[str, str]) -> Call:
-        """Return the call if the caller may make it; raise MomentoError if not."""
-        await self._faults.strike(rpc.fault_name, metadata)
+        """Return the call if it is allowed. Raise MomentoError."""
+        await self._faults.apply(rpc.fault_name, metadata)
         if request is None:
             raise invalid_argument("The request is not a protobuf message of this call")
         credential = metadata.get("authorization", "")
         if rpc.area is Area.TOKEN:
-            # The JavaScript SDKs show their key in the request only.
+            # The JavaScript SDKs send their key only in the request.
             credential = credential or request.auth_token
         caller = self._authority.authenticate(credential)
         match rpc.area:
@@ -130,7 +130,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
 
 def _deserializer(parse: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
-    """Return None for bytes that cannot be parsed: an exception here would be logged as the server's bug."""
+    """Return a parser that gives None for malformed bytes: gRPC would log an exception as a server error."""
 
     def deserialize(request: bytes) -> Any:
         try:

@@ -21,13 +21,13 @@ from local.momento.limits import (
 from local.momento.store import Caches
 from local.momento.topics import Topics
 
-# Momento's default quota of a cache: requests a second, and KB a second.
+# Momento's default quotas of a cache: requests and KB per second.
 _TRAFFIC_RATE = 100
 _THROUGHPUT_KBPS = 1024
 
 
 class ControlService(controlclient_pb2_grpc.ScsControlServicer):
-    """The control plane. Vector indexes are no more; their RPCs stay UNIMPLEMENTED."""
+    """The control plane. Momento no longer has vector indexes, so their RPCs are UNIMPLEMENTED."""
 
     def __init__(self, caches: Caches, topics: Topics) -> None:
         self._caches = caches
@@ -69,7 +69,7 @@ class ControlService(controlclient_pb2_grpc.ScsControlServicer):
     async def CreateSigningKey(
         self, request: pb._CreateSigningKeyRequest, _: Call
     ) -> pb._CreateSigningKeyResponse:
-        """A key in the form of a JSON Web Key, which is where the SDKs look for its `kid`."""
+        """Return a key as a JSON Web Key, in which the SDKs look for its `kid`."""
         key_id = secrets.token_urlsafe(16)
         key = base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
         expires_at = int(time.time()) + request.ttl_minutes * 60

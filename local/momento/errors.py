@@ -1,13 +1,13 @@
-"""How a call to Momento fails: gRPC status, message, and the cause that Momento sends as `err` metadata."""
+"""Errors of calls: a gRPC status, a message, and the cause that Momento sends as `err` metadata."""
 
 import grpc
 
 
 class MomentoError(Exception):
-    """A call that is refused; it reaches the caller as this gRPC status.
+    """A call fails with this gRPC status.
 
-    `cause` is what Momento puts into the `err` trailer. SDKs read it to word limits
-    (`momento.errors.exceptions.LIMIT_EXCEEDED_ERROR_TO_MESSAGE_WRAPPER`) and to tell what was not found.
+    `cause` is sent in the `err` trailer, as Momento does. SDKs use it for their messages about limits
+    (`momento.errors.exceptions.LIMIT_EXCEEDED_ERROR_TO_MESSAGE_WRAPPER`) and to see what was not found.
     """
 
     def __init__(self, status: grpc.StatusCode, message: str, cause: str | None = None) -> None:

@@ -1,11 +1,11 @@
-"""Faults on demand: errors, delays and broken streams.
+"""Fault injection: errors, delays and broken streams.
 
-They are asked for in two ways. A client sends request metadata with its calls, as the SDKs' own test
-middlewares do against Momento Local (`tests/momento/local` in Momento's Python SDK); whoever cannot send
-metadata, such as a Lambda function under test, has them set on the server through the test admin.
+Faults come from two sources. A client can request them in the metadata of its calls, as the test middlewares
+of the SDKs do with Momento Local (`tests/momento/local` in Momento's Python SDK). The test admin sets them on
+the server, for clients that cannot send metadata, such as a Lambda function under test.
 
-Counts in metadata are per `request-id`, which is the id of a test rather than of one call, and per set of
-faults asked for under it. Without a `request-id` nothing is counted: each call is the first.
+Counts in metadata apply per `request-id` (the id of a test, not of one call) and per set of requested faults.
+Without a `request-id`, every call counts as the first one.
 """
 
 import asyncio
@@ -37,14 +37,14 @@ ERRORS = {
     for status in grpc.StatusCode
     if status is not grpc.StatusCode.OK
 }
-"""gRPC statuses by the names that the metadata uses, such as `unavailable`."""
+"""gRPC statuses by their names in metadata, such as `unavailable`."""
 
 
 @dataclass
 class Fault:
-    """What happens to the next `count` calls (None: to all of them) of `rpcs`: a delay, an error, or both.
+    """A delay, an error, or both for the next `count` calls (None: all calls) of `rpcs`.
 
-    It happens before the call is carried out, or, `after_work`, before it is answered.
+    It applies before the call is carried out or, with `after_work`, before the answer is sent.
     """
 
     rpcs: frozenset[str]
@@ -53,7 +53,7 @@ class Fault:
     count: int | None = None
     after_work: bool = False
 
-    async def strike(self, rpc: str, *, after_work: bool = False) -> None:
+    async def apply(self, rpc: str, *, after_work: bool = False) -> None:
         if rpc not in self.rpcs or self.count == 0 or self.after_work != after_work:
             return
         if self.count is not None:
@@ -61,60 +61,60 @@ class Fault:
         if self.delay_seconds:
             await asyncio.sleep(self.delay_seconds)
         if self.error is not None:
-            raise injected(self.error)
+            raise _injected(self.error)
 
 
 @dataclass(frozen=True)
 class StreamFault:
-    """A stream ends with `error` (None: it does not) after `message_limit` messages, heartbeats included."""
+    """End a stream with `error` (None: no fault) after `message_limit` messages, including heartbeats."""
 
     error: grpc.StatusCode | None = None
     message_limit: int = 0
 
-    def strike(self, messages_sent: int) -> None:
+    def apply(self, messages_sent: int) -> None:
         if self.error is not None and messages_sent >= self.message_limit:
-            raise injected(self.error)
+            raise _injected(self.error)
 
 
-def injected(error: grpc.StatusCode) -> MomentoError:
+def _injected(error: grpc.StatusCode) -> MomentoError:
     return MomentoError(error, "Injected fault")
 
 
 class Faults:
-    """All faults now in force."""
+    """All active faults."""
 
     def __init__(self) -> None:
         self._server_faults: list[Fault] = []
         self._request_faults: OrderedDict[tuple[str | None, ...], list[Fault]] = OrderedDict()
 
     def add(self, fault: Fault) -> None:
-        """Set a fault on the server, for every caller."""
+        """Add a fault for all callers."""
         self._server_faults.append(fault)
 
     def clear(self) -> None:
-        """Forget all faults set on the server, and all counts."""
+        """Remove all faults of the server, and all counts."""
         self._server_faults.clear()
         self._request_faults.clear()
 
-    async def strike(self, rpc: str, metadata: Mapping[str, str]) -> None:
-        """Delay or fail a call of `rpc`, if that is what its metadata or the server's faults say."""
+    async def apply(self, rpc: str, metadata: Mapping[str, str]) -> None:
+        """Delay or fail a call of `rpc`, as its metadata and the server's faults require."""
         for fault in (*self._from_metadata(metadata), *self._server_faults):
-            await fault.strike(rpc)
+            await fault.apply(rpc)
 
-    async def strike_answer(self, rpc: str) -> None:
-        """Delay or fail the answer to a call of `rpc` that was carried out, if the server's faults say so."""
+    async def apply_to_answer(self, rpc: str) -> None:
+        """Delay or fail the answer of a completed call of `rpc`, as the server's faults require."""
         for fault in self._server_faults:
-            await fault.strike(rpc, after_work=True)
+            await fault.apply(rpc, after_work=True)
 
     def stream_fault(self, rpc: str, metadata: Mapping[str, str]) -> StreamFault:
-        """How the stream of this call is to end."""
+        """Return the fault for the stream of this call."""
         if rpc not in metadata.get("stream-error-rpcs", "").split():
             return StreamFault()
         error = ERRORS.get(metadata.get("stream-error", ""))
         return StreamFault(error, _number(metadata, "stream-error-message-limit") or 0)
 
     def _from_metadata(self, metadata: Mapping[str, str]) -> list[Fault]:
-        faults = _asked_for(metadata)
+        faults = _requested_faults(metadata)
         if not faults or not metadata.get("request-id"):
             return faults
         key = tuple(metadata.get(name) for name in METADATA_NAMES)
@@ -125,9 +125,9 @@ class Faults:
         return faults
 
 
-def _asked_for(metadata: Mapping[str, str]) -> list[Fault]:
+def _requested_faults(metadata: Mapping[str, str]) -> list[Fault]:
     faults = []
-    # Delays first: a call that is both delayed and failed fails late.
+    # Delays come first, so that a call with both faults fails after the delay.
     if "delay-rpcs" in metadata:
         faults.append(
             Fault(

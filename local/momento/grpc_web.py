@@ -1,8 +1,8 @@
-"""gRPC-Web: what browsers speak instead of gRPC, bridged to the gRPC port.
+"""Bridge gRPC-Web, the protocol of browsers, to the gRPC port.
 
-A request is one frame; the answer is a frame for each message, then a frame with the trailers
-(gRPC's PROTOCOL-WEB.md). In the text form, which `@gomomento/sdk-web` uses because only that can stream,
-every frame is base64 on its own. Messages pass through as bytes: the bridge knows no service.
+A request is one frame. The answer has a frame for each message, then a frame with the trailers
+(gRPC's PROTOCOL-WEB.md). `@gomomento/sdk-web` uses the text form, because only that can stream: each frame
+is encoded in base64 separately. The bridge passes messages on as bytes, without parsing them.
 """
 
 import base64
@@ -31,7 +31,7 @@ _TIMEOUT_UNITS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1
 
 
 class GrpcWebBridge:
-    """Passes gRPC-Web calls on to a gRPC server."""
+    """Pass gRPC-Web calls to a gRPC server."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._channel = channel
@@ -61,7 +61,7 @@ class GrpcWebBridge:
         self, request: web.Request, message: bytes, response: web.StreamResponse, *, is_text: bool
     ) -> bytes:
         """Make the call, write its messages to the response, and return its trailers."""
-        # On the wire a unary call is a stream of one message.
+        # On the wire, a unary call is a stream of one message.
         stub: grpc.aio.UnaryStreamMultiCallable[bytes, bytes] = self._channel.unary_stream(request.path)
         call = stub(
             message,
@@ -72,25 +72,24 @@ class GrpcWebBridge:
             async for answer in call:
                 await response.write(_frame(0, answer, is_text=is_text))
         except grpc.aio.AioRpcError:
-            # The trailers say what happened.
-            pass
+            pass  # The trailers contain the error.
         finally:
             call.cancel()
         return _trailers(await call.code(), await call.details(), await call.trailing_metadata())
 
 
 def _metadata(headers: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Return the headers that are passed on. Raise MomentoError if gRPC cannot carry one of them."""
+    """Return the headers to pass on. Raise MomentoError if gRPC cannot transport one of them."""
     metadata = [(name, headers[name]) for name in _FORWARDED_HEADERS if name in headers]
     for name, value in metadata:
         if not (value.isascii() and value.isprintable()):
-            complaint = f"The header {name} must be printable ASCII"
-            raise unauthenticated(complaint) if name == "authorization" else invalid_argument(complaint)
+            message = f"The header {name} must be printable ASCII"
+            raise unauthenticated(message) if name == "authorization" else invalid_argument(message)
     return metadata
 
 
 def _message(body: bytes, *, is_text: bool) -> bytes | None:
-    """Return the message in a request's only frame, or None if the body is not one whole frame."""
+    """Return the message in a request's frame, or None if the body is not one complete frame."""
     try:
         frame = base64.b64decode(body, validate=True) if is_text else body
         flag, length = _FRAME_HEADER.unpack_from(frame)
@@ -114,7 +113,7 @@ def _trailers(
 
 
 def _timeout_seconds(header: str) -> float | None:
-    """Return the seconds in a `grpc-timeout` such as `500m`, or None if it is not of that form."""
+    """Return the seconds of a `grpc-timeout` such as `500m`, or None if it is malformed."""
     number, unit = parse_number(header[:-1]), header[-1:]
     if number is None or number > _MAX_TIMEOUT or unit not in _TIMEOUT_UNITS:
         return None

@@ -1,7 +1,7 @@
-"""Momento's limits: sizes, which always hold, and rates, which hold only where they are asked for.
+"""Momento's limits. Sizes are always enforced, rates only if the server is configured so.
 
-The longest time to live is only announced (`MAX_TTL_SECONDS`): an account may have more, and what Momento
-answers to longer ones is not documented.
+The longest time to live (`MAX_TTL_SECONDS`) is reported but not enforced: an account may have a longer one,
+and Momento does not document its error.
 """
 
 from collections.abc import Iterator
@@ -26,13 +26,13 @@ _MAX_MILLISECONDS = 2**63 - 1
 
 
 def check_ttl(milliseconds: int) -> None:
-    """Raise INVALID_ARGUMENT for a time to live that is none, or that no clock can count."""
+    """Raise INVALID_ARGUMENT if a time to live is not positive or too large."""
     if not 0 < milliseconds <= _MAX_MILLISECONDS:
         raise invalid_argument(f"TTL must be between 1 and {_MAX_MILLISECONDS} milliseconds")
 
 
 def check_item_size(size: int) -> None:
-    """Raise RESOURCE_EXHAUSTED for an item of more than 1 MB (`size` in bytes)."""
+    """Raise RESOURCE_EXHAUSTED if an item is larger than 1 MB (`size` in bytes)."""
     if size > MAX_ITEM_BYTES:
         raise limit_exceeded(
             f"Item size limit exceeded: {size} bytes, at most {MAX_ITEM_BYTES}", "item_size_limit_exceeded"
@@ -40,7 +40,7 @@ def check_item_size(size: int) -> None:
 
 
 def check_element_size(size: int) -> None:
-    """Raise RESOURCE_EXHAUSTED for an element of a collection of more than 128 KB (`size` in bytes)."""
+    """Raise RESOURCE_EXHAUSTED if an element of a collection is larger than 128 KB (`size` in bytes)."""
     if size > MAX_ELEMENT_BYTES:
         raise limit_exceeded(
             f"Element size limit exceeded: {size} bytes, at most {MAX_ELEMENT_BYTES}",
@@ -49,7 +49,7 @@ def check_element_size(size: int) -> None:
 
 
 def check_message_size(size: int) -> None:
-    """Raise RESOURCE_EXHAUSTED for a topic message of more than 4 KB (`size` in bytes)."""
+    """Raise RESOURCE_EXHAUSTED if a topic message is larger than 4 KB (`size` in bytes)."""
     if size > MAX_MESSAGE_BYTES:
         raise limit_exceeded(
             f"Request size limit exceeded: a message of {size} bytes, at most {MAX_MESSAGE_BYTES}",
@@ -58,13 +58,13 @@ def check_message_size(size: int) -> None:
 
 
 class RateLimits:
-    """The account's rates. When they are not enforced, everything is let through."""
+    """The account's rate limits. If they are not enforced, they allow everything."""
 
     def __init__(self, *, enforced: bool) -> None:
         self._enforced = enforced
-        self._topic_operations = _a_second_of(TOPIC_OPERATIONS_PER_SECOND)
-        self._control_calls = _a_second_of(CONTROL_CALLS_PER_SECOND)
-        self._mints = _a_second_of(MINTS_PER_SECOND)
+        self._topic_operations = _bucket(TOPIC_OPERATIONS_PER_SECOND)
+        self._control_calls = _bucket(CONTROL_CALLS_PER_SECOND)
+        self._mints = _bucket(MINTS_PER_SECOND)
         self._subscriptions = 0
 
     def count_control_call(self) -> None:
@@ -77,12 +77,12 @@ class RateLimits:
         self._require(self._topic_operations, "topic operations")
 
     def allow_delivery(self) -> bool:
-        """Whether one message may be delivered now, to a subscriber or to a webhook."""
+        """Return whether one message may be delivered now, to a subscriber or a webhook."""
         return not self._enforced or self._topic_operations.take()
 
     @contextmanager
     def subscription(self) -> Iterator[None]:
-        """Hold one of the account's subscriptions for as long as the context lasts."""
+        """Count one of the account's subscriptions while the context is open."""
         if self._enforced and self._subscriptions >= SUBSCRIPTIONS:
             raise limit_exceeded(
                 f"Subscribe limit exceeded: at most {SUBSCRIPTIONS} subscriptions",
@@ -99,5 +99,5 @@ class RateLimits:
             raise limit_exceeded(f"Rate limit exceeded: too many {what}", "operations_rate_limit_exceeded")
 
 
-def _a_second_of(operations: int) -> TokenBucket:
-    return TokenBucket(per_second=operations, burst=operations)
+def _bucket(per_second: int) -> TokenBucket:
+    return TokenBucket(per_second=per_second, burst=per_second)

@@ -16,7 +16,7 @@ from local.momento.webhooks import Webhooks
 
 
 class PubsubService(cachepubsub_pb2_grpc.PubsubServicer):
-    """Topics as the SDKs see them."""
+    """The publish and subscribe calls of the SDKs."""
 
     def __init__(
         self,
@@ -28,9 +28,9 @@ class PubsubService(cachepubsub_pb2_grpc.PubsubServicer):
         heartbeat_seconds: float,
         on_message: Callable[[str, Message], None],
     ) -> None:
-        """Send a heartbeat to each subscription that has sent nothing for `heartbeat_seconds`.
+        """Send a heartbeat on each subscription after `heartbeat_seconds` without a message.
 
-        `on_message` is called with each message that has been put on a topic, after the topic's name.
+        `on_message` is called with the topic's name and the message after each publish.
         """
         self._caches = caches
         self._topics = topics
@@ -54,7 +54,7 @@ class PubsubService(cachepubsub_pb2_grpc.PubsubServicer):
     async def Subscribe(
         self, request: pb._SubscriptionRequest, call: Call
     ) -> AsyncGenerator[pb._SubscriptionItem, None]:
-        """The topic's messages, until the caller leaves, its token expires or the cache is deleted.
+        """Yield the topic's messages until the caller disconnects.
 
         An expired token ends the subscription with UNAUTHENTICATED, a deleted cache with NOT_FOUND.
         """
@@ -65,7 +65,7 @@ class PubsubService(cachepubsub_pb2_grpc.PubsubServicer):
             cursor = Cursor(topic, request.resume_at_topic_sequence_number, request.sequence_page)
             topic.subscribers += 1
             try:
-                # The SDKs take a first item that is no heartbeat for a failed subscription.
+                # The SDKs expect a heartbeat as the first item; otherwise they report a failed subscription.
                 yield pb._SubscriptionItem(heartbeat={})
                 skipped = 0
                 while True:
@@ -85,8 +85,8 @@ class PubsubService(cachepubsub_pb2_grpc.PubsubServicer):
                             skipped = 0
                             yield _discontinuity(gap)
                         case None:
-                            patience = min(self._heartbeat_seconds, call.caller.expires_at - time.time())
-                            if not await topic.wait_for_change(patience):
+                            timeout = min(self._heartbeat_seconds, call.caller.expires_at - time.time())
+                            if not await topic.wait_for_change(timeout):
                                 yield pb._SubscriptionItem(heartbeat={})
             finally:
                 topic.subscribers -= 1

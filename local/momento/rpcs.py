@@ -1,8 +1,8 @@
-"""Momento's RPCs: what each is called in fault injection, and what access it needs to what.
+"""Momento's RPCs: their names in fault injection, and the access that they need.
 
-A write-only role permits no conditional write (`CacheWriteOnly` in Momento's permissionmessages.proto):
-a caller that learns whether its write took place reads as well. Taking elements out of a collection and
-incrementing are writes (Momento's permissions page names `listPopFront` and `sortedSetIncrementScore`).
+Conditional writes need read access too, because their answer tells whether the write took place
+(`CacheWriteOnly` in Momento's permissionmessages.proto). Popping and incrementing are writes: Momento's
+permissions page lists `listPopFront` and `sortedSetIncrementScore` as such.
 """
 
 import re
@@ -16,7 +16,7 @@ from momento_wire_types import cacheclient_pb2, cachepubsub_pb2, controlclient_p
 
 
 class Access(Flag):
-    """What a call does, and what a role allows. For topics, reading is subscribing, writing publishing."""
+    """The access that a call needs or a role grants. For topics, READ is subscribe and WRITE is publish."""
 
     NONE = 0
     READ = auto()
@@ -27,7 +27,7 @@ READ, WRITE, READ_WRITE = Access.READ, Access.WRITE, Access.READ | Access.WRITE
 
 
 class Area(Enum):
-    """What a call is about, and thus which kind of permission covers it."""
+    """The service of a call, which determines the kind of permission that it needs."""
 
     CACHE = "cache_client.Scs"
     TOPIC = "cache_client.pubsub.Pubsub"
@@ -86,7 +86,7 @@ _CACHE_ACCESS = {
 }
 _TOPIC_ACCESS = {"Publish": WRITE, "Subscribe": READ}
 
-# Where the SDKs' test middlewares do not simply spell the method's name in kebab case.
+# The SDKs' test middlewares use the method's name in kebab case, with these exceptions.
 _FAULT_NAMES = {
     "Publish": "topic-publish",
     "Subscribe": "topic-subscribe",
@@ -99,14 +99,14 @@ _KEY_FIELDS = ("cache_key", "dictionary_name", "set_name", "list_name")
 
 @dataclass(frozen=True)
 class Rpc:
-    """One RPC. `fault_name` is how fault injection names it; `access` is NONE outside caches and topics."""
+    """One RPC. `fault_name` is its name in fault injection; `access` is NONE outside caches and topics."""
 
     area: Area
     fault_name: str
     access: Access
 
     def item_accesses(self, request: Any) -> Iterator[tuple[bytes, Access]]:
-        """Every key that a cache request touches, with the access it needs to that key."""
+        """Yield every key in a cache request, with the access that the request needs to it."""
         fields = request.DESCRIPTOR.fields_by_name
         for field in _KEY_FIELDS:
             if field in fields:
@@ -129,7 +129,7 @@ def _kebab_case(method: str) -> str:
 def _rpcs(service: ServiceDescriptor, accesses: dict[str, Access] | None = None) -> Iterator[tuple[str, Rpc]]:
     for method in service.methods:
         fault_name = _FAULT_NAMES.get(method.name) or _kebab_case(method.name)
-        # A method that the table does not know is an error here, rather than a call that everybody may make.
+        # A method that is missing from the table is an error here, so no call is unprotected.
         access = Access.NONE if accesses is None else accesses[method.name]
         rpc = Rpc(Area(service.full_name), fault_name, access)
         yield f"/{service.full_name}/{method.name}", rpc
@@ -143,4 +143,4 @@ RPCS: dict[str, Rpc] = dict(
         *_rpcs(token_pb2.DESCRIPTOR.services_by_name["Token"]),
     ]
 )
-"""By the path under which gRPC calls them, such as `/cache_client.Scs/Get`."""
+"""All RPCs by their gRPC path, such as `/cache_client.Scs/Get`."""

@@ -1,4 +1,4 @@
-"""A Momento of one's own: the service's wire protocol on a local port, all in one asyncio loop."""
+"""A local Momento: all services on local ports, in one asyncio event loop."""
 
 import asyncio
 import contextlib
@@ -39,23 +39,23 @@ from local.momento.web_application import web_application
 from local.momento.webhooks import Delivery, Webhooks, WebhookSubscription
 
 _GRPC_OPTIONS = (
-    # A second server on the same port is a mistake, not a way to share load.
+    # Refuse a second server on the same port.
     ("grpc.so_reuseport", 0),
-    # As much as the SDKs send at most, so that a too large item gets an answer that says so.
+    # The SDKs' maximum, so that an item that is too large gets the proper error.
     ("grpc.max_receive_message_length", 5_243_000),
-    # The SDKs ping idle connections more often than gRPC servers put up with by default.
+    # The SDKs ping idle connections more often than gRPC servers allow by default.
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 1000),
     ("grpc.http2.max_ping_strikes", 0),
-    # gRPC cancels new calls at random while more than 1,000 wait for their handler; a burst of subscriptions
-    # over many connections is more than that.
+    # By default, gRPC cancels random new calls while more than 1,000 wait for their handler. A burst of
+    # subscriptions over many connections can exceed that.
     ("grpc.server.max_pending_requests", 100_000),
     ("grpc.server.max_pending_requests_hard_limit", 100_000),
 )
 
 
 class PortTakenError(OSError):
-    """Another process has a port. `setting` is the name of the port in `MomentoServerConfig`."""
+    """Another process uses the port. `setting` is its name in `MomentoServerConfig`."""
 
     def __init__(self, setting: str, port: int) -> None:
         super().__init__(f"port {port} is taken")
@@ -63,26 +63,26 @@ class PortTakenError(OSError):
         self.port = port
 
 
-def _refused(error: OSError, setting: str, port: int) -> OSError:
+def _port_error(error: OSError, setting: str, port: int) -> OSError:
     return PortTakenError(setting, port) if error.errno == errno.EADDRINUSE else error
 
 
 @contextlib.contextmanager
 def _reserved_port(host: str, port: int, setting: str) -> Iterator[int]:
-    """Keep a port (0: a free one) for this process, and return its number.
+    """Reserve a port (0: a free one) for this process, and yield its number.
 
-    The port is bound by a socket that does not listen. On Linux that lets this process listen on the same
-    port and stop listening as often as it likes; in between, clients are refused, and no other process is
-    given the port. Other systems allow only one socket on a port: there it is free in between.
+    A socket is bound to the port but does not listen. On Linux, this process can then start and stop
+    listening on the port repeatedly; while it does not listen, clients are refused and no other process
+    gets the port. Other systems allow only one socket per port, so the port is not reserved there.
 
-    Raises PortTakenError, or another OSError if `host` is not an address of this machine.
+    Raise PortTakenError, or another OSError if `host` is not an address of this machine.
     """
     with socket.socket() as reservation:
         try:
             reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             reservation.bind((host, port))
         except OSError as error:
-            raise _refused(error, setting, port) from None
+            raise _port_error(error, setting, port) from None
         number: int = reservation.getsockname()[1]
         if sys.platform != "linux":
             reservation.close()
@@ -92,23 +92,23 @@ def _reserved_port(host: str, port: int, setting: str) -> Iterator[int]:
 async def _stop_grpc(server: grpc.aio.Server, port: int) -> None:
     """Stop listening and break all connections, as a failing network does.
 
-    gRPC's own stop answers CANCELLED to calls under way. The SDKs take that for the caller's wish: they do
-    not try again, and end subscriptions. So clients lose their connections first.
+    gRPC's own stop answers running calls with CANCELLED. The SDKs treat that as a cancellation by the
+    caller: they do not retry, and they end subscriptions. So clients must lose their connections first.
     """
     _break_connections(port)
-    # Within the grace period gRPC has stopped listening, but has not cancelled anything.
+    # During the grace period gRPC does not listen any more, but cancels no calls yet.
     stopping = asyncio.create_task(server.stop(grace=5))
     await asyncio.sleep(0)
-    # Clients may have connected again before gRPC stopped listening.
+    # Clients may have reconnected before gRPC stopped listening.
     _break_connections(port)
     await stopping
 
 
 def _break_connections(port: int) -> None:
-    """Shut down all connections that were made to this process's port."""
+    """Shut down all connections to this process's port."""
     with contextlib.ExitStack() as stack:
         connections = [stack.enter_context(connection) for connection in _connections_to(port)]
-        # All at once, so that no client connects again before the last one is shut down.
+        # Collect them first, so that no client reconnects before the last one is shut down.
         for connection in connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -123,8 +123,7 @@ def _connections_to(port: int) -> Iterator[socket.socket]:
                 continue
             candidate = socket.socket(fileno=os.dup(number))
         except OSError:
-            # Closed meanwhile.
-            continue
+            continue  # It was closed in the meantime.
         if _is_connected_at(candidate, port):
             yield candidate
         else:
@@ -144,7 +143,7 @@ def _is_connected_at(candidate: socket.socket, port: int) -> bool:
 
 @dataclass(frozen=True)
 class MomentoServerConfig:
-    """What to serve and where. A port of 0 is a free one; an `api_key` of None is made up."""
+    """The server's settings. A port of 0 means a free one; an `api_key` of None means a random one."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -159,17 +158,17 @@ class MomentoServerConfig:
 
 @dataclass(frozen=True)
 class Timings:
-    """How long things take, in seconds; Momento's own where it documents them."""
+    """Intervals and timeouts in seconds, with Momento's documented values where they exist."""
 
     webhook_timeout: float = 5.0
-    # Momento documents none. Its SDKs' tests expect three heartbeats from Momento Local within 3 seconds.
+    # Not documented. The SDKs' tests expect three heartbeats from Momento Local within 3 seconds.
     heartbeat: float = 0.9
     topic_idle_reset: float = 600.0
     sweep: float = 1.0
 
 
 class MomentoServer:
-    """Momento's services by gRPC, gRPC-Web and HTTP, and a test admin: `async with MomentoServer(config)`.
+    """Momento's services over gRPC, gRPC-Web and HTTP, and a test admin: `async with MomentoServer(config)`.
 
     `port`, `web_url` and `admin_url` are known once the server has started.
     """
@@ -181,9 +180,10 @@ class MomentoServer:
         on_delivery: Callable[[Delivery], None] | None = None,
         on_message: Callable[[str, Message], None] = lambda _topic, _message: None,
     ) -> None:
-        """`on_delivery` is told of every webhook delivery, within the server's event loop.
+        """Create a server that is not started yet.
 
-        `on_message` is called there with the name of a topic and each message that is put on it.
+        `on_delivery` is called after every webhook delivery, and `on_message` after every publish, with the
+        topic's name and the message. Both run in the server's event loop.
         """
         timings = timings or Timings()
         self.host = config.host
@@ -212,9 +212,9 @@ class MomentoServer:
         self._control_service = ControlService(self._caches, self._topics)
         self._token_service = TokenService(authority, lambda: f"{self.host}:{self.port}")
         self._web_port = config.web_port
-        # What listens, and is closed in the reverse order; None while nothing does.
+        # Closes the gRPC and web ports, in reverse order; None while they are closed.
         self._open_ports: contextlib.AsyncExitStack | None = None
-        # Closing the ports and opening them both take a while, and must not overlap.
+        # Opening and closing the ports must not overlap.
         self._port_lock = asyncio.Lock()
         self._stack = contextlib.AsyncExitStack()
         for cache in config.caches:
@@ -223,15 +223,15 @@ class MomentoServer:
             self.add_webhook(webhook)
 
     def add_webhook(self, webhook: WebhookSubscription) -> None:
-        """Attach a webhook to its topic from now on; its cache is created if need be."""
+        """Attach a webhook to its topic. Create its cache if it does not exist."""
         self._caches.ensure(webhook.cache)
         self._webhooks.add(webhook)
 
     async def start(self) -> None:
         """Listen on all ports.
 
-        Raises PortTakenError, or another OSError if the host is not an address of this machine; nothing
-        stays open then.
+        Raise PortTakenError, or another OSError if the host is not an address of this machine. All ports
+        are closed then.
         """
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._webhooks.stop)
@@ -251,13 +251,13 @@ class MomentoServer:
             self._stack = stack.pop_all()
 
     async def stop(self) -> None:
-        """Close all ports and connections; all data is forgotten with this object."""
+        """Close all ports and connections. All data is lost."""
         await self._stack.aclose()
 
     async def block(self) -> None:
         """Stop listening on the gRPC and web ports, and drop their connections.
 
-        The ports stay reserved; caches, topics and tokens stay as they are.
+        The ports stay reserved. Caches, topics and tokens do not change.
         """
         async with self._port_lock:
             if self._open_ports is not None:
@@ -267,14 +267,14 @@ class MomentoServer:
     async def unblock(self) -> None:
         """Listen on the gRPC and web ports again.
 
-        Raises PortTakenError if another process listens on one of them; both stay closed then.
+        Raise PortTakenError if another process listens on one of them. Both stay closed then.
         """
         async with self._port_lock, contextlib.AsyncExitStack() as stack:
             if self._open_ports is not None:
                 return
             grpc_server = await self._listen()
             stack.push_async_callback(_stop_grpc, grpc_server, self.port)
-            # Closed before the gRPC port, so that browsers lose the connection instead of reading why.
+            # Closed before the gRPC port, so that browsers lose their connection and get no answer.
             application = await self._web_application(stack)
             await self._serve_http("web_port", self._web_port, application, stack)
             self._open_ports = stack.pop_all()
@@ -305,11 +305,11 @@ class MomentoServer:
         return server
 
     async def _web_application(self, stack: contextlib.AsyncExitStack) -> web.Application:
-        """Return the application for clients without gRPC; it calls the gRPC port until the stack closes."""
+        """Return the application for clients without gRPC. It calls the gRPC port until `stack` closes."""
         channel = grpc.aio.insecure_channel(
             f"{self.host}:{self.port}",
-            # By default channels share connections, and the pause after a failed one: the port may have been
-            # closed a moment ago.
+            # By default, channels share connections and the backoff after a failed one. Another channel may
+            # have failed a moment ago, while the port was closed.
             options=[("grpc.use_local_subchannel_pool", 1)],
         )
         await stack.enter_async_context(channel)
@@ -318,15 +318,15 @@ class MomentoServer:
     async def _serve_http(
         self, setting: str, port: int, application: web.Application, stack: contextlib.AsyncExitStack
     ) -> int:
-        """Serve until the stack is closed, and return the port."""
-        # Cancelling the handler of a client that has left is what ends its gRPC stream.
+        """Serve until `stack` closes, and return the port."""
+        # When a client disconnects, cancelling its handler ends its gRPC stream.
         runner = web.AppRunner(application, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         try:
             await web.TCPSite(runner, self.host, port).start()
         except OSError as error:
-            raise _refused(error, setting, port) from None
+            raise _port_error(error, setting, port) from None
         bound_port: int = runner.addresses[0][1]
         return bound_port
 

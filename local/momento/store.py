@@ -1,4 +1,4 @@
-"""What caches hold: items of five types under binary keys, each with a time to live."""
+"""The content of caches: items of five types under binary keys, each with a time to live."""
 
 import time
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ class Set(set[bytes]):
 
 
 class List(list[bytes]):
-    """Elements in order, front first."""
+    """Elements in order, from the front."""
 
 
 class SortedSet(dict[bytes, float]):
     """Scores by element; see `ranked` for the order."""
 
     def ranked(self, *, descending: bool) -> list[tuple[bytes, float]]:
-        """Elements with scores, ordered by score; those of equal score in the order of their bytes."""
+        """Return elements and scores, ordered by score. Equal scores are ordered by the element's bytes."""
         return sorted(self.items(), key=lambda element: (element[1], element[0]), reverse=descending)
 
 
@@ -38,7 +38,7 @@ _SCORE_BYTES = 8
 
 
 def _check_size(key: bytes, value: Value) -> None:
-    """Raise RESOURCE_EXHAUSTED for an item or an element of it that is larger than Momento takes."""
+    """Raise RESOURCE_EXHAUSTED if an item, or an element of it, exceeds Momento's limits."""
     if isinstance(value, bytes):
         check_item_size(len(key) + len(value))
         return
@@ -67,20 +67,20 @@ class _Item:
 
 
 class Cache:
-    """One cache's items. An item whose time is up is gone at the next look at it, or at the next sweep."""
+    """The items of one cache. An expired item is removed by the next access or sweep."""
 
     def __init__(self) -> None:
         self._items: dict[bytes, _Item] = {}
 
     def get(self, key: bytes) -> Value | None:
-        """The live value under `key`, of whatever type."""
-        item = self._live(key)
+        """Return the unexpired value under `key`, of any type, or None."""
+        item = self._unexpired(key)
         return None if item is None else item.value
 
     def find(self, key: bytes, kind: type[V]) -> V | None:
-        """The live value under `key`. Raises FAILED_PRECONDITION when it is not of that `kind`.
+        """Return the unexpired value under `key`, or None. Raise FAILED_PRECONDITION if it is not a `kind`.
 
-        Collections are not to be changed in place: build the new one and `store` it.
+        Do not change a collection in place: create a new one and `store` it.
         """
         value = self.get(key)
         if value is None or isinstance(value, kind):
@@ -92,11 +92,11 @@ class Cache:
     def store(
         self, key: bytes, value: Value, ttl_milliseconds: int | None = None, *, refresh_ttl: bool = True
     ) -> None:
-        """Put `value` under `key`; an empty collection removes the item.
+        """Store `value` under `key`. An empty collection removes the item.
 
-        The time to live starts anew, except when the item exists and `refresh_ttl` is false or no
-        `ttl_milliseconds` is given: then it is left as it was. An item that would need a
-        `ttl_milliseconds` and gets none has expired while it was changed, and stays gone.
+        An existing item keeps its time to live if `refresh_ttl` is false or `ttl_milliseconds` is None.
+        Without an existing item, a `ttl_milliseconds` of None stores nothing: the item has expired while it
+        was changed.
         """
         if ttl_milliseconds is not None:
             check_ttl(ttl_milliseconds)
@@ -104,7 +104,7 @@ class Cache:
             self.delete(key)
             return
         _check_size(key, value)
-        item = self._live(key)
+        item = self._unexpired(key)
         if item is not None and (ttl_milliseconds is None or not refresh_ttl):
             item.value = value
             return
@@ -115,24 +115,24 @@ class Cache:
         self._items.pop(key, None)
 
     def remaining_milliseconds(self, key: bytes) -> int | None:
-        """What is left of the item's time to live; None when there is no such item."""
-        item = self._live(key)
+        """Return the rest of the item's time to live, or None if there is no such item."""
+        item = self._unexpired(key)
         return None if item is None else max(0, int(item.remaining_seconds() * 1000))
 
-    def set_remaining(self, key: bytes, ttl_milliseconds: int) -> None:
-        """Let an existing item live for `ttl_milliseconds` from now."""
+    def set_ttl(self, key: bytes, ttl_milliseconds: int) -> None:
+        """Set the time to live of an existing item, from now."""
         self._items[key].expires_at = time.monotonic() + ttl_milliseconds / 1000
 
     def flush(self) -> None:
         self._items.clear()
 
     def sweep(self) -> None:
-        """Free the memory of expired items that nobody asks for any more."""
+        """Remove all expired items."""
         now = time.monotonic()
         for key in [key for key, item in self._items.items() if item.expires_at <= now]:
             del self._items[key]
 
-    def _live(self, key: bytes) -> _Item | None:
+    def _unexpired(self, key: bytes) -> _Item | None:
         item = self._items.get(key)
         if item is not None and item.remaining_seconds() <= 0:
             del self._items[key]
@@ -147,17 +147,17 @@ class Caches:
         self._caches: dict[str, Cache] = {}
 
     def create(self, name: str) -> None:
-        """Raises ALREADY_EXISTS."""
+        """Create a cache. Raise ALREADY_EXISTS."""
         if name in self._caches:
             raise MomentoError(grpc.StatusCode.ALREADY_EXISTS, f"Cache already exists: {name}")
         self._caches[name] = Cache()
 
     def ensure(self, name: str) -> None:
-        """Create the cache unless it is there."""
+        """Create the cache unless it exists."""
         self._caches.setdefault(name, Cache())
 
     def delete(self, name: str) -> None:
-        """Raises NOT_FOUND."""
+        """Delete a cache. Raise NOT_FOUND."""
         self[name].flush()
         del self._caches[name]
 
@@ -166,7 +166,7 @@ class Caches:
             cache.sweep()
 
     def __getitem__(self, name: str) -> Cache:
-        """Raises NOT_FOUND."""
+        """Return a cache. Raise NOT_FOUND."""
         try:
             return self._caches[name]
         except KeyError:

@@ -1,8 +1,7 @@
-"""Topics: numbered messages, the last of which are kept so that subscribers can resume.
+"""Topics: numbered messages, with a bounded history so that subscribers can resume.
 
-A subscriber has no queue of its own. It is a cursor into its topic's bounded history: one that resumes is
-a cursor put back, and one that reads too slowly falls out of the history's far end. Either way what it
-missed is a `Gap`, and memory does not grow with slow subscribers.
+A subscriber has no queue, only a cursor into its topic's history, so slow subscribers use no memory. If the
+history no longer has the cursor's next message, the subscriber gets a `Gap`.
 """
 
 import asyncio
@@ -26,10 +25,10 @@ class Message:
 
 @dataclass(frozen=True)
 class Gap:
-    """Messages that a subscriber does not get. The next one is number `new_sequence_number + 1`.
+    """Messages that a subscriber misses. The next message has the number `new_sequence_number + 1`.
 
-    That off-by-one is the protocol's: items resume *after* `new_topic_sequence`, and Momento's own clients
-    resume a broken subscription at that number plus one.
+    This follows the protocol: items resume *after* `new_topic_sequence`, and Momento's own clients resume a
+    broken subscription at that number plus one.
     """
 
     last_sequence_number: int
@@ -42,13 +41,12 @@ def epoch_milliseconds() -> int:
 
 
 class Topic:
-    """One topic. Its sequence numbers count up from 1 on one sequence page, until it is reset.
+    """One topic. Its sequence numbers start at 1 on each sequence page; a reset starts a new page.
 
-    Momento says that they fall back to 0 after the topic has been idle. That is read as the count of the
-    messages so far: the next message is number 1 again.
+    Momento documents that sequence numbers fall back to 0 after the topic was idle. This server takes that
+    as the number of messages so far, so the next message has number 1.
 
-    Pages are taken from the clock, so that they grow from reset to reset, and from one run of the server
-    to the next.
+    Sequence pages come from the clock, so they increase with each reset and each run of the server.
     """
 
     def __init__(self) -> None:
@@ -62,12 +60,12 @@ class Topic:
 
     @property
     def oldest_sequence_number(self) -> int:
-        """The number of the oldest message still held; of the next one when none is."""
+        """Return the number of the oldest message in the history, or of the next one if it is empty."""
         return self.next_sequence_number - len(self._history)
 
     @property
     def latest_sequence_number(self) -> int:
-        """Return the number of the latest message still held, or of the next one when none is."""
+        """Return the number of the latest message in the history, or of the next one if it is empty."""
         return max(self.oldest_sequence_number, self.next_sequence_number - 1)
 
     @property
@@ -75,7 +73,7 @@ class Topic:
         return time.monotonic() - self._published_at
 
     def publish(self, value: str | bytes, publisher_id: str) -> Message:
-        """Number and keep a message, and wake the subscribers."""
+        """Number and store a message, and wake the subscribers."""
         message = Message(
             self.next_sequence_number, self.sequence_page, value, publisher_id, epoch_milliseconds()
         )
@@ -85,23 +83,24 @@ class Topic:
         self._notify()
         return message
 
-    def held(self, sequence_number: int) -> Message:
+    def message(self, sequence_number: int) -> Message:
+        """Return a message in the history."""
         return self._history[sequence_number - self.oldest_sequence_number]
 
     def reset(self) -> None:
-        """Start numbering anew on a new, larger page."""
+        """Empty the history, and restart the sequence numbers on a new, larger page."""
         self.sequence_page = max(self.sequence_page + 1, epoch_milliseconds())
         self.next_sequence_number = 1
         self._history.clear()
         self._notify()
 
     def delete(self) -> None:
-        """The topic's cache is gone: let subscribers find out."""
+        """Mark the topic as deleted, and wake the subscribers."""
         self.is_deleted = True
         self._notify()
 
     async def wait_for_change(self, timeout_seconds: float) -> bool:
-        """Wait for a message, a reset or the deletion. False when none came in time."""
+        """Wait for a message, a reset or the deletion. Return False if there was none in time."""
         try:
             async with asyncio.timeout(timeout_seconds):
                 await self._changed.wait()
@@ -115,13 +114,13 @@ class Topic:
 
 
 class Cursor:
-    """How far one subscriber has read."""
+    """The position of one subscriber."""
 
     def __init__(self, topic: Topic, resume_at: int = 0, sequence_page: int = 0) -> None:
-        """Begin at message `resume_at` of `sequence_page` (0: the current page).
+        """Start at message `resume_at` of `sequence_page` (0: the current page).
 
-        With `resume_at` 0, begin with the latest message that is held, as Momento's protocol says
-        (`_SubscriptionRequest` in cachepubsub.proto); where none is, with the next one that is published.
+        With `resume_at` 0, start at the latest message in the history, as Momento's protocol says
+        (`_SubscriptionRequest` in cachepubsub.proto), or at the next message if the history is empty.
         """
         self._topic = topic
         if resume_at:
@@ -130,29 +129,29 @@ class Cursor:
             self._next, self._page = topic.latest_sequence_number, topic.sequence_page
 
     def read(self) -> Message | Gap | None:
-        """The next message, or what is missing before it, or None: nothing yet."""
+        """Return the next message, the gap before it, or None if there is no new message."""
         topic = self._topic
         oldest, following = topic.oldest_sequence_number, topic.next_sequence_number
         if self._page != topic.sequence_page or self._next < oldest:
-            return self._jump(oldest)
+            return self._skip_to(oldest)
         if self._next > following:
-            return self._jump(following)
+            return self._skip_to(following)
         if self._next == following:
             return None
         self._next += 1
-        return topic.held(self._next - 1)
+        return topic.message(self._next - 1)
 
-    def _jump(self, sequence_number: int) -> Gap:
+    def _skip_to(self, sequence_number: int) -> Gap:
         gap = Gap(self._next - 1, sequence_number - 1, self._topic.sequence_page)
         self._next, self._page = sequence_number, self._topic.sequence_page
         return gap
 
 
 class Topics:
-    """All topics, by cache and name. One that is asked for exists."""
+    """All topics, by cache and name. `get` creates a topic if needed."""
 
     def __init__(self, idle_reset_seconds: float) -> None:
-        """`idle_reset_seconds`: a topic that had no message for so long starts anew with the next one."""
+        """Reset a topic if it had no message for `idle_reset_seconds`."""
         self._topics: dict[tuple[str, str], Topic] = {}
         self._idle_reset_seconds = idle_reset_seconds
 
@@ -163,12 +162,12 @@ class Topics:
         return topic
 
     def delete_cache(self, cache: str) -> None:
-        """Forget the topics of a cache that is being deleted."""
+        """Delete the topics of a cache."""
         for key in [key for key in self._topics if key[0] == cache]:
             self._topics.pop(key).delete()
 
     def sweep(self) -> None:
-        """Free idle topics that nobody listens to: the next message would start them anew in any case."""
+        """Remove idle topics without subscribers. The next message would reset them anyway."""
         for key, topic in list(self._topics.items()):
             if self._is_idle(topic) and not topic.subscribers:
                 del self._topics[key]

@@ -1,25 +1,25 @@
-"""Momento's HTTP API for topics, for those without an SDK: publishing, and subscribing by long polls.
+"""Momento's HTTP API for topics, for clients without an SDK: publish, and subscribe with long polling.
 
 | request | answer |
 | --- | --- |
-| `POST /topics/{cache}/{topic}`, the message as body | 204 |
-| `GET`, with `?sequence_number=` and `&sequence_page=` | 200 when there is something: `{"items": [...]}` |
+| `POST /topics/{cache}/{topic}`, with the message as the body | 204 |
+| `GET`, with `?sequence_number=` and `&sequence_page=` | 200 and `{"items": [...]}` once there are items |
 
-The token is the `Authorization` header as it is, or the query's `token`, but not both. A poll asks for the
-message that it expects next; without a number, or with 0, it begins with the latest message that is held.
-Where there is none yet, it waits for as long as it takes.
+The token is the whole `Authorization` header or `token` in the query, but not both. `sequence_number` is the
+number of the message that the poll expects next. Without it, or with 0, the poll starts at the latest message
+in the history. A poll waits without a limit until there is a message.
 
 Paths, parameters, statuses and the form of items are those of Momento's documentation ("HTTP API Reference
-for Momento Topics", docs.momentohq.com). It does not say, and here is guessed:
+for Momento Topics", docs.momentohq.com). These details are not documented, so they are guesses:
 
-- the body of errors: `{"status", "description"}`;
-- binary messages in items: base64, as `{"binary"}`;
-- the publisher's token id in items: `publisher_id`, as in the protocol, where there is one;
-- content types other than `text/plain` and `application/octet-stream`: text, as the documentation's examples
-  with curl send no type of their own.
+- the body of errors is `{"status", "description"}`;
+- binary messages in items are base64, as `{"binary"}`;
+- the publisher's token id in items is `publisher_id`, as in the protocol, if there is one;
+- bodies of any content type but `application/octet-stream` are text, because the documentation's curl
+  examples set no content type.
 
-In the documentation's example of a discontinuity, `new_topic_sequence` is the number of the message that
-follows; here it is one less, as Momento's SDKs read it on gRPC.
+In the documentation's example of a discontinuity, `new_topic_sequence` is the number of the next message.
+Here it is one less, as Momento's SDKs expect it on gRPC.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from momento_wire_types import cachepubsub_pb2_grpc
 from local.momento.numbers import parse_number
 
 _PATH = "/topics/{cache}/{topic}"
-_SECONDS_FOR_MORE = 0.05
+_SECONDS_FOR_MORE_ITEMS = 0.05
 _STATUSES = {
     grpc.StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
     grpc.StatusCode.FAILED_PRECONDITION: HTTPStatus.BAD_REQUEST,
@@ -55,7 +55,7 @@ class _RefusedError(Exception):
 
 
 class TopicsHttpApi:
-    """Passes requests on to a gRPC server, which knows the permissions and limits."""
+    """Pass requests to a gRPC server, which checks permissions and limits."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._pubsub: Any = cachepubsub_pb2_grpc.PubsubStub(channel)
@@ -93,16 +93,16 @@ class TopicsHttpApi:
 
 
 async def _first_items(call: Any) -> list[dict[str, Any]]:
-    """Wait for something to tell, and return it with what else is there already; the call ends with that."""
+    """Wait for the first item, and return it with all others that are available. End the call."""
     items: list[dict[str, Any]] = []
     try:
-        async with asyncio.timeout(None) as patience:
+        async with asyncio.timeout(None) as timeout:
             async for answer in call:
                 if answer.WhichOneof("kind") == "heartbeat":
                     continue
                 items.append(_item(answer))
                 if len(items) == 1:
-                    patience.reschedule(asyncio.get_running_loop().time() + _SECONDS_FOR_MORE)
+                    timeout.reschedule(asyncio.get_running_loop().time() + _SECONDS_FOR_MORE_ITEMS)
     except TimeoutError:
         pass
     except grpc.aio.AioRpcError:
@@ -142,7 +142,7 @@ def _value(content_type: str, body: bytes) -> pb._TopicValue:
         return pb._TopicValue(text=body.decode())
     except UnicodeDecodeError:
         raise _RefusedError(
-            HTTPStatus.BAD_REQUEST, "The body is not UTF-8: application/octet-stream is for bytes"
+            HTTPStatus.BAD_REQUEST, "The body is not UTF-8: send bytes as application/octet-stream"
         ) from None
 
 
@@ -157,7 +157,7 @@ def _metadata(request: web.Request) -> list[tuple[str, str]]:
     tokens = [*request.headers.getall("Authorization", []), *request.query.getall("token", [])]
     if len(tokens) > 1:
         raise _RefusedError(
-            HTTPStatus.BAD_REQUEST, "Only one token must be given, as Authorization header or in the query"
+            HTTPStatus.BAD_REQUEST, "Only one token is allowed, in the Authorization header or in the query"
         )
     token = tokens[0] if tokens else ""
     if not (token.isascii() and token.isprintable()):

@@ -1,4 +1,4 @@
-"""The HTTP server for clients without gRPC: pages of any origin may call it, as they may call Momento."""
+"""The HTTP server for clients without gRPC. Pages of any origin may call it, as with Momento itself."""
 
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -8,7 +8,7 @@ _MAX_BODY_BYTES = 8 * 1024 * 1024
 
 
 def web_application(routes: Iterable[web.RouteDef]) -> web.Application:
-    """Return an application of these routes that lets pages of any origin call them and read all answers."""
+    """Return an application with these routes, which pages of any origin may call."""
     application = web.Application(client_max_size=_MAX_BODY_BYTES, middlewares=[_refuse_broken_body])
     application.on_response_prepare.append(_allow_any_origin)
     application.add_routes([*routes, web.options("/{path:.*}", _preflight)])
@@ -19,7 +19,7 @@ def web_application(routes: Iterable[web.RouteDef]) -> web.Application:
 async def _refuse_broken_body(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Answer 400 if the body cannot be read, such as one that is not in its own content encoding."""
+    """Answer 400 if the body cannot be read, such as one that does not match its Content-Encoding."""
     try:
         return await handler(request)
     except web.RequestPayloadError as error:
@@ -33,7 +33,7 @@ async def _allow_any_origin(request: web.Request, response: web.StreamResponse) 
 
 
 async def _preflight(request: web.Request) -> web.Response:
-    """Allow what the browser asks for."""
+    """Allow all methods and headers that the browser requests."""
     return web.Response(
         status=204,
         headers={

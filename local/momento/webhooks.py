@@ -1,7 +1,7 @@
-"""Webhooks: every text message of a topic, POSTed once, signed, to the URL that is attached to the topic.
+"""Webhooks: POST each text message of a topic, signed, to the URL that is attached to the topic.
 
-What is sent is what Momento's webhook documentation says. Binary messages are not sent: the body has
-only a `text` to put them into.
+Requests have the form of Momento's webhook documentation. Binary messages are not sent, because a request
+has only a `text` field.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from local.momento.topics import Message, epoch_milliseconds
 
 USER_AGENT = "Momento/1.0 (Webhooks; +https://docs.momentohq.com/topics/webhooks)"
 SIGNATURE_HEADER = "momento-signature"
-_MAX_DELIVERIES_UNDER_WAY = 1000
+_MAX_CONCURRENT_DELIVERIES = 1000
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class WebhookSubscription:
-    """The URL to which a topic's messages are sent, and the secret that signs them."""
+    """The URL that gets a topic's messages, and the secret that signs them."""
 
     cache: str
     topic: str
@@ -40,7 +40,7 @@ class WebhookSubscription:
 
     @classmethod
     def parse(cls, text: str, signing_secret: str) -> Self:
-        """From `CACHE/TOPIC=URL`. Raises ValueError."""
+        """Parse `CACHE/TOPIC=URL`. Raise ValueError."""
         source, _, url = text.partition("=")
         cache, _, topic = source.partition("/")
         if not cache.strip() or not topic.strip():
@@ -52,10 +52,10 @@ class WebhookSubscription:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of one message for a webhook.
+    """The outcome of one message for a webhook.
 
-    `text` is what was published, `""` for a binary message. `outcome` is the receiver's 2xx status, or
-    begins with `lost: ` or `not sent: ` and goes on with the reason.
+    `text` is the message, or `""` if it is binary. `outcome` is the receiver's 2xx status, or `lost: ` or
+    `not sent: ` followed by the reason.
     """
 
     webhook: WebhookSubscription
@@ -67,7 +67,7 @@ class Delivery:
 def _is_http_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        # Only asking for the port finds out that it is none.
+        # `port` raises ValueError if it is not a number from 0 to 65535.
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
@@ -78,15 +78,15 @@ def make_signing_secret() -> str:
 
 
 def sign(body: bytes, signing_secret: str) -> str:
-    """Lower-case hex of HMAC-SHA3-256 over the raw body."""
+    """Return the HMAC-SHA3-256 of the raw body in lower-case hex."""
     return hmac.new(signing_secret.encode(), body, hashlib.sha3_256).hexdigest()
 
 
 class Webhooks:
-    """Sends messages to webhooks: one attempt each, beside everything else that goes on.
+    """Send messages to webhooks in the background, with one attempt each.
 
-    Each delivery's outcome is logged, with the fields `cache`, `topic`, `sequence_number`, `url`, `outcome`
-    and `milliseconds` on the record, and without the text.
+    Each outcome is logged without the text. The log record has the fields `cache`, `topic`,
+    `sequence_number`, `url`, `outcome` and `milliseconds`.
     """
 
     def __init__(
@@ -95,26 +95,26 @@ class Webhooks:
         timeout_seconds: float,
         on_delivery: Callable[[Delivery], None] | None = None,
     ) -> None:
-        """`timeout_seconds`: how long the receiver has to answer, connecting included.
+        """Give the receiver `timeout_seconds` to answer, including the time to connect.
 
-        `on_delivery` is told of every delivery once its outcome is known.
+        `on_delivery` is called after each delivery.
         """
         self._rate_limits = rate_limits
         self._on_delivery = on_delivery
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._webhooks: dict[tuple[str, str], WebhookSubscription] = {}
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._deliveries: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession | None = None
 
     def add(self, webhook: WebhookSubscription) -> None:
-        """Attach a webhook to its topic, in place of one that is already there."""
+        """Attach a webhook to its topic, and replace an existing one."""
         self._webhooks[webhook.cache, webhook.topic] = webhook
 
     def get(self, cache: str, topic: str) -> WebhookSubscription | None:
         return self._webhooks.get((cache, topic))
 
     def rotate_signing_secret(self, cache: str, topic: str) -> str | None:
-        """A new secret, in force at once; None when the topic has no webhook."""
+        """Set and return a new secret, or return None if the topic has no webhook."""
         webhook = self.get(cache, topic)
         if webhook is None:
             return None
@@ -127,19 +127,19 @@ class Webhooks:
         if webhook is None:
             return
         if isinstance(message.value, bytes):
-            self._conclude(webhook, message, "not sent: binary")
-        elif len(self._under_way) >= _MAX_DELIVERIES_UNDER_WAY:
-            self._conclude(webhook, message, f"lost: {_MAX_DELIVERIES_UNDER_WAY} deliveries are under way")
+            self._report(webhook, message, "not sent: binary")
+        elif len(self._deliveries) >= _MAX_CONCURRENT_DELIVERIES:
+            self._report(webhook, message, f"lost: {_MAX_CONCURRENT_DELIVERIES} deliveries are running")
         elif not self._rate_limits.allow_delivery():
-            self._conclude(webhook, message, "lost: rate limit")
+            self._report(webhook, message, "lost: rate limit")
         else:
             task = asyncio.create_task(self._post(webhook, message, message.value))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
+            self._deliveries.add(task)
+            task.add_done_callback(self._deliveries.discard)
 
     async def start(self) -> None:
-        # No cookies, no connections kept, no pool limit: a delivery shares nothing with another one. A
-        # POST on a connection that the receiver is just closing would be lost.
+        # Deliveries share nothing: no cookies, no pool limit, no kept connections. A POST on a connection
+        # that the receiver is closing would be lost.
         self._session = aiohttp.ClientSession(
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -147,10 +147,10 @@ class Webhooks:
         )
 
     async def stop(self) -> None:
-        """Give up on the deliveries under way."""
-        for task in self._under_way:
+        """Cancel the running deliveries."""
+        for task in self._deliveries:
             task.cancel()
-        await asyncio.gather(*self._under_way, return_exceptions=True)
+        await asyncio.gather(*self._deliveries, return_exceptions=True)
         if self._session is not None:
             await self._session.close()
 
@@ -178,16 +178,16 @@ class Webhooks:
                 webhook.url, data=body, headers=headers, allow_redirects=False
             ) as response:
                 await response.read()
-            # Momento follows no redirect: anything but 2xx is a failure.
+            # Momento does not follow redirects, so any other status is a failure.
             was_accepted = 200 <= response.status < 300
             outcome = f"{response.status}" if was_accepted else f"lost: {response.status}"
         except TimeoutError:
             outcome = f"lost: no answer in {self._timeout.total:g} s"
         except aiohttp.ClientError as error:
             outcome = f"lost: {type(error).__name__}"
-        self._conclude(webhook, message, outcome, time.monotonic() - began)
+        self._report(webhook, message, outcome, time.monotonic() - began)
 
-    def _conclude(
+    def _report(
         self, webhook: WebhookSubscription, message: Message, outcome: str, seconds: float = 0.0
     ) -> None:
         text = message.value if isinstance(message.value, str) else ""
@@ -197,8 +197,8 @@ class Webhooks:
             try:
                 self._on_delivery(delivery)
             except Exception:
-                # Whoever looks on must not harm what is looked at.
-                logger.exception("A listener to webhook deliveries failed")
+                # An observer's failure must not affect the delivery.
+                logger.exception("The callback for webhook deliveries failed")
 
 
 def _log(delivery: Delivery, sequence_number: int) -> None:

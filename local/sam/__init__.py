@@ -1,1 +1,1 @@
-"""SAM's own local commands, on the local stack."""
+"""SAM's local commands, run against the local stack."""

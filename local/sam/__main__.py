@@ -1,7 +1,7 @@
-"""Runs the functions as SAM does, in containers, on the local stack: `python -m local.sam`.
+"""Run the functions in containers with SAM's local commands, on the local stack: `python -m local.sam`.
 
-Every sample event goes through `sam local invoke`, and has to be answered as its name promises; then a
-request goes through `sam local start-api`.
+Each sample event is passed to `sam local invoke`, and the answer must match the event's file name. Then a
+request is sent to `sam local start-api`.
 """
 
 import asyncio
@@ -30,25 +30,25 @@ from local.stack.local_stack import ROOT, LocalStack, StackObserver
 from local.stack.sam_profile import host_architecture
 from local.stack.state_directory import StackRunningError
 
-# The folder of the stack that samconfig.toml means.
+# samconfig.toml refers to the stack in this folder.
 _STATE_DIRECTORY = ROOT / ".local"
-_WIDTH_OF_FILES = 120
-# Each invocation starts SAM and a cold function, which keep a processor busy.
+_FILE_WIDTH = 120
+# Each invocation keeps a processor busy, because it starts SAM and a cold function.
 _ATTEMPTS = 3
-_AT_ONCE = os.cpu_count() or 1
+_CONCURRENCY = os.cpu_count() or 1
 
 
 class SamLocal(StackObserver):
-    """The steps, each shown on a console."""
+    """The steps of `python -m local.sam`, which are shown on a console."""
 
     def __init__(self, console: Console) -> None:
         """Show on `console`."""
         self._console = console
 
     async def run(self) -> bool:
-        """Take all steps but the first; return whether everything was answered as promised.
+        """Take all steps after `provide_image`. Return whether all answers were as expected.
 
-        Raises SamError, and what LocalStack raises.
+        Raise SamError, or an error of LocalStack.
         """
         async with LocalStack(_STATE_DIRECTORY, self) as stack:
             self._done("The local stack runs")
@@ -60,10 +60,10 @@ class SamLocal(StackObserver):
         return answered and refused
 
     def closed_to_containers(self, reason: str) -> None:
-        raise SamError(f"Containers could not reach the local stack: {reason}")
+        raise SamError(f"Containers cannot reach the local stack: {reason}")
 
     def provide_image(self) -> None:
-        """Take the first step: have an image to run functions in. Raises ImageError."""
+        """Take the first step: pull or build an image to run functions in. Raise ImageError."""
         image = RuntimeImage(docker_engine(), _runtime(), host_architecture())
         if not image.exists():
             try:
@@ -71,7 +71,7 @@ class SamLocal(StackObserver):
                     image.pull()
             except ImageError as error:
                 self._console.print(
-                    f"  {error}\n  Building a stand-in of that name, once. That takes a minute or two."
+                    f"  {error}\n  Building a stand-in with that name, once. This takes a minute or two."
                 )
                 with self._console.status("Building") as status:
                     image.build_stand_in(status.update)
@@ -82,7 +82,7 @@ class SamLocal(StackObserver):
 
     async def _invoke_all(self, signing_secret: str) -> bool:
         samples = sample_events()
-        slots = asyncio.Semaphore(_AT_ONCE)
+        slots = asyncio.Semaphore(_CONCURRENCY)
         with Progress(
             BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=self._console
         ) as progress:
@@ -90,15 +90,15 @@ class SamLocal(StackObserver):
 
             async def invoke(sample: SampleEvent) -> bool:
                 async with slots:
-                    kept = await self._invoke(sample, signing_secret)
+                    succeeded = await self._invoke(sample, signing_secret)
                 progress.advance(task)
-                return kept
+                return succeeded
 
             async with asyncio.TaskGroup() as group:
                 invocations = [group.create_task(invoke(sample)) for sample in samples]
-        kept = [invocation.result() for invocation in invocations]
-        self._console.print(f"{sum(kept)} of {len(kept)} events answered as their names promise")
-        return all(kept)
+        results = [invocation.result() for invocation in invocations]
+        self._console.print(f"{sum(results)} of {len(results)} events answered as their names promise")
+        return all(results)
 
     async def _invoke(self, sample: SampleEvent, signing_secret: str) -> bool:
         command = f"sam local invoke {sample.function}: {sample.name}"
@@ -108,16 +108,16 @@ class SamLocal(StackObserver):
         except SamError as error:
             self._failed(command, str(error))
             return False
-        if not sample.is_kept_by(answer):
+        if not sample.accepts(answer):
             self._failed(command, json.dumps(answer))
             return False
         self._done(command, time.monotonic() - began)
         return True
 
     async def _answer(self, sample: SampleEvent, signing_secret: str, attempts: int = _ATTEMPTS) -> Any:
-        """Invoke the function. Try again if no time was left, because each invocation is a cold start.
+        """Invoke the function. Retry if it ran out of time, because each invocation is a cold start.
 
-        The webhook has no time left if it answers 202: it keeps the message instead.
+        The webhook answers 202 if it has no time left to act on the message.
         """
         with tempfile.NamedTemporaryFile("w", suffix=".json") as event:
             json.dump(sample.load(signing_secret), event)
@@ -133,19 +133,21 @@ class SamLocal(StackObserver):
         return await self._answer(sample, signing_secret, attempts - 1)
 
     async def _call_api(self) -> bool:
-        """Ask for a token. SAM serves no JWT authorizers, and the function gives none without an identity."""
+        """Request a token, and expect 401: SAM runs no JWT authorizer, so the function gets no identity."""
         with self._console.status("sam local start-api"):
             async with commands.start_api() as url, aiohttp.ClientSession() as session:
-                for _ in range(_ATTEMPTS):  # The first is a cold start, which may time out.
+                for _ in range(_ATTEMPTS):  # A cold start may time out.
                     async with session.post(f"{url}/token") as response:
                         status, answer = response.status, await response.text()
                     if status < 500:
                         break
         request = f"sam local start-api: POST {url}/token → {status} {answer}"
-        if status == 401 and response.headers.get("Cache-Control") == "no-store":  # As the function sets it.
-            self._done(f"{request}, as SAM verifies no JWTs")
+        if (
+            status == 401 and response.headers.get("Cache-Control") == "no-store"
+        ):  # Only the function sets it.
+            self._done(f"{request}, because SAM verifies no JWTs")
             return True
-        self._failed(request, "The function's 401 was expected.")
+        self._failed(request, "Expected the function's answer 401.")
         return False
 
     def _done(self, what: str, seconds: float | None = None) -> None:
@@ -157,7 +159,7 @@ class SamLocal(StackObserver):
 
 
 def _runtime() -> str:
-    """Return the runtime that the template declares for its functions."""
+    """Return the functions' runtime in the template."""
     functions = Template.load(ROOT / "template.yaml", {"MomentoApiKey": "unused"}).resources(
         "AWS::Serverless::Function"
     )
@@ -165,10 +167,10 @@ def _runtime() -> str:
 
 
 def main() -> int:
-    """Run it; return the exit code."""
+    """Take all steps, and return the exit code."""
     console = Console(highlight=False)
     if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH_OF_FILES)
+        console = Console(highlight=False, width=_FILE_WIDTH)
     began = time.monotonic()
     try:
         sam_local = SamLocal(console)
@@ -179,7 +181,9 @@ def main() -> int:
     except InterruptedBySignalError as interruption:
         return interruption.exit_code
     except StackRunningError:
-        message = "A local stack is running already. Stop it: this starts one of its own, in the same place."
+        message = (
+            "A local stack is running already. Stop it first: this command starts its own in the same folder."
+        )
     except (ImageError, SamError, TemplateError, AwsServicesError, aiohttp.ClientError, OSError) as error:
         message = str(error)
     else:

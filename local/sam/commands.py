@@ -1,4 +1,4 @@
-"""SAM's commands, run as a user of this repository runs them: what they need stands in samconfig.toml."""
+"""SAM's commands, run as users run them, with their settings in samconfig.toml."""
 
 import asyncio
 import json
@@ -21,20 +21,20 @@ _SERVING = re.compile(r"Running on (http://\S+)")
 
 
 class SamError(Exception):
-    """A command failed. The message says which, and has the end of its output."""
+    """A command failed. The message has the command and its last output."""
 
 
 class FunctionTimedOutError(SamError):
-    """A function had not answered when its timeout had passed, which SAM applies as Lambda does."""
+    """A function did not answer within its timeout, which SAM enforces as Lambda does."""
 
 
 async def build() -> None:
-    """Build the functions for this machine; raises SamError."""
+    """Build the functions for this machine. Raise SamError."""
     await _run("build", "--config-env", "local")
 
 
 async def invoke(function: str, event: Path) -> Any:
-    """Invoke a function in a container, and return its answer; raises SamError where there is none."""
+    """Invoke a function in a container, and return its answer. Raise SamError if there is no answer."""
     output, errors = await _run("local", "invoke", function, "--event", str(event))
     try:
         return json.loads(output)
@@ -45,7 +45,7 @@ async def invoke(function: str, event: Path) -> Any:
 
 @asynccontextmanager
 async def start_api() -> AsyncIterator[str]:
-    """Serve the template's HTTP API inside, at the URL that is yielded; raises SamError."""
+    """Serve the template's HTTP API, and yield its URL. Raise SamError."""
     async with _started("local", "start-api") as process:
         output = ""
         while not (serving := _SERVING.search(output)):
@@ -56,7 +56,7 @@ async def start_api() -> AsyncIterator[str]:
 
 
 async def _run(*command: str) -> tuple[str, str]:
-    """Run a command, and return its output and what it wrote to standard error."""
+    """Run a command, and return its standard output and standard error. Raise SamError."""
     async with _started(*command) as process:
         output, errors = await process.communicate()
     if process.returncode:
@@ -66,7 +66,7 @@ async def _run(*command: str) -> tuple[str, str]:
 
 @asynccontextmanager
 async def _started(*command: str) -> AsyncIterator[Process]:
-    """Run a command inside, for some minutes at most; it has ended afterwards, and so have its containers."""
+    """Run a command with a time limit. At the end, stop it and its containers. Raise SamError."""
     folder = Path(sys.executable).parent
     process = await asyncio.create_subprocess_exec(
         folder / "sam",
@@ -79,7 +79,7 @@ async def _started(*command: str) -> AsyncIterator[Process]:
         },
         stdout=PIPE,
         stderr=PIPE,
-        start_new_session=True,  # A terminal's Ctrl-C and ours would be two, which break off its cleaning up.
+        start_new_session=True,  # So Ctrl-C sends it one SIGINT, ours: a second one would abort its clean-up.
     )
     try:
         async with asyncio.timeout(_SECONDS_FOR_COMMAND):
@@ -92,7 +92,7 @@ async def _started(*command: str) -> AsyncIterator[Process]:
 
 async def _end_process(process: Process) -> None:
     if process.returncode is None:
-        process.send_signal(signal.SIGINT)  # It removes its containers then.
+        process.send_signal(signal.SIGINT)  # SIGINT makes it remove its containers.
         try:
             async with asyncio.timeout(_SECONDS_TO_END):
                 await process.communicate()

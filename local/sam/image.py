@@ -1,7 +1,7 @@
-"""The image that SAM's local commands run functions in: AWS's own, or a stand-in where that cannot be pulled.
+"""The image in which SAM's local commands run functions: AWS's image, or a stand-in if it cannot be pulled.
 
-The stand-in is Debian with the runtime's Python, AWS's runtime interface client and boto3, under the name by
-which SAM asks for AWS's image.
+The stand-in is Debian with the runtime's Python, AWS's runtime interface client and boto3. It has the name of
+AWS's image, so SAM uses it.
 """
 
 import os
@@ -19,7 +19,7 @@ from docker.models.images import Image
 
 _ROOT = Path(__file__).parents[2]
 
-# The Debian release whose Python is the runtime's.
+# The Debian release with the runtime's Python version.
 _DEBIAN_RELEASES = {"python3.13": "trixie"}
 _LABEL = "stand-in-for"
 _DOCKERFILE = """\
@@ -31,7 +31,7 @@ ENV LAMBDA_TASK_ROOT=/var/task LAMBDA_RUNTIME_DIR=/var/runtime TZ=:UTC LANG=C.UT
 LABEL {label}="{name}"
 ENTRYPOINT ["/var/runtime/bootstrap"]
 """
-# As on Lambda, the function's own packages come before those of the runtime.
+# As on Lambda, the function's packages have priority over those of the runtime.
 _BOOTSTRAP = """\
 #!/bin/sh
 export PYTHONPATH="$LAMBDA_TASK_ROOT:$LAMBDA_RUNTIME_DIR"
@@ -49,43 +49,43 @@ _TAR = [
 
 
 class ImageError(Exception):
-    """There is nothing to run functions in. The message says why, and what to do."""
+    """There is no image to run functions in. The message says why, and what to do."""
 
 
 def docker_engine() -> docker.DockerClient:
-    """Return a client of the engine that SAM finds too; raises ImageError where none answers."""
+    """Return a client of the Docker engine that SAM uses too. Raise ImageError if none answers."""
     try:
         client = docker.from_env()
         client.ping()
     except DockerException as error:
         raise ImageError(
-            f"`sam local` runs functions in containers, and no Docker engine answers here: {error}\n"
-            "Install Docker and start it (as root on Debian or Ubuntu, `make docker` does that), or have "
-            "DOCKER_HOST say where it is."
+            f"`sam local` runs functions in containers, but no Docker engine answers: {error}\n"
+            "Install Docker and start it (as root on Debian or Ubuntu, `make docker` does that), or set "
+            "DOCKER_HOST to its address."
         ) from error
     return client
 
 
 class RuntimeImage:
-    """The image for a runtime (as the template names it) on an architecture (likewise)."""
+    """The image for a runtime and an architecture, both named as in the template."""
 
     def __init__(self, engine: docker.DockerClient, runtime: str, architecture: str) -> None:
-        """Have it in `engine`."""
+        """Use the images of `engine`."""
         self._engine = engine
         self._runtime = runtime
         self._architecture = architecture
         self.name = f"public.ecr.aws/lambda/{runtime.replace('python', 'python:')}-{architecture}"
 
     def exists(self) -> bool:
-        """Whether the engine has it, or a stand-in for it."""
+        """Return whether the engine has the image or a stand-in."""
         return self._image is not None
 
     def is_stand_in(self) -> bool:
-        """Whether what the engine has is a stand-in."""
+        """Return whether the engine has a stand-in."""
         return self._image is not None and _LABEL in self._image.labels
 
     def pull(self) -> None:
-        """Fetch it; raises ImageError where that cannot be done."""
+        """Pull the image. Raise ImageError if that fails."""
         self._remove_derived()
         try:
             self._engine.images.pull(self.name)
@@ -93,13 +93,13 @@ class RuntimeImage:
             reason = getattr(error, "explanation", None) or error
             raise ImageError(f"{self.name} cannot be pulled: {reason}") from error
 
-    def build_stand_in(self, tell: Callable[[str], None]) -> None:
-        """Build a stand-in; `tell` is told how it goes on, line by line. Raises ImageError."""
+    def build_stand_in(self, on_line: Callable[[str], None]) -> None:
+        """Build a stand-in, and call `on_line` with each line of progress. Raise ImageError."""
         release = _DEBIAN_RELEASES.get(self._runtime)
         if os.geteuid() != 0 or not shutil.which("debootstrap") or not release:
             raise ImageError(
-                f"A stand-in for AWS's image of {', '.join(_DEBIAN_RELEASES)} can be built by root, with "
-                "debootstrap: `make docker` installs that on Debian and Ubuntu."
+                f"Only root can build a stand-in for AWS's image of {', '.join(_DEBIAN_RELEASES)}, with "
+                "debootstrap, which `make docker` installs on Debian and Ubuntu."
             )
         with tempfile.TemporaryDirectory(prefix="stand-in-") as folder:
             context, debian = Path(folder, "context"), Path(folder, "debian")
@@ -108,17 +108,17 @@ class RuntimeImage:
             (context / "Dockerfile").write_text(_DOCKERFILE.format(label=_LABEL, name=self.name))
             (runtime / "bootstrap").write_text(_BOOTSTRAP)
             (runtime / "bootstrap").chmod(0o755)
-            _run([*self._install, "--target", runtime], tell)
-            _run([*_DEBOOTSTRAP, release, debian], tell)
-            _run([*_TAR, "--file", context / "debian.tar", "--directory", debian, "."], tell)
-            tell("Making an image of it")
+            _run([*self._install, "--target", runtime], on_line)
+            _run([*_DEBOOTSTRAP, release, debian], on_line)
+            _run([*_TAR, "--file", context / "debian.tar", "--directory", debian, "."], on_line)
+            on_line("Building the image")
             try:
                 self._engine.images.build(path=str(context), tag=self.name, rm=True)
             except (APIError, BuildError) as error:
                 raise ImageError(f"The stand-in for {self.name} cannot be built: {error}") from error
 
     def _remove_derived(self) -> None:
-        """Remove what SAM has made of an earlier image of this name, which it would go on using."""
+        """Remove the image that SAM derived from an earlier image with this name. SAM would reuse it."""
         repository, _, tag = self.name.rpartition(":")
         version, _, architecture = tag.partition("-")
         with suppress(ImageNotFound):
@@ -133,7 +133,7 @@ class RuntimeImage:
 
     @property
     def _install(self) -> list[str | Path]:
-        """The command that installs what AWS's image brings for Python, in the locked versions."""
+        """Return the command that installs the Python packages of AWS's image, in the locked versions."""
         machine = {"arm64": "aarch64"}.get(self._architecture, self._architecture)
         return [
             *(sys.executable, "-m", "uv", "pip", "install", "awslambdaric", "boto3"),
@@ -143,12 +143,14 @@ class RuntimeImage:
         ]
 
 
-def _run(command: list[str | Path], tell: Callable[[str], None]) -> None:
-    """Run a command, telling each line that it prints; raises ImageError with the last ones if it fails."""
+def _run(command: list[str | Path], on_line: Callable[[str], None]) -> None:
+    """Run a command, and call `on_line` with each line of output. Raise ImageError with the last lines."""
     lines = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout or ():
             lines.append(line)
-            tell(line.strip())
+            on_line(line.strip())
     if process.returncode:
-        raise ImageError(f"{command[0]} failed, and with it the stand-in image:\n{''.join(lines[-20:])}")
+        raise ImageError(
+            f"The stand-in image cannot be built, because {command[0]} failed:\n{''.join(lines[-20:])}"
+        )

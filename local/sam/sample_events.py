@@ -1,7 +1,7 @@
-"""The sample events under events/: which function each is for, and what the name of its file promises.
+"""The sample events in events/, with their functions and the answers that their file names promise.
 
-`200_stored.json` promises the status 200, `published_1_failed_2.json` what the publisher counts,
-`error_no_user.json` an error, and `busy.json` that the relay finds another one, the stack's, at work.
+`200_stored.json` promises the status 200, `published_1_failed_2.json` the publisher's counts,
+`error_no_user.json` an error, and `busy.json` that the relay finds the stack's own relay at work.
 """
 
 import json
@@ -23,18 +23,18 @@ _FUNCTIONS = {
 
 @dataclass(frozen=True)
 class SampleEvent:
-    """A sample event for `function` (its logical id)."""
+    """A sample event for `function`, a logical id."""
 
     path: Path
     function: str
 
     @property
     def name(self) -> str:
-        """Its folder and file."""
+        """Return its folder and file name."""
         return f"{self.path.parent.name}/{self.path.name}"
 
     def load(self, signing_secret: str) -> dict[str, Any]:
-        """Return the event; the webhook's are signed, and of now, unless their names promise otherwise."""
+        """Return the event. Sign a webhook event with the current time, unless its name promises a 403."""
         event: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
         if self.function == "WebhookFunction":
             match self._words:
@@ -44,8 +44,8 @@ class SampleEvent:
                     return sign_event(event, signing_secret, time.time())
         return event
 
-    def is_kept_by(self, answer: Any) -> bool:
-        """Whether a function's answer is what the event's name promises."""
+    def accepts(self, answer: Any) -> bool:
+        """Return whether a function's answer is the one that the event's name promises."""
         match self._words, answer:
             case ["error", *_], {"errorType": error_type}:
                 return bool(error_type == "InvalidInputError")
@@ -55,14 +55,14 @@ class SampleEvent:
             case [status, *_], {"status": given} if self.function == "RelayFunction":
                 return bool(given == status)
             case [status, *words], {"statusCode": int(given), "body": str(body)} if status.isdecimal():
-                return given == int(status) and self._is_kept_by_body(words, json.loads(body))
+                return given == int(status) and self._accepts_body(words, json.loads(body))
         return False
 
-    def _is_kept_by_body(self, words: list[str], body: Any) -> bool:
+    def _accepts_body(self, words: list[str], body: Any) -> bool:
         match self.function, self._words[0], body:
             case "WebhookFunction", "200", {"status": status}:
                 return status == "stored" or (status == "duplicate" and "stored" not in words)
-            case "TokenVendorFunction", "200", {"tokenId": token_id}:  # Whatever else the event says.
+            case "TokenVendorFunction", "200", {"tokenId": token_id}:  # It must come from the claims only.
                 claims = json.loads(self.path.read_text())["requestContext"]["authorizer"]["jwt"]["claims"]
                 return bool(token_id == claims["cognito:username"])
             case _, "200", _:
@@ -75,7 +75,7 @@ class SampleEvent:
 
 
 def sample_events() -> list[SampleEvent]:
-    """Return all sample events, in the order of the functions and of their files' names."""
+    """Return all sample events, ordered by function and file name."""
     return [
         SampleEvent(path, function)
         for folder, function in _FUNCTIONS.items()

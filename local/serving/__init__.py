@@ -1,1 +1,1 @@
-"""What every local server needs."""
+"""Processes, ports, signals and rate limits for the local servers."""

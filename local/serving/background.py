@@ -1,4 +1,4 @@
-"""Work that goes on beside other work."""
+"""Background tasks."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Coroutine
 
 @contextlib.asynccontextmanager
 async def running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Do work inside, and end it."""
+    """Run `work` in the background while the context is open."""
     task = asyncio.create_task(work)
     try:
         yield

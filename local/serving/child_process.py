@@ -15,7 +15,7 @@ _SECONDS_FOR_LAST_OUTPUT = 1.0
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment that a child starts from: nothing of the developer's accounts and settings."""
+    """Return environment variables for a child, without the developer's accounts and settings."""
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "en_US.UTF-8",
@@ -25,17 +25,17 @@ def clean_environment() -> dict[str, str]:
 
 
 class ChildProcess(asyncio.SubprocessProtocol):
-    """A Python module running as `python -m` would run it, in a process group of its own.
+    """A Python module that runs in a child process, as with `python -m`.
 
-    It is of another session than this process, so that Ctrl-C in a terminal reaches only the parent, which
-    then ends its children in order. Where the parent has no time to do that (SIGKILL), the child sees its
-    standard input end, and ends itself.
+    The child has its own session and process group, so Ctrl-C in a terminal reaches only the parent, which
+    then stops its children. If the parent cannot do that (SIGKILL), the child's standard input closes, and
+    the child ends itself.
 
-    Each line of its output (both streams) goes to a callback as it arrives.
+    Each line of its standard output and standard error is passed to a callback.
     """
 
     def __init__(self, on_output_line: Callable[[str], None]) -> None:
-        """Use `start`."""
+        """Do not call this: use `start`."""
         loop = asyncio.get_running_loop()
         self._on_output_line = on_output_line
         self._unfinished_line = bytearray()
@@ -52,7 +52,7 @@ class ChildProcess(asyncio.SubprocessProtocol):
         on_output_line: Callable[[str], None],
         pass_fds: Collection[int] = (),
     ) -> Self:
-        """Run `python -m MODULE ARGUMENTS`; raises OSError where that cannot be started."""
+        """Run `python -m MODULE ARGUMENTS`. Raise OSError if it cannot be started."""
         _, protocol = await asyncio.get_running_loop().subprocess_exec(
             lambda: cls(on_output_line),
             *(sys.executable, "-P", str(_LAUNCHER), module, *arguments),
@@ -67,27 +67,27 @@ class ChildProcess(asyncio.SubprocessProtocol):
 
     @property
     def pid(self) -> int:
-        """Its process id, which is its process group's too."""
+        """Return its process id, which is also the id of its process group."""
         return self._transport.get_pid()
 
     async def wait(self) -> int:
-        """Wait until it has ended and its output has been passed on; return its exit code (-N: signal N)."""
+        """Wait for its end and its last output. Return its exit code (-N for signal N)."""
         await asyncio.shield(self._exited)
-        self._signal(signal.SIGKILL)  # What it may have started itself, and what would keep its output open.
+        self._signal(signal.SIGKILL)  # Its own children would keep its output open.
         try:
             async with asyncio.timeout(_SECONDS_FOR_LAST_OUTPUT):
                 await asyncio.shield(self._output_ended)
-        except TimeoutError:  # Held open by a process that has left the group, and is nobody's to wait for.
+        except TimeoutError:  # A process that left the group keeps the output open: do not wait for it.
             self._transport.close()
             await asyncio.shield(self._output_ended)
         return cast("int", self._transport.get_returncode())
 
     def kill(self) -> None:
-        """End it, and whatever it started, at once."""
+        """Kill it and its children."""
         self._signal(signal.SIGKILL)
 
     async def stop(self) -> None:
-        """Ask it to end, insist after some seconds, and wait until it has."""
+        """Terminate it, kill it after some seconds, and wait for its end."""
         self._signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(_SECONDS_TO_END):
@@ -97,11 +97,11 @@ class ChildProcess(asyncio.SubprocessProtocol):
             await self.wait()
 
     def _signal(self, number: signal.Signals) -> None:
-        # macOS answers PermissionError for a group of which only a zombie is left.
+        # macOS raises PermissionError if only a zombie is left in the group.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
-    # What asyncio calls
+    # Called by asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.SubprocessTransport", transport)

@@ -1,4 +1,4 @@
-"""Work that a signal ends in order."""
+"""Work that signals cancel."""
 
 import asyncio
 import signal
@@ -9,7 +9,7 @@ _T = TypeVar("_T")
 
 
 class InterruptedBySignalError(Exception):
-    """A signal has ended the work, and what the work had to clean up is cleaned up."""
+    """A signal cancelled the work, which has cleaned up."""
 
     def __init__(self, number: int) -> None:
         super().__init__(f"Interrupted by {signal.Signals(number).name}")
@@ -17,15 +17,15 @@ class InterruptedBySignalError(Exception):
 
 
 async def until_interrupted(work: Coroutine[Any, Any, _T]) -> _T:
-    """Do the work, unless SIGINT, SIGTERM or SIGHUP comes, which cancels it.
+    """Run `work` until it ends, or until SIGINT, SIGTERM or SIGHUP cancels it.
 
-    Raises InterruptedBySignalError then, and what `work` raises.
+    Raise InterruptedBySignalError after a signal.
     """
     task = asyncio.create_task(work)
     interrupted_by: list[int] = []
 
     def interrupt(number: int) -> None:
-        if not interrupted_by:  # A second signal must not break off the cleaning up after the first.
+        if not interrupted_by:  # A second signal must not interrupt the clean-up.
             interrupted_by.append(number)
             task.cancel()
 

@@ -1,4 +1,4 @@
-"""Ports on this machine: the usual ones where they are free, others where they are taken."""
+"""Ports on this machine."""
 
 import socket
 
@@ -6,7 +6,7 @@ HOST = "127.0.0.1"
 
 
 def listen(preferred: int) -> socket.socket:
-    """Return a socket listening on HOST, at the preferred port or, where that is taken, at a free one."""
+    """Return a socket that listens on HOST, on the preferred port or, if it is taken, on a free one."""
     try:
         return _listening_socket(preferred)
     except OSError:
@@ -14,7 +14,7 @@ def listen(preferred: int) -> socket.socket:
 
 
 def port_of(sock: socket.socket) -> int:
-    """Return the port at which a socket listens."""
+    """Return the port on which a socket listens."""
     port: int = sock.getsockname()[1]
     return port
 
@@ -29,7 +29,7 @@ def _listening_socket(port: int) -> socket.socket:
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((HOST, port))
-        # At once: two sockets with SO_REUSEADDR may be bound to one port as long as neither listens.
+        # Listen immediately: with SO_REUSEADDR, another socket could bind this port until then.
         sock.listen(128)
     except OSError:
         sock.close()

@@ -1,10 +1,10 @@
-"""A budget that is refilled steadily: how Momento and API Gateway limit rates."""
+"""The token bucket algorithm, with which Momento and API Gateway limit rates."""
 
 import time
 
 
 class TokenBucket:
-    """Lets `burst` operations through at once, and `per_second` a second on average."""
+    """Allow `burst` operations at once, and `per_second` operations a second on average."""
 
     def __init__(self, per_second: float, burst: int) -> None:
         self._per_second = per_second
@@ -13,7 +13,7 @@ class TokenBucket:
         self._counted_at = time.monotonic()
 
     def take(self) -> bool:
-        """Spend one operation. False when the budget is used up."""
+        """Use one operation. Return False if none is left."""
         now = time.monotonic()
         refilled = self._left + (now - self._counted_at) * self._per_second
         self._left, self._counted_at = min(refilled, self._burst), now

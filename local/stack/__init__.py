@@ -1,1 +1,1 @@
-"""The whole system on this machine."""
+"""The local stack: the whole system on this machine."""

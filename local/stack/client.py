@@ -1,4 +1,4 @@
-"""What a browser asks of the running stack: a sign-in, and a token that Momento's SDK can use."""
+"""The requests of a browser to the running stack: sign in, and fetch a token for Momento's SDK."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from local.stack.facts import MomentoFacts, StackFacts
 
 
 class LoopError(Exception):
-    """A step of the loop failed. `function` is the one whose log tells more, if any."""
+    """A step of the loop failed. `function` is the function whose log may show the cause, if any."""
 
     def __init__(self, message: str, function: str | None = None) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class LoopError(Exception):
 
 
 async def sign_in(facts: StackFacts, user: User) -> str:
-    """Return a user's ID token: the one of Cognito's tokens that says who they are. Raise LoopError."""
+    """Sign in a user at the user pool, and return their ID token. Raise LoopError."""
     headers = {
         "Content-Type": "application/x-amz-json-1.1",
         "X-Amz-Target": "AWSCognitoIdentityProviderService.InitiateAuth",
@@ -37,13 +37,15 @@ async def sign_in(facts: StackFacts, user: User) -> str:
         case {"AuthenticationResult": {"IdToken": str(id_token)}}:
             return id_token
         case {"ChallengeName": challenge}:
-            raise LoopError(f"The user pool asks for more than a password: {challenge}.")
+            raise LoopError(f"The user pool requires more than a password: {challenge}.")
         case _:
-            raise LoopError(f"{facts.aws_endpoint_url} let {user.username} in without an IdToken.")
+            raise LoopError(
+                f"{facts.aws_endpoint_url} answered the sign-in of {user.username} without an IdToken."
+            )
 
 
 async def fetch_token(facts: StackFacts, jwt: str, reads: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Return the token API's answer. `reads` are the ids to read, by topic. Raise LoopError."""
+    """Return the token API's answer. `reads` has the ids to read, by topic. Raise LoopError."""
     headers = {"Authorization": f"Bearer {jwt}", "Content-Type": "application/json"}
     token = await post(facts.token_url, headers, {"reads": reads}, "TokenVendorFunction")
     if missing := {"authToken", "expiresAt", "tokenId"} - set(token):
@@ -52,11 +54,11 @@ async def fetch_token(facts: StackFacts, jwt: str, reads: Mapping[str, Sequence[
 
 
 def token_credentials(momento: MomentoFacts, auth_token: str) -> CredentialProvider:
-    """Return what Momento's SDK needs to use a token of the token API. Raise LoopError."""
+    """Return credentials for Momento's SDK from a token of the token API. Raise LoopError."""
     try:
         credentials = CredentialProvider.from_disposable_token(auth_token)
     except SdkException as error:
-        raise LoopError(f"The token API gave a token that is none: {error}", "TokenVendorFunction") from error
+        raise LoopError(f"The token API gave an invalid token: {error}", "TokenVendorFunction") from error
     if not momento.local_address:
         return credentials
     host = momento.host
@@ -68,7 +70,7 @@ def token_credentials(momento: MomentoFacts, auth_token: str) -> CredentialProvi
 async def post(
     url: str, headers: Mapping[str, str], body: object, function: str | None = None
 ) -> dict[str, Any]:
-    """Return the JSON answer to a POST, which `function` answers, if one does. Raise LoopError."""
+    """Return the JSON answer to a POST. `function` answers it, if given. Raise LoopError."""
     async with aiohttp.ClientSession() as session:
         try:
             async with session.post(url, headers=headers, data=json.dumps(body)) as response:
@@ -81,7 +83,7 @@ async def post(
 
 
 def parse_object(text: str) -> dict[str, Any]:
-    """Return the JSON object in `text`, or an empty one if there is none."""
+    """Return the JSON object in `text`, or an empty one if `text` is anything else."""
     try:
         value = json.loads(text)
     except ValueError:

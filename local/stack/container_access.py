@@ -1,8 +1,8 @@
-"""Lets containers on this machine reach what the local stack serves, which listens on the loopback alone.
+"""Let containers on this machine reach the local stack, which listens only on the loopback interface.
 
-A container finds its host as `host.docker.internal`, where it is given that name (`--add-host
-host.docker.internal:host-gateway`). Docker Desktop leads it to the host's loopback; Docker Engine on Linux,
-to the host's address on Docker's bridge. There, the ports are served on that address too.
+A container reaches its host as `host.docker.internal`, if it gets that name (`--add-host
+host.docker.internal:host-gateway`). Docker Desktop forwards it to the host's loopback interface. Docker
+Engine on Linux uses the host's address on Docker's bridge, so the ports must be served there too.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _CHUNK_BYTES = 65536
 
 
 def docker_bridge() -> IPv4Interface | None:
-    """Return this machine's address on the network of containers; None where there is no such network."""
+    """Return this machine's address on the containers' network, or None if there is no such network."""
     for address in psutil.net_if_addrs().get(_BRIDGE, []):
         if address.family is socket.AF_INET:
             return IPv4Interface(f"{address.address}/{address.netmask}")
@@ -32,10 +32,10 @@ def docker_bridge() -> IPv4Interface | None:
 
 @contextlib.asynccontextmanager
 async def container_access(bridge: IPv4Interface, ports: Iterable[int]) -> AsyncIterator[None]:
-    """Serve `ports` of the loopback at the address of `bridge` as well, inside.
+    """Forward `ports` from the address of `bridge` to the loopback interface.
 
-    Only to its network: Linux lets others on this machine's networks reach the address too. Raises OSError
-    where a port is taken.
+    Accept only clients in the bridge's network: on Linux, machines in this machine's other networks can
+    reach the address too. Raise OSError if a port is taken.
     """
     connections: set[asyncio.Task[None]] = set()
 
@@ -61,7 +61,7 @@ async def container_access(bridge: IPv4Interface, ports: Iterable[int]) -> Async
 
 
 async def _forward(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Connect a connection with one to `port` of the loopback, until either end closes it."""
+    """Forward a connection to `port` on the loopback interface, until it is closed."""
     with contextlib.closing(writer), contextlib.suppress(OSError):
         onward_reader, onward_writer = await asyncio.open_connection(HOST, port)
         with contextlib.closing(onward_writer):

@@ -1,4 +1,4 @@
-"""What a running stack tells others about itself: the content of `stack.json`."""
+"""The content of `stack.json`: the addresses and names of a running stack."""
 
 import dataclasses
 import json
@@ -8,12 +8,12 @@ from typing import Self
 from local.aws.services import User
 
 MOMENTO_PORT = 443
-"""Of Momento itself, by TLS; a Momento at another port speaks plaintext."""
+"""The port of Momento itself, with TLS. A Momento on another port has no TLS."""
 
 
 @dataclass(frozen=True)
 class MomentoFacts:
-    """Where Momento is, and of the stack's own also how browsers reach it, and the key of its super-user."""
+    """The address of Momento. The stack's own also has addresses for browsers and tests, and an API key."""
 
     host: str
     port: int
@@ -23,15 +23,15 @@ class MomentoFacts:
 
     @property
     def local_address(self) -> str:
-        """`host:port` of a local Momento; empty for Momento itself."""
+        """Return the `host:port` of a local Momento, or an empty string for Momento itself."""
         return "" if self.port == MOMENTO_PORT else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True)
 class StackFacts:
-    """Where everything is, and what is needed to use it.
+    """The addresses of a stack's parts, and the names and secrets to use them.
 
-    Without a user pool, as users sign in elsewhere, its ids are None and there are no users.
+    Without a user pool, its ids are None and there are no users, because another issuer signs them in.
     """
 
     momento: MomentoFacts
@@ -52,12 +52,12 @@ class StackFacts:
     dead_letter_queue_url: str
 
     def to_json(self) -> str:
-        """Return the facts as `stack.json` holds them."""
+        """Return the content of `stack.json`."""
         return json.dumps(dataclasses.asdict(self), indent=2) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Return the facts in a `stack.json`."""
+        """Parse the content of a `stack.json`."""
         fields = json.loads(text)
         users = tuple(User(**user) for user in fields.pop("users"))
         return cls(momento=MomentoFacts(**fields.pop("momento")), users=users, **fields)

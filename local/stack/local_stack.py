@@ -1,4 +1,4 @@
-"""The whole system on one machine: AWS services, Momento, the functions, and what calls the webhook."""
+"""The whole system on this machine: AWS services, Momento, the functions, and the page."""
 
 import asyncio
 import contextlib
@@ -42,51 +42,52 @@ PAGE_FOLDER = ROOT / "web" / "dist"
 USERS = (User("taylor", "Taylor-local-1"), User("jordan", "Jordan-local-1"))
 
 MOMENTO_WEBHOOK = "momento-webhook"
-"""The template's MessageSource with which Momento itself calls the webhook, and no relay does."""
+"""The MessageSource for which Momento itself calls the webhook, without a relay."""
 
 AwsProxy = Callable[[str], AbstractAsyncContextManager[str]]
-"""Serves the AWS services at the given URL at another one, which it yields, inside."""
+"""Return a context manager that forwards to the given URL of the AWS services, and yields its own URL."""
 
 _AWS_PORT = 4566
 _MOMENTO = MomentoServerConfig(HOST, port=8080, web_port=8081, admin_port=9090)
 _LAMBDA_PORTS = Ports(http_api=3000, invoke_api=3001, function_url=3002)
 _PAGE_PORT = 5173
 _LOOPBACK = {HOST, "localhost"}
-_SECONDS_BETWEEN_LOOKS = 1.0
+_SECONDS_BETWEEN_CHECKS = 1.0
 
 
 class StackObserver:
-    """Is told what happens in a stack; does nothing with it."""
+    """The events of a stack. Override the methods for the events that you need."""
 
     def part_started(self, name: str, where: str, seconds: float) -> None:
-        """A part of the stack is up."""
+        """A part of the stack has started."""
 
     def port_taken(self, name: str, preferred: int, port: int) -> None:
-        """A part, or what it serves beside its main purpose, is at another port than usual."""
+        """A part of the stack uses `port`, because its preferred port is taken."""
 
     def closed_to_containers(self, reason: str) -> None:
         """Containers cannot reach the stack."""
 
     def function_logged(self, function: str, line: str) -> None:
-        """A function has logged a line."""
+        """A function logged a line."""
 
     def request_answered(self, request: AnsweredRequest) -> None:
-        """The HTTP API, the function URL or Invoke has answered a request."""
+        """The HTTP API, the function URL or the Invoke API answered a request."""
 
     def message_published(self, topic: str, message: Message) -> None:
-        """A message has been put on a topic of the stack's own Momento."""
+        """A message was published on a topic of the stack's own Momento."""
 
     def webhook_delivered(self, delivery: Delivery) -> None:
-        """Momento has called the webhook for a message, or could not."""
+        """Momento called the webhook for a message, or failed to."""
 
     def dead_letters_came(self, count: int) -> None:
-        """Messages have come into the dead-letter queue, where now so many are."""
+        """The dead-letter queue got messages, and now has `count`."""
 
 
 class LocalStack:
-    """An async context manager: inside, everything runs, and `facts` says where.
+    """The whole system, as an async context manager. `facts` has its addresses.
 
-    Several may run at once, each with a state directory of its own; the usual ports go to the first.
+    Several stacks can run at the same time, each with its own state directory. The first gets the preferred
+    ports.
     """
 
     def __init__(
@@ -102,10 +103,10 @@ class LocalStack:
     ) -> None:
         """Keep logs and `stack.json` in `state_directory`.
 
-        `parameters` are values of the template's parameters. `page_folder` is served where a page is in it.
-        `given_momento` is used in place of one of the stack's own. Functions, and what takes messages from
-        queues for them, reach the AWS services through `aws_proxy`. `function_environment` is set in every
-        function, in place of what the template and the stack say.
+        `parameters` are values of the template's parameters. `page_folder` is served if it contains a page.
+        `given_momento` is used instead of the stack's own Momento. The functions and their queue pollers call
+        the AWS services through `aws_proxy`. `function_environment` is added to each function's variables,
+        and overrides those of the template and the stack.
         """
         self._state = StateDirectory(state_directory, PROFILE_FILES)
         self._observer = observer or StackObserver()
@@ -123,13 +124,13 @@ class LocalStack:
     async def __aenter__(self) -> Self:
         """Start everything.
 
-        Raises StackRunningError, TemplateError, AwsServicesError, or OSError where a process or a port is
-        refused; nothing stays running then.
+        Raise StackRunningError, TemplateError, AwsServicesError, or OSError if a process or a port cannot
+        be had. All parts are stopped then.
         """
         async with contextlib.AsyncExitStack() as resources:
             state = resources.enter_context(self._state)
             began = time.monotonic()
-            # The AWS services take longest, in a process of their own: the others start meanwhile.
+            # The AWS services need the longest, in their own process. The others start meanwhile.
             self._aws = await resources.enter_async_context(AwsServices(_AWS_PORT, self.logs / "aws.log"))
             template = self._load_template()
             if self._given_momento:
@@ -174,48 +175,48 @@ class LocalStack:
 
     @property
     def logs(self) -> Path:
-        """The folder of the logs: `<function>.log` each, and `aws.log`."""
+        """Return the folder of the logs: `<function>.log` for each function, and `aws.log`."""
         return self._state.logs
 
     def delivery_of(self, text: str) -> asyncio.Future[AnsweredRequest]:
-        """Return a future of the webhook's request for the next message that contains this text.
+        """Return a future for the webhook request with the next message that contains `text`.
 
-        If the relay calls the webhook, that is the first request that it does not repeat.
+        If the relay will retry a request, the future waits for the next one.
         """
         self._awaited[text] = asyncio.get_running_loop().create_future()
         return self._awaited[text]
 
     def function_processes(self, function: str) -> list[int]:
-        """Return the ids of a function's processes that run."""
+        """Return the ids of a function's running processes."""
         return self._host.processes(function)
 
     async def ended(self) -> None:
-        """Wait until a part of the stack has ended by itself, which none does unless something is wrong."""
+        """Wait until the AWS services end, which happens only if they fail."""
         await self._aws.ended()
 
     def _load_template(self) -> Template:
         given = self._given_momento
-        given_by_the_stack = {
+        fixed = {
             "MomentoApiKey": given.api_key if given else make_api_key(),
             "MomentoEndpoint": given.host if given else HOST,
         }
-        if refused := sorted(given_by_the_stack.keys() & self._parameters.keys()):
+        if refused := sorted(fixed.keys() & self._parameters.keys()):
             raise TemplateError(
-                f"{' and '.join(refused)} cannot be chosen: the stack has its own Momento, "
-                "or the one that MOMENTO_API_KEY and MOMENTO_ENDPOINT in the environment say."
+                f"{' and '.join(refused)} cannot be set: the stack uses its own Momento, "
+                "or that of MOMENTO_API_KEY and MOMENTO_ENDPOINT in the environment."
             )
         defaults = {"AllowedOrigins": "*", "Topics": ",".join(topic_names())}
         issuer = self._parameters.get("JwtIssuer")
         template = Template.load(
             ROOT / "template.yaml",
-            {**defaults, **self._parameters, **given_by_the_stack},
-            # The template demands https, which an issuer on this machine need not have.
+            {**defaults, **self._parameters, **fixed},
+            # The template requires https, but an issuer on this machine may use http.
             unchecked=["JwtIssuer"] if issuer and _is_on_this_machine(issuer) else [],
         )
         if not function_with_url(template):
             raise TemplateError(
-                "The local stack needs a function with a FunctionUrlConfig in the template: "
-                "it is called for every message."
+                "The local stack needs a function with a FunctionUrlConfig in the template, "
+                "to call it for every message."
             )
         if given and template.resolve({"Ref": "MessageSource"}) == MOMENTO_WEBHOOK:
             raise TemplateError(
@@ -231,7 +232,7 @@ class LocalStack:
             api_key=template.resolve({"Ref": "MomentoApiKey"}),
             caches=[template.resolve({"Ref": "CacheName"})],
         )
-        while True:  # At most once for each port: gRPC takes no socket, so `listen` is of no use here.
+        while True:  # At most once per port. gRPC accepts no socket, so `listen` cannot be used.
             try:
                 momento = await resources.enter_async_context(
                     MomentoServer(
@@ -308,7 +309,7 @@ class LocalStack:
     async def _start_page(
         self, resources: contextlib.AsyncExitStack, facts: StackFacts, languages: Sequence[str]
     ) -> StackFacts:
-        """Serve the page, and return the facts with its address."""
+        """Serve the page, and return the facts with its URL."""
         began = time.monotonic()
         url = await resources.enter_async_context(
             web_page(self._page_folder, page_configuration(facts, languages), _PAGE_PORT)
@@ -319,7 +320,7 @@ class LocalStack:
     async def _open_to_containers(
         self, resources: contextlib.AsyncExitStack, template: Template, momento: MomentoFacts
     ) -> dict[str, str]:
-        """Let containers use the stack, and return the files that tell SAM's commands how."""
+        """Let containers use the stack, and return the files that configure SAM's commands for it."""
         momento_address = momento.local_address
         ports = [port_in(self._aws.endpoint_url), port_in(self._host.function_url)]
         if momento_address and momento.host in _LOOPBACK:
@@ -336,19 +337,19 @@ class LocalStack:
         return profile_files(declared_functions(template, ROOT, environment))
 
     async def _watch_dead_letters(self) -> None:
-        """Tell of messages that come into the dead-letter queue, for ever."""
+        """Report new messages in the dead-letter queue, forever."""
         account, name = self.facts.dead_letter_queue_url.split("/")[-2:]
         arn = f"arn:aws:sqs:{REGION}:{account}:{name}"
-        known = 0
+        previous = 0
         async with aiohttp.ClientSession() as session:
             queue = Queue(session, self._aws.endpoint_url, arn, LOCAL_CREDENTIALS)
             while True:
                 with contextlib.suppress(QueueError):
                     count = int(await queue.attribute("ApproximateNumberOfMessages"))
-                    if count > known:
+                    if count > previous:
                         self._observer.dead_letters_came(count)
-                    known = count
-                await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
+                    previous = count
+                await asyncio.sleep(_SECONDS_BETWEEN_CHECKS)
 
     def _report(self, name: str, where: str, preferred_port: int, began: float) -> None:
         self._observer.part_started(name, where, time.monotonic() - began)
@@ -361,25 +362,25 @@ class LocalStack:
 
     def _answered(self, request: AnsweredRequest) -> None:
         self._observer.request_answered(request)
-        if request.server == FUNCTION_URL and self._awaited and not self._is_repeated(request.status):
+        if request.server == FUNCTION_URL and self._awaited and not self._is_retried(request.status):
             message = _text(request.body)
             for text, awaited in self._awaited.items():
-                # The caller may have stopped waiting.
+                # The caller may have cancelled the future.
                 if text in message and not awaited.done():
                     awaited.set_result(request)
 
-    def _is_repeated(self, status: int) -> bool:
-        """Whether a request to the webhook that was so answered comes again; Momento itself repeats none."""
+    def _is_retried(self, status: int) -> bool:
+        """Return whether the relay retries a request after this answer. Momento itself never retries."""
         return self.facts.message_source != MOMENTO_WEBHOOK and (status in {403, 408, 429} or status >= 500)
 
 
 def _endpoints(aws_endpoint_url: str, momento_address: str) -> dict[str, str]:
-    """Return the environment that has functions use the stack."""
+    """Return the variables that make functions use the stack."""
     return {"AWS_ENDPOINT_URL": aws_endpoint_url, "MOMENTO_LOCAL": momento_address}
 
 
 def _text(body: bytes) -> str:
-    """Return the message's text in the body of a webhook request; an empty one of any other request."""
+    """Return the message's text in the body of a webhook request, or an empty string."""
     try:
         return str(json.loads(body)["text"])
     except (KeyError, TypeError, ValueError, RecursionError):
@@ -387,7 +388,7 @@ def _text(body: bytes) -> str:
 
 
 def _is_on_this_machine(url: str) -> bool:
-    """Return whether a URL is of http on the loopback interface."""
+    """Return whether a URL uses http on the loopback interface."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -402,8 +403,8 @@ def _is_on_this_machine(url: str) -> bool:
 
 
 def _only(template: Template, resource_type: str) -> str | None:
-    """Return what `Ref` gives of the one resource of a type; None if it does not exist."""
+    """Return the `Ref` of the only resource of a type, or None if it does not exist."""
     names = list(template.resources(resource_type))
     if len(names) > 1:
-        raise TemplateError(f"The local stack can use one {resource_type}, and the template has more.")
+        raise TemplateError(f"The local stack supports only one {resource_type}, but the template has more.")
     return template.attributes[names[0]] if names else None

@@ -1,4 +1,4 @@
-"""What samconfig.toml has SAM's local commands read of the running stack, so that they need no flags."""
+"""The files of the running stack that samconfig.toml passes to SAM's local commands."""
 
 import json
 import platform
@@ -12,12 +12,12 @@ PROFILE_FILES = (_ENVIRONMENT, _PARAMETERS)
 
 
 def host_architecture() -> str:
-    """Return this machine's processor, as Lambda calls it: x86_64 or arm64."""
+    """Return this machine's architecture in Lambda's terms: x86_64 or arm64."""
     return {"aarch64": "arm64", "AMD64": "x86_64"}.get(machine := platform.machine(), machine)
 
 
 def profile_files(functions: Mapping[str, FunctionConfiguration]) -> dict[str, str]:
-    """Return the files, by name: `functions`' environments, and the parameters of a build for this machine.
+    """Return the files by name: the environments of `functions`, and the parameters of a local build.
 
     SAM sets only variables that the template declares.
     """

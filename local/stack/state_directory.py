@@ -1,4 +1,4 @@
-"""The folder of a stack: its lock, its logs, and while it is ready, what it tells others (`stack.json`)."""
+"""The state directory of a stack: a lock, logs and, while the stack is ready, `stack.json`."""
 
 import fcntl
 import json
@@ -13,21 +13,21 @@ FACTS_FILE = "stack.json"
 
 
 class StackRunningError(Exception):
-    """Another stack uses the folder. The message says which, where, and what to do."""
+    """Another stack uses the state directory. The message has its addresses, and says what to do."""
 
 
 class StateDirectory:
-    """The folder, held by one stack at a time: the lock ends with its process, however that ends."""
+    """A state directory, which one stack at a time can lock. The lock ends with the stack's process."""
 
     def __init__(self, path: Path, published: Iterable[str] = ()) -> None:
-        """Use the folder at `path`; `published` names what others find there beside `stack.json`."""
+        """Use the folder at `path`. `published` has the names of files to publish besides `stack.json`."""
         self._path = path
         self.logs = path / "logs"
         self._published = [*published, FACTS_FILE]
         self._lock: TextIO
 
     def __enter__(self) -> Self:
-        """Take the folder, and remove what a stack that was killed has left; raises StackRunningError."""
+        """Lock the folder, and remove files that a killed stack left. Raise StackRunningError."""
         self.logs.mkdir(parents=True, exist_ok=True)
         self._lock = (self._path / "lock").open("a+", encoding="utf-8")
         try:
@@ -46,21 +46,21 @@ class StateDirectory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Remove what was published, and give the folder free."""
+        """Remove the published files, and unlock the folder."""
         self._remove_published()
         self._lock.close()
 
     def publish(self, contents: Mapping[str, str]) -> None:
-        """Write the published files, by name and `stack.json` last, as it says that the stack is ready.
+        """Write the published files, with `stack.json` last, because it shows that the stack is ready.
 
-        Each is written whole or not at all, for its owner's eyes only: there are keys in them.
+        Each file is replaced atomically, and only its owner can read it, because it may contain keys.
         """
         for name in self._published:
-            written = self._path / f"{name}.new"
-            written.unlink(missing_ok=True)
-            with os.fdopen(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            new_file = self._path / f"{name}.new"
+            new_file.unlink(missing_ok=True)
+            with os.fdopen(os.open(new_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(contents[name])
-            written.replace(self._path / name)
+            new_file.replace(self._path / name)
 
     def _remove_published(self) -> None:
         for name in self._published:
@@ -78,5 +78,5 @@ class StateDirectory:
             )
         return (
             f"A local stack is running already (process {process}). {where}\n"
-            "Use it, stop it with Ctrl-C, or start this one with --state-dir and another folder."
+            "Use it, stop it with Ctrl-C, or start another one with --state-dir and another folder."
         )

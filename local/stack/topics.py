@@ -1,4 +1,4 @@
-"""The topics that ship with the project, from the same registry that the functions use."""
+"""The topics of the project, from the functions' registry."""
 
 import sys
 from pathlib import Path
@@ -10,6 +10,6 @@ def topic_names() -> list[str]:
     """Return the names of all registered topics, in the order of the registry."""
     if str(_SOURCE) not in sys.path:
         sys.path.append(str(_SOURCE))
-    from topics import registered_topics  # noqa: PLC0415 - where the functions find it, not Python by itself
+    from topics import registered_topics  # noqa: PLC0415 - needs the path above
 
     return list(registered_topics())

@@ -1,6 +1,6 @@
-"""The browser's page, as `make run` builds it into `web/dist`, and what it needs to know of this stack.
+"""Serve the page, which `make run` builds in `web/dist`, and its `/config.json` with the stack's addresses.
 
-Both are served at one address. The page fetches `/config.json`; on AWS, that is a file which the user writes.
+On AWS, the user writes `config.json`.
 """
 
 import contextlib
@@ -17,20 +17,20 @@ from local.serving.ports import HOST, listen, port_of
 from local.stack.facts import StackFacts
 
 _INDEX = "index.html"
-# What a tab of the page opens with; the page has no tab for a topic that is off.
+# What each tab of the page shows first. The page has no tab for a topic that is off.
 _FIRST_SHOWN = {"comment": ("courseId", "123"), "poll": ("pollId", "demo"), "chat": ("room", "lobby")}
 
 
 def is_built(folder: Path) -> bool:
-    """Return whether there is a page in the folder."""
+    """Return whether the folder contains a page."""
     return (folder / _INDEX).is_file()
 
 
 def page_configuration(facts: StackFacts, languages: Sequence[str]) -> dict[str, Any]:
-    """Return what `/config.json` says: where the page finds the stack's parts, and who may sign in.
+    """Return the content of `/config.json`: the addresses of the stack's parts, and the users.
 
-    On AWS, `cognitoEndpoint` and `momentoEndpoint` are null, and there are no `users`. Each page that is
-    opened gets its own `momentoEndpoint`, see `_own_address`. The chat is translated into `languages`.
+    On AWS, `cognitoEndpoint` and `momentoEndpoint` are null, and there are no `users`. Each tab gets its own
+    `momentoEndpoint`, see `_tab_address`. The chat is translated into `languages`.
     """
     return {
         "tokenUrl": facts.token_url,
@@ -46,9 +46,9 @@ def page_configuration(facts: StackFacts, languages: Sequence[str]) -> dict[str,
 
 @contextlib.asynccontextmanager
 async def web_page(folder: Path, configuration: Mapping[str, Any], port: int) -> AsyncIterator[str]:
-    """Serve the files of `folder`, inside, at the URL that is yielded: at a free port where `port` is taken.
+    """Serve the files of `folder` on `port`, or on a free port if it is taken, and yield the URL.
 
-    Raises OSError where no port can be had.
+    Raise OSError if there is no free port.
     """
     runner = web.AppRunner(_application(folder, configuration), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
@@ -67,7 +67,7 @@ def _application(folder: Path, configuration: Mapping[str, Any]) -> web.Applicat
         momento = configuration.get("momentoEndpoint")
         if momento and _resolves_localhost(request.headers.get("User-Agent", "")):
             return web.json_response(
-                {**configuration, "momentoEndpoint": _own_address(momento, next(tab_numbers))}
+                {**configuration, "momentoEndpoint": _tab_address(momento, next(tab_numbers))}
             )
         return web.json_response(configuration)
 
@@ -82,24 +82,24 @@ def _application(folder: Path, configuration: Mapping[str, Any]) -> web.Applicat
     return application
 
 
-def _own_address(url: str, tab: int) -> str:
+def _tab_address(url: str, tab: int) -> str:
     """Return another address of the same server, such as `http://tab-1.localhost:8081`.
 
-    Browsers open six HTTP/1.1 connections to an address at most, over all tabs, and a tab's subscription
-    takes one for as long as the tab is open. With an address for each tab, any number of them works. (Momento
-    itself speaks HTTP/2, which has no such limit, but browsers speak that only with TLS.)
+    Over all tabs, browsers open at most six HTTP/1.1 connections to one address, and the subscription of
+    each open tab needs one. With an address per tab, any number of tabs works. (Momento itself uses HTTP/2,
+    which has no such limit, but browsers support HTTP/2 only with TLS.)
     """
     return f"http://tab-{tab}.localhost:{urlsplit(url).port}"
 
 
 def _resolves_localhost(user_agent: str) -> bool:
-    """Return whether a browser takes every name that ends in `.localhost` for this machine.
+    """Return whether a browser resolves every name that ends in `.localhost` to this machine.
 
-    Chromium and Firefox do; Safari asks the system's resolver.
+    Chromium and Firefox do. Safari asks the system's resolver.
     """
     return "Chrome/" in user_agent or "Firefox/" in user_agent
 
 
 async def _forbid_caching(_: web.Request, response: web.StreamResponse) -> None:
-    # The next stack, or the page built anew, may be at the same address.
+    # The next stack or a new build of the page may have the same address.
     response.headers["Cache-Control"] = "no-store"

@@ -45,7 +45,7 @@ def test_every_file_is_a_sample_of_a_function() -> None:
     ],
 )
 def test_an_answer_as_promised_is_accepted(name: str, answer: dict[str, Any]) -> None:
-    assert sample(name).is_kept_by(answer)
+    assert sample(name).accepts(answer)
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_an_answer_as_promised_is_accepted(name: str, answer: dict[str, Any]) ->
     ],
 )
 def test_any_other_answer_is_not(name: str, answer: dict[str, Any]) -> None:
-    assert not sample(name).is_kept_by(answer)
+    assert not sample(name).accepts(answer)

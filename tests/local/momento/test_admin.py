@@ -184,7 +184,7 @@ async def test_the_answer_to_a_batch_can_fail_after_its_work(momento, http, rpcs
     [
         ("/fail?rpcs=get", "error is missing"),
         ("/fail?rpcs=get&error=bad", "error must be one of"),
-        ("/fail?rpcs=no-such-rpc&error=internal", "no such RPC: no-such-rpc"),
+        ("/fail?rpcs=no-such-rpc&error=internal", "unknown RPC: no-such-rpc"),
         ("/fail?error=internal", "rpcs is missing"),
         ("/fail?rpcs=%20&error=internal", "rpcs is missing"),
         ("/fail?rpcs=get&error=internal&count=x", "count must be a number"),

@@ -195,7 +195,7 @@ async def test_a_listener_that_fails_harms_no_delivery(start_momento, connect, r
     for value in (b"binary", "one", "two"):
         assert isinstance(await topics.publish("cache", "topic", value), TopicPublish.Success)
     assert {(await receiver.next())["text"] for _ in range(2)} == {"one", "two"}
-    await eventually(lambda: caplog.text.count("listener to webhook deliveries failed") == 3)
+    await eventually(lambda: caplog.text.count("callback for webhook deliveries failed") == 3)
 
 
 async def test_a_receiver_that_closes_idle_connections_loses_nothing(
@@ -240,13 +240,13 @@ async def test_what_exceeds_the_rate_limit_is_lost(start_momento, receiver):
 
 
 async def test_what_exceeds_the_bound_on_deliveries_under_way_is_lost(start_momento, receiver, monkeypatch):
-    monkeypatch.setattr(webhooks, "_MAX_DELIVERIES_UNDER_WAY", 2)
+    monkeypatch.setattr(webhooks, "_MAX_CONCURRENT_DELIVERIES", 2)
     told: list[Delivery] = []
     webhook = WebhookSubscription("cache", "topic", receiver.url, SECRET)
     momento = await start_momento(webhooks=[webhook], on_delivery=told.append)
     for number in range(3):
         momento._webhooks.deliver("cache", "topic", Message(number, 1, str(number), "", 0))
-    assert told == [Delivery(webhook, "2", "lost: 2 deliveries are under way", 0)]
+    assert told == [Delivery(webhook, "2", "lost: 2 deliveries are running", 0)]
     assert {(await receiver.next())["text"] for _ in range(2)} == {"0", "1"}
 
 
