@@ -71,9 +71,9 @@ class Outcome:
     p50_ms: float
     p99_ms: float
     processors: Mapping[str, float]
-    machine: float
+    busy_processors: float
     """The average number of busy processors, including other programs on this machine."""
-    webhooks: float
+    concurrent_webhooks: float
     """The average number of concurrent webhook invocations."""
     by_relay: bool
     """Whether the relay called the webhook (else Momento did)."""
@@ -127,9 +127,9 @@ class LoadGenerator:
             p50_ms=quantile(latencies, 0.5) if latencies else 0.0,
             p99_ms=quantile(latencies, 0.99) if latencies else 0.0,
             processors={part: round((used[part] - before.get(part, 0.0)) / elapsed, 2) for part in used},
-            machine=round((_busy_seconds() - busy_before) / elapsed, 2),
+            busy_processors=round((_busy_seconds() - busy_before) / elapsed, 2),
             by_relay=self._facts["message_source"] != MOMENTO_WEBHOOK,
-            webhooks=round(_invoked_seconds(self._log, position) / until_stored, 2),
+            concurrent_webhooks=round(_invoked_seconds(self._log, position) / until_stored, 2),
         )
 
     async def _publish(
@@ -249,19 +249,19 @@ def bottleneck(outcome: Outcome) -> str:
     """Return a sentence that names what limited the throughput."""
     processors = os.cpu_count() or 1
     part, used = max(outcome.processors.items(), key=lambda item: item[1])
-    if outcome.machine >= _BUSY_SHARE * processors:
-        others = max(0.0, outcome.machine - sum(outcome.processors.values()))
+    if outcome.busy_processors >= _BUSY_SHARE * processors:
+        others = max(0.0, outcome.busy_processors - sum(outcome.processors.values()))
         return (
-            f"the machine was at its limit, with {outcome.machine:.1f} of its {processors} processors busy; "
-            f"{part} used most ({used:.1f}), and other programs used {others:.1f}"
+            f"the machine was at its limit, with {outcome.busy_processors:.1f} of its {processors} "
+            f"processors busy; {part} used most ({used:.1f}), and other programs used {others:.1f}"
         )
     lanes = min(outcome.load.users, _RELAY_CONCURRENCY)
-    if outcome.by_relay and outcome.webhooks >= _BUSY_SHARE * lanes:
+    if outcome.by_relay and outcome.concurrent_webhooks >= _BUSY_SHARE * lanes:
         return (
             f"the relay was at its limit: each of its {lanes} lanes was waiting for the webhook "
-            f"{outcome.webhooks / lanes:.0%} of the time"
+            f"{outcome.concurrent_webhooks / lanes:.0%} of the time"
         )
-    return f"neither the machine nor the relay was at its limit; {part} used most of a processor ({used:.1f})"
+    return f"neither the machine nor the relay was at its limit; {part} used {used:.1f} processors, the most"
 
 
 def _times_stored(log: Path, position: int) -> dict[str, float]:

@@ -65,7 +65,7 @@ def _targets(results: Results) -> Iterator[Sequence[str]]:
     yield "", "measured", "at most", "ratio", "met"
     for target in results.targets():
         yield (
-            target.what,
+            target.name,
             f"{target.measured:.2f} {target.unit}",
             f"{target.limit:.2f} {target.unit}",
             f"{target.measured / target.limit:.2f}",
@@ -154,7 +154,7 @@ def _saturation(outcomes: Sequence[Outcome]) -> str:
 def _circumstances(results: Results) -> str:
     megabytes, zipped = results.package_bytes / 1e6, results.package_zipped_bytes / 1e6
     sentences = [
-        f"Measured {results.at} on {results.machine}, Python {results.python}.",
+        f"Measured {results.measured_at} on {results.machine}, Python {results.python}.",
         f"The package has {megabytes:.1f} MB, {zipped:.1f} MB zipped.",
     ]
     if cheapest := results.cheapest_memory():

@@ -19,7 +19,7 @@ _MAX_P99_MS = 500
 class Target:
     """A goal: `measured` must not exceed `limit`."""
 
-    what: str
+    name: str
     measured: float
     limit: float
     unit: str
@@ -47,7 +47,7 @@ class Results:
     relay_by_memory: Mapping[int, RelayOutcome]
     """The relay alone at 100 messages a second."""
     machine: str = field(default_factory=lambda: f"{os.cpu_count()} x {_processor()}, {platform.system()}")
-    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    measured_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
 
     def dollars(self) -> dict[str, dict[int, float]]:
         """Return Lambda's price of a million invocations, by subject and memory size."""

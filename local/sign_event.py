@@ -67,7 +67,7 @@ def _read_event(path: Path) -> dict[str, Any]:
 
 
 def _body(event: dict[str, Any]) -> bytes:
-    """Return the body's bytes. Raise ValueError if it is not base64 as it claims."""
+    """Return the body's bytes. Raise ValueError if `isBase64Encoded` is wrong."""
     body: str = event["body"]
     return base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
 

@@ -172,7 +172,7 @@ class AwsServices:
     # unless its properties set another one.
 
     def _create_secret(self, name: str, properties: dict[str, Any]) -> dict[str, str]:
-        if generate := properties.pop("GenerateSecretString", None):  # CloudFormation's part, not the API's.
+        if generate := properties.pop("GenerateSecretString", None):  # The API cannot generate it.
             password = self._clients.secretsmanager.get_random_password(**generate)
             properties["SecretString"] = password["RandomPassword"]
         secret = self._clients.secretsmanager.create_secret(**{"Name": name, **properties})

@@ -153,7 +153,9 @@ def declared_functions(
                 environment={**{key: text_of(value) for key, value in variables.items()}, **environment},
                 code=(template_folder / template.resolve(properties["CodeUri"])).resolve(),
                 role=template.resolve(properties.get("Role")),
-                reserved_concurrency=_count(template.resolve(properties.get("ReservedConcurrentExecutions"))),
+                reserved_concurrency=_optional_int(
+                    template.resolve(properties.get("ReservedConcurrentExecutions"))
+                ),
                 alias=template.resolve(properties.get("AutoPublishAlias")),
             )
     return functions
@@ -259,7 +261,7 @@ def _events(template: Template, event_type: str) -> Iterator[_Event]:
                 yield _Event(function, name, declared.get("Properties") or {})
 
 
-def _count(value: Any) -> int | None:
+def _optional_int(value: Any) -> int | None:
     return None if value is None else int(value)
 
 

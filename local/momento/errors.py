@@ -6,7 +6,7 @@ import grpc
 class MomentoError(Exception):
     """A call fails with this gRPC status.
 
-    `cause` is sent in the `err` trailer, as Momento does. SDKs use it for their messages about limits
+    `cause` is the value of Momento's `err` trailer. SDKs use it for their messages about limits
     (`momento.errors.exceptions.LIMIT_EXCEEDED_ERROR_TO_MESSAGE_WRAPPER`) and to see what was not found.
     """
 

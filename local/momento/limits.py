@@ -1,4 +1,4 @@
-"""Momento's limits. Sizes are always enforced, rates only if the server is configured so.
+"""Momento's limits. Sizes are always enforced, rates only with `MomentoServerConfig.rate_limits`.
 
 The longest time to live (`MAX_TTL_SECONDS`) is reported but not enforced: an account may have a longer one,
 and Momento does not document its error.

@@ -1,7 +1,7 @@
 """Topics: numbered messages, with a bounded history so that subscribers can resume.
 
-A subscriber has no queue, only a cursor into its topic's history, so slow subscribers use no memory. If the
-history no longer has the cursor's next message, the subscriber gets a `Gap`.
+A subscriber has no queue, only a cursor into its topic's history, so slow subscribers need no extra memory.
+If the history no longer has the cursor's next message, the subscriber gets a `Gap`.
 """
 
 import asyncio

@@ -142,9 +142,8 @@ class SamLocal(StackObserver):
                     if status < 500:
                         break
         request = f"sam local start-api: POST {url}/token → {status} {answer}"
-        if (
-            status == 401 and response.headers.get("Cache-Control") == "no-store"
-        ):  # Only the function sets it.
+        # Only the function sets Cache-Control.
+        if status == 401 and response.headers.get("Cache-Control") == "no-store":
             self._done(f"{request}, because SAM verifies no JWTs")
             return True
         self._failed(request, "Expected the function's answer 401.")

@@ -34,7 +34,7 @@ class SampleEvent:
         return f"{self.path.parent.name}/{self.path.name}"
 
     def load(self, signing_secret: str) -> dict[str, Any]:
-        """Return the event. Sign a webhook event with the current time, unless its name promises a 403."""
+        """Return the event. Sign a webhook event with the current time, unless it has to be refused."""
         event: dict[str, Any] = json.loads(self.path.read_text(encoding="utf-8"))
         if self.function == "WebhookFunction":
             match self._words:

@@ -56,31 +56,31 @@ _SECONDS_BETWEEN_CHECKS = 1.0
 
 
 class StackObserver:
-    """The events of a stack. Override the methods for the events that you need."""
+    """An observer of a stack's events that ignores them. Override the methods for those that you need."""
 
     def part_started(self, name: str, where: str, seconds: float) -> None:
-        """A part of the stack has started."""
+        """Report that a part of the stack has started."""
 
     def port_taken(self, name: str, preferred: int, port: int) -> None:
-        """A part of the stack uses `port`, because its preferred port is taken."""
+        """Report that a part of the stack uses `port`, because its preferred port is taken."""
 
     def closed_to_containers(self, reason: str) -> None:
-        """Containers cannot reach the stack."""
+        """Report that containers cannot reach the stack."""
 
     def function_logged(self, function: str, line: str) -> None:
-        """A function logged a line."""
+        """Report a line of a function's log."""
 
     def request_answered(self, request: AnsweredRequest) -> None:
-        """The HTTP API, the function URL or the Invoke API answered a request."""
+        """Report an answer of the HTTP API, the function URL or the Invoke API."""
 
     def message_published(self, topic: str, message: Message) -> None:
-        """A message was published on a topic of the stack's own Momento."""
+        """Report a message that was published on a topic of the stack's own Momento."""
 
     def webhook_delivered(self, delivery: Delivery) -> None:
-        """Momento called the webhook for a message, or failed to."""
+        """Report that Momento called the webhook for a message, or failed to."""
 
     def dead_letters_came(self, count: int) -> None:
-        """The dead-letter queue got messages, and now has `count`."""
+        """Report that the dead-letter queue got messages, and now has `count`."""
 
 
 class LocalStack:
@@ -124,8 +124,8 @@ class LocalStack:
     async def __aenter__(self) -> Self:
         """Start everything.
 
-        Raise StackRunningError, TemplateError, AwsServicesError, or OSError if a process or a port cannot
-        be had. All parts are stopped then.
+        Raise StackRunningError, TemplateError, AwsServicesError, or OSError if a process or a port is
+        unavailable. All parts are stopped then.
         """
         async with contextlib.AsyncExitStack() as resources:
             state = resources.enter_context(self._state)

@@ -109,7 +109,7 @@ def test_a_function_that_runs_all_the_time_costs_its_memory_for_a_month() -> Non
 
 
 def test_each_goal_is_met_or_not(results: Results) -> None:
-    assert {target.what: target.met for target in results.targets()} == {
+    assert {target.name: target.met for target in results.targets()} == {
         "webhook: cold start": True,
         "webhook: cold start, from the start of the process": True,
         "webhook: restored": True,
@@ -128,7 +128,7 @@ def test_each_goal_is_met_or_not(results: Results) -> None:
 def test_without_a_reference_only_our_own_goal_is_judged(results: Results) -> None:
     ours = {name: one for name, one in results.functions.items() if not name.startswith("reference")}
     [target] = replace(results, functions=ours).targets()
-    assert target.what == "token vendor, same user: p50"
+    assert target.name == "token vendor, same user: p50"
 
 
 def test_the_cheapest_memory_is_early_enough(results: Results) -> None:
