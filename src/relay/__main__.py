@@ -10,6 +10,7 @@ template.yaml:
 - `WEBHOOK_URL`: where messages are delivered; `RELAY_CONCURRENCY`: to how many publishers' messages at once
   (16 if it is not set);
 - `DEAD_LETTER_QUEUE_URL`: SQS queue for those that the webhook refuses;
+- `SPILL_QUEUE_URL`: SQS queue for those that wait too long, which the webhook takes from there;
 - `RELAY_TABLE`: DynamoDB table, with the key `id`, for the lease and the positions;
 - `POWERTOOLS_SERVICE_NAME`, `POWERTOOLS_METRICS_NAMESPACE`, `POWERTOOLS_LOG_LEVEL`,
   `POWERTOOLS_PARAMETERS_MAX_AGE`: as for the functions; logs and metrics (EMF) go to the standard output;

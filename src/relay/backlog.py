@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
@@ -37,7 +36,7 @@ class Backlog:
         self._read = last
         self._report = report
         self._lock = Lock()
-        self._numbers = itertools.count()
+        self._count = 0
         self._waiting: OrderedDict[int, tuple[Position | None, Gap | Restart | None]] = OrderedDict()
 
     def add(self, position: Position) -> int:
@@ -52,7 +51,12 @@ class Backlog:
     def pass_over(self, position: Position) -> None:
         """Note a message that needs nothing done."""
         with self._lock:
+            self._count += 1
             self._read = position
+
+    def count_after(self, number: int) -> int:
+        """Return how many messages were read after the one with this number."""
+        return self._count - number
 
     def remove(self, number: int) -> None:
         """Note that a message is dealt with."""
@@ -75,10 +79,10 @@ class Backlog:
 
     def _append(self, position: Position, finding: Gap | Restart | None) -> int:
         with self._lock:
-            number = next(self._numbers)
-            self._waiting[number] = (self._read, finding)
+            self._count += 1
+            self._waiting[self._count] = (self._read, finding)
             self._read = position
-            return number
+            return self._count
 
     def _settle(self) -> None:
         """Report the findings before which nothing is in hand any more."""

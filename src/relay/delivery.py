@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger
 
 from aws_access.queues import QueueError
 from common.pauses import pauses
-from relay.relay_metrics import REFUSED, RETRIES
+from relay.relay_metrics import REFUSED, RETRIES, SPILLED
 from relay.webhook_client import Verdict
 
 if TYPE_CHECKING:
@@ -36,20 +36,35 @@ class Courier:
 
     webhook: WebhookClient
     dead_letters: Queue
+    spill_queue: Queue
     metrics: RelayMetrics
     durations: Durations
 
 
 class Delivery:
-    """Takes one message to the webhook, or, if the webhook refuses it, to the dead-letter queue."""
+    """Takes one message to the webhook.
+
+    If the webhook refuses it, it goes to the dead-letter queue. If it waits too long, it goes to the spill
+    queue, from where the webhook takes it.
+    """
 
     def __init__(
-        self, message: Message, waiting_since: float, courier: Courier, when_done: Callable[[], None]
+        self,
+        message: Message,
+        waiting_since: float,
+        courier: Courier,
+        *,
+        is_held_by_momento: Callable[[], bool],
+        when_done: Callable[[], None],
     ) -> None:
-        """`waiting_since` is in seconds of `time.monotonic`."""
+        """`waiting_since` is in seconds of `time.monotonic`.
+
+        `is_held_by_momento` says whether the next run can read the message again if this one ends.
+        """
         self.waiting_since = waiting_since
         self._message = message
         self._courier = courier
+        self._is_held_by_momento = is_held_by_momento
         self._when_done = when_done
         self._pauses = pauses(_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS)
         self._attempts = 0
@@ -70,6 +85,8 @@ class Delivery:
         """Try once. Return None once the message is taken or kept, or how long to pause, in seconds."""
         self._attempts += 1
         if self._refused_with is None:
+            if self._waits_too_long() and self._spill():
+                return None
             answer = self._courier.webhook.post(self._message)
             if answer.verdict is Verdict.TAKEN:
                 self._courier.metrics.add_delivered(time.monotonic() - self.waiting_since)
@@ -111,6 +128,26 @@ class Delivery:
                 position=str(self._message.position),
                 attempts=self._attempts,
             )
+
+    def leave(self) -> None:
+        """Make sure that the next run, or the webhook, gets the message, as this run ends."""
+        if self._refused_with is None and not self._is_held_by_momento():
+            self._spill()
+
+    def _waits_too_long(self) -> bool:
+        waited = time.monotonic() - self.waiting_since
+        return waited >= self._courier.durations.patience_with_lane and not self._is_held_by_momento()
+
+    def _spill(self) -> bool:
+        """Put the message into the spill queue. Return whether that is done."""
+        try:
+            self._courier.spill_queue.send(self._courier.webhook.body(self._message).decode())
+        except QueueError as error:
+            logger.warning("the spill queue fails", reason=str(error))
+            return False
+        self._courier.metrics.add(SPILLED)
+        self._when_done()
+        return True
 
     def _keep(self) -> bool:
         """Put the message into the dead-letter queue. Return whether that is done."""

@@ -28,6 +28,9 @@ class Waiting(Protocol):
     def attempt(self) -> float | None:
         """Try to deal with it. Return None once that is done, or how long to pause, in seconds."""
 
+    def leave(self) -> None:
+        """Prepare for the end, because there is no time left to deal with it."""
+
 
 class Lanes:
     """Deals with what waits: in order within a lane, and side by side among the lanes.
@@ -94,6 +97,12 @@ class Lanes:
             self._has_room.notify_all()
             while self._idle:
                 self._wake_one()
+
+    def leave(self) -> None:
+        """Have all that is still in hand prepare for the end. Call this after all work has ended."""
+        for lane in self._lanes.values():
+            for waiting in lane:
+                waiting.leave()
 
     def _take(self) -> Waiting | None:
         """Wait for a lane whose turn it is. Return the first in it, or None if the lanes are closed."""

@@ -13,6 +13,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 DELIVERED = "RelayDelivered"
 RETRIES = "RelayRetries"
 REFUSED = "RelayRefused"
+SPILLED = "RelaySpilled"
 DISCONTINUITIES = "RelayDiscontinuities"
 MESSAGES_MISSED = "RelayMessagesMissed"
 TOPIC_RESTARTS = "RelayTopicRestarts"

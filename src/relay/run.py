@@ -87,10 +87,14 @@ class _Run:
         self._stop = Event()
         self._concurrency = settings.concurrency
         self._lanes = Lanes(settings.max_bytes_in_hand)
-        dead_letters = Queue(settings.dead_letter_queue_url, timeout_seconds=_QUEUE_TIMEOUT_SECONDS)
+        dead_letters, spill_queue = (
+            Queue(url, timeout_seconds=_QUEUE_TIMEOUT_SECONDS)
+            for url in (settings.dead_letter_queue_url, settings.spill_queue_url)
+        )
         dead_letters.prepare()
+        spill_queue.prepare()
         webhook = WebhookClient(settings, lambda: lease.seconds_left)
-        courier = Courier(webhook, dead_letters, metrics, settings.durations)
+        courier = Courier(webhook, dead_letters, spill_queue, metrics, settings.durations)
         self._readers = {
             topic: TopicReader(
                 settings, topic, lease.bookmark(topic), lanes=self._lanes, courier=courier, stop=self._stop
@@ -117,6 +121,7 @@ class _Run:
                 self._lanes.close()
                 for reader in self._readers.values():
                     reader.interrupt()
+        self._lanes.leave()
         self._lease.release(self._bookmarks())
         self._report()
         logger.info("relayed", is_replaced=is_replaced)

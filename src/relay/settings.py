@@ -42,6 +42,8 @@ class Durations:
     deploy: float = 180
     """A refusal because the webhook has other parameters is final after so long: a deploy may be under way,
     whose relay takes over within about a minute."""
+    patience_with_lane: float = 10
+    """A message that Momento may no longer hold waits so long in its lane, and then in the spill queue."""
     report: float = 5
     """Between reports of the metrics."""
 
@@ -56,11 +58,16 @@ class Settings:
     signing_secret: str
     """Name or ARN of the secret that requests are signed with."""
     dead_letter_queue_url: str
+    spill_queue_url: str
     relay_table: str
     concurrency: int
     """Calls to the webhook at the same time, at most."""
     max_bytes_in_hand: int = 50_000_000
     """About how much memory the messages that are read and wait for delivery take."""
+    max_messages_behind: int = 500
+    """Momento still holds a message after which not more than so many of its topic were published.
+
+    Momento does not document how many it holds."""
     durations: Durations = Durations()
 
     @classmethod
@@ -78,6 +85,7 @@ class Settings:
             webhook_url=environ["WEBHOOK_URL"],
             signing_secret=environ["WEBHOOK_SIGNING_SECRET"],
             dead_letter_queue_url=environ["DEAD_LETTER_QUEUE_URL"],
+            spill_queue_url=environ["SPILL_QUEUE_URL"],
             relay_table=environ["RELAY_TABLE"],
             concurrency=concurrency,
         )

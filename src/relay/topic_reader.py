@@ -161,8 +161,16 @@ class TopicReader:
             self._topic, position, published.publisher_id, published.text, received_at=self._quiet_from
         )
         place = self._backlog.add(position)
-        since = self._waiting_since()
-        self._lanes.put(Delivery(message, since, self._courier, lambda: self._backlog.remove(place)))
+        most = self._settings.max_messages_behind
+        self._lanes.put(
+            Delivery(
+                message,
+                self._waiting_since(),
+                self._courier,
+                is_held_by_momento=lambda: self._backlog.count_after(place) <= most,
+                when_done=lambda: self._backlog.remove(place),
+            )
+        )
 
     def _waiting_since(self) -> float:
         """Return since when a message that was just read has been waiting, as far as that is known.

@@ -24,6 +24,7 @@ def relay_version(settings: Settings) -> str:
         momento=replace(settings.momento, local=""),
         webhook_url="",
         dead_letter_queue_url="",
+        spill_queue_url="",
         durations=Durations(),
     )
     version = hashlib.sha256(repr(without_addresses).encode())

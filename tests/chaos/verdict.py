@@ -136,7 +136,7 @@ def _reordered(
     order = {
         what: number
         for number, (what, ones) in enumerate(publications.items())
-        if trial.aside.isdisjoint(ones)
+        if all(trial.came_by_relay(one) for one in ones)
     }
     reordered = set()
     for course, entries in lists.items():

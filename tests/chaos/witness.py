@@ -60,7 +60,7 @@ class Trial:
     delivered: set[str] = field(default_factory=set)
     """Messages that the webhook has stored, kept or refused for good."""
     aside: set[str] = field(default_factory=set)
-    """Messages that did not come by the relay alone, and so may be stored out of order."""
+    """Messages that did not come by the relay alone: a copy was sent, or the webhook has spilled it."""
     stored_at: dict[str, float] = field(default_factory=dict)
     """When the webhook first said of a message that it is stored, in epoch seconds; in this order."""
     counts: Counter[str] = field(default_factory=Counter)
@@ -78,6 +78,10 @@ class Trial:
     def undelivered(self) -> int:
         """How many messages Momento or the relay still holds."""
         return len(self.accepted) - len(self.delivered)
+
+    def came_by_relay(self, message: str) -> bool:
+        """Whether only the relay has delivered a message, so that it has to be stored in order."""
+        return message not in self.aside and any(status < 300 for status in self.answers[message])
 
     def undelivered_of(self, user: str) -> int:
         """How many of them are of one user."""
@@ -142,6 +146,7 @@ class Witness(StackObserver):
         one = trial.by_sender_id.get(str(logged_id), logged_id)
         if message in _ENDS_WELL and fields.get("topic") == COMMENT and one in trial.accepted:
             trial.stored_at.setdefault(one, time.time())
+            trial.delivered.add(one)
 
 
 def _metrics(fields: dict[str, object]) -> list[str]:

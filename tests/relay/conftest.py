@@ -75,7 +75,10 @@ def webhook() -> Iterator[Webhook]:
 def site(momento: Momento, webhook: Webhook, aws: dict[str, str], aws_proxy: AwsProxy) -> Iterator[Site]:
     aws_proxy.calls.clear()
     name = uuid4().hex
-    queue = boto3.client("sqs").create_queue(QueueName=name)
+    dead_letters, spill_queue = (
+        boto3.client("sqs").create_queue(QueueName=f"{name}-{purpose}")["QueueUrl"]
+        for purpose in ("dead", "spill")
+    )
     boto3.client("dynamodb").create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
@@ -98,7 +101,8 @@ def site(momento: Momento, webhook: Webhook, aws: dict[str, str], aws_proxy: Aws
             "MOMENTO_LOCAL": momento.address,
             "WEBHOOK_URL": webhook.url,
             "WEBHOOK_SIGNING_SECRET": f"{name}-signing",
-            "DEAD_LETTER_QUEUE_URL": queue["QueueUrl"],
+            "DEAD_LETTER_QUEUE_URL": dead_letters,
+            "SPILL_QUEUE_URL": spill_queue,
             "RELAY_TABLE": name,
         },
     )

@@ -183,3 +183,56 @@ def test_no_more_is_in_hand_than_there_is_room_for() -> None:
     for thread in threads:
         thread.join(20)
     assert done == put == ["a", "b", "c", "d", "e"]
+
+
+def keep_waiting(site: Site, publisher: str) -> threading.Event:
+    """Let the webhook fail for one publisher's messages until the event is set."""
+    works = threading.Event()
+    site.webhook.answer = lambda request: (
+        200 if works.is_set() or request.fields["token_id"] != publisher else 500
+    )
+    return works
+
+
+def test_a_message_that_waits_too_long_goes_to_the_spill_queue(site: Site, metrics: Metrics) -> None:
+    """Momento may not hold it any more when a relay starts again after a crash."""
+    keep_waiting(site, "ann")
+    running = site.start(max_messages_behind=5, patience_with_lane=0.1)
+    site.momento.publish("first", publisher="ann")
+    site.webhook.wait_for(lambda: site.webhook.requests)
+    site.momento.publish(*"123456", publisher="bob")
+    site.webhook.wait_for(lambda: len(site.webhook.taken) == 6)
+    site.wait_for_saved(max(one.fields["topic_sequence_number"] for one in site.webhook.requests))
+    [spilled] = site.spilled()
+    assert (spilled["token_id"], spilled["text"]) == ("ann", "first")
+    assert site.webhook.taken == list("123456")
+    assert running.stop()["delivered"] == 6
+    assert metrics["RelaySpilled"] == 1
+
+
+def test_a_message_that_cannot_be_spilled_is_delivered_later(site: Site) -> None:
+    works = keep_waiting(site, "ann")
+    site.start(max_messages_behind=5, patience_with_lane=0.1)
+    site.momento.publish("first", publisher="ann")
+    site.webhook.wait_for(lambda: site.webhook.requests)
+    site.aws.troubles["SendMessage"] = "fail"
+    site.momento.publish(*"123456", publisher="bob")
+    site.webhook.wait_for(lambda: len(site.webhook.taken) == 6)
+    wait_until(lambda: "SendMessage" in [operation for operation, _ in site.aws.calls])
+    works.set()
+    site.webhook.wait_for(lambda: "first" in site.webhook.taken)
+    assert site.spilled() == []
+
+
+def test_a_run_that_ends_spills_what_the_next_one_may_not_get(site: Site) -> None:
+    keep_waiting(site, "ann")
+    running = site.start(max_messages_behind=5)
+    site.momento.publish("first", "second", publisher="ann")
+    site.webhook.wait_for(lambda: site.webhook.requests)
+    site.momento.publish(*"12345", publisher="bob")
+    site.webhook.wait_for(lambda: len(site.webhook.taken) == 5)
+    running.stop()
+    assert [one["text"] for one in site.spilled()] == ["first"]
+    site.webhook.answer = lambda _request: 200
+    site.start()
+    site.webhook.wait_for(lambda: "second" in site.webhook.taken)

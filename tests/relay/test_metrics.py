@@ -14,14 +14,14 @@ from tests.support.watched_metrics import metrics_environment, watched_metrics, 
 def test_the_relays_metrics(site: Site) -> None:
     environment = metrics_environment("RelayFunction")
     statuses = itertools.chain([503, 200, 400], itertools.repeat(200))
-    site.webhook.answer = lambda _request: next(statuses)
+    site.webhook.answer = lambda one: 503 if one.text == "spilled" else next(statuses)
     site.momento.publish("stored", "refused")
     first = site.start_process(**environment)
     site.webhook.wait_for(lambda: len(site.webhook.requests) == 3)
     output = stopped(first)
 
     site.momento.publish(*(str(number) for number in range(1100)))
-    second = site.start_process(**environment)
+    second = site.start_process(**environment, POWERTOOLS_LOG_LEVEL="INFO")  # The pipe is read at the end.
     site.webhook.wait_for(lambda: "1099" in site.webhook.taken)
     site.momento.reset_topic()
     site.momento.publish("first of the next page")
@@ -30,6 +30,9 @@ def test_the_relays_metrics(site: Site) -> None:
     site.momento.admin("/unblock")
     site.momento.publish("after the break")
     site.webhook.wait_for(lambda: "after the break" in site.webhook.taken)
+    site.momento.publish("spilled", publisher="jordan")
+    site.momento.publish(*[b"passed over"] * 501, "after that")
+    site.webhook.wait_for(lambda: "after that" in site.webhook.taken)
     output += stopped(second)
     written = written_metrics(output)
     assert watched_metrics("RelayFunction") <= written

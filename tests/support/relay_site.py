@@ -74,15 +74,19 @@ class Site:
         self._running: list[Running] = []
         self._processes: list[subprocess.Popen[str]] = []
 
-    def settings(self, **durations: float) -> Any:
+    def settings(self, *, max_messages_behind: int = 500, **durations: float) -> Any:
         """Return the settings that the environment gives; the relay is quicker than usual."""
         quick = {"lease": 2.0, "renewal": 0.1, "checkpoint": 0.05, "poll": 0.05, "report": 0.1, **durations}
         settings = self._settings.Settings.from_environ(self.environment)
-        return dataclasses.replace(settings, durations=self._settings.Durations(**quick))
+        return dataclasses.replace(
+            settings,
+            max_messages_behind=max_messages_behind,
+            durations=self._settings.Durations(**quick),
+        )
 
-    def start(self, seconds: float = math.inf, **durations: float) -> Running:
-        """Start a relay on a thread, which ends after `seconds`; it is quicker than usual."""
-        self._running.append(Running(self._run.relay, self.settings(**durations), seconds))
+    def start(self, seconds: float = math.inf, **changes: Any) -> Running:
+        """Start a relay on a thread, which ends after `seconds`; `changes` are those of `settings`."""
+        self._running.append(Running(self._run.relay, self.settings(**changes), seconds))
         return self._running[-1]
 
     def start_process(self, **changes: str) -> subprocess.Popen[str]:
@@ -118,9 +122,14 @@ class Site:
 
     def dead_letters(self) -> list[dict[str, Any]]:
         """The bodies in the dead-letter queue, each once."""
-        answer = boto3.client("sqs").receive_message(
-            QueueUrl=self.environment["DEAD_LETTER_QUEUE_URL"], MaxNumberOfMessages=10
-        )
+        return self._received("DEAD_LETTER_QUEUE_URL")
+
+    def spilled(self) -> list[dict[str, Any]]:
+        """The bodies in the spill queue, each once."""
+        return self._received("SPILL_QUEUE_URL")
+
+    def _received(self, queue: str) -> list[dict[str, Any]]:
+        answer = boto3.client("sqs").receive_message(QueueUrl=self.environment[queue], MaxNumberOfMessages=10)
         return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
 
     def item(self) -> dict[str, Any]:

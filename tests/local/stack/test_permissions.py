@@ -66,6 +66,10 @@ Resources:
 """
 
 
+_SPILLED_BY_RELAY = ("RelayRole", "sqs:SendMessage", f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:SpillQueue")
+"""What needs 500 messages and ten seconds to happen; `tests/relay/test_lanes.py` has it happen sooner."""
+
+
 def _client(endpoint_url: str, credentials: Credentials, service: str) -> Any:
     return boto3.client(
         service,
@@ -194,7 +198,7 @@ async def test_roles_allow_what_the_code_of_their_functions_calls_and_nothing_el
     decisions = _decisions(stack)
     assert [decision for decision in decisions if not decision["allowed"]] == []
     called = {(decision["role"], decision["action"], decision["resource"]) for decision in decisions}
-    assert called == allowed
+    assert called == allowed - {_SPILLED_BY_RELAY}
 
 
 @pytest.mark.parametrize("bus", ["", "mine"])

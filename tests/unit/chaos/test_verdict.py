@@ -94,6 +94,8 @@ def test_a_message_published_twice_and_stored_once_is_well(topic: Topic) -> None
 
 def test_a_message_stored_after_a_later_one_of_its_publisher_is_reordered(topic: Topic) -> None:
     one, two = topic.publish("x-taylor-1"), topic.publish("x-taylor-2")
+    topic.answer(two, 200)
+    topic.answer(one, 200)
     verdict = topic.judge(entry("x-taylor-2", two), entry("x-taylor-1", one))
     assert harm(verdict) == {"reordered": {one}}
 
@@ -103,9 +105,15 @@ def test_messages_of_two_publishers_may_be_stored_in_any_order(topic: Topic) -> 
     assert harm(topic.judge(entry("x-jordan-1", two, "jordan"), entry("x-taylor-1", one))) == {}
 
 
-def test_a_message_that_passed_the_spill_queue_may_be_stored_in_any_order(topic: Topic) -> None:
+@pytest.mark.parametrize("answers_to_first", [[], [202], [202, 200], [500]])
+def test_a_message_that_passed_the_spill_queue_may_be_stored_in_any_order(
+    answers_to_first: list[int], topic: Topic
+) -> None:
+    """The webhook has spilled it, or the relay, without an answer that takes it."""
     one, two = topic.publish("x-taylor-1"), topic.publish("x-taylor-2")
-    topic.answer(one, 202)
+    topic.answer(two, 200)
+    for status in answers_to_first:
+        topic.answer(one, status)
     assert harm(topic.judge(entry("x-taylor-2", two), entry("x-taylor-1", one))) == {}
 
 
