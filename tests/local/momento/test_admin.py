@@ -191,7 +191,7 @@ async def test_the_answer_to_a_batch_can_fail_after_its_work(momento, http, rpcs
         (f"/fail?rpcs=get&error=internal&count={'9' * 5000}", "count must be a number"),
         ("/delay?rpcs=get&ms=x", "ms must be a number"),
         (f"/delay?rpcs=get&ms={'9' * 400}", "ms must be a number"),
-        ("/fail?rpcs=topic-subscribe&error=internal&when=after", "topic-subscribe has no end"),
+        ("/fail?rpcs=topic-subscribe&error=internal&when=after", "topic-subscribe never ends"),
         ("/delay?rpcs=get&ms=1&when=x", "when must be before or after"),
         ("/reset-topic?cache=cache", "topic is missing"),
     ],

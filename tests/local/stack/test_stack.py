@@ -446,7 +446,7 @@ async def test_an_issuer_elsewhere_needs_https(tmp_path: Path, issuer: str) -> N
 
 @pytest.mark.parametrize(
     ("parameter", "complaint"),
-    [("NoSuch", r"Parameters: \[NoSuch\] do not exist"), ("MomentoApiKey", "MomentoApiKey cannot be chosen")],
+    [("NoSuch", r"Parameters: \[NoSuch\] do not exist"), ("MomentoApiKey", "MomentoApiKey cannot be set")],
 )
 async def test_a_parameter_that_cannot_be_chosen_is_refused(
     tmp_path: Path, parameter: str, complaint: str
@@ -531,7 +531,7 @@ def test_the_display_says_where_a_message_is_that_was_not_stored(capsys: pytest.
     Display().dead_letters_came(2)
     spilled, dead = capsys.readouterr().out.splitlines()
     assert "not stored yet, kept in the spill queue" in spilled
-    assert "2 in the queue" in dead
+    assert "2 in the dead-letter queue" in dead
 
 
 @pytest.mark.parametrize("where", ["file", "file/below", "taken"])
