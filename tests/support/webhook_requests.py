@@ -36,7 +36,7 @@ def message(
 
 def comment(course: str, **fields: Any) -> dict[str, Any]:
     """Return the body of a request for a comment on a course, with other `fields` if given."""
-    return message(TOPIC, {"courseId": course, "comment": "well said"}, **fields)
+    return message(TOPIC, {"courseId": course, "comment": "well said"}) | fields
 
 
 def signature(raw: bytes, secret: str = SIGNING_SECRET) -> str:
