@@ -288,8 +288,8 @@ def test_a_list_of_the_longest_comments_has_room_for_more(
     webhook = load("webhook", COMMENT_LIST_LENGTH="100")
     bare = json.dumps({"courseId": course, "comment": ""})
     escaped = json.dumps(character, ensure_ascii=False)[1:-1]
-    comment = character * ((4096 - len(bare)) // len(escaped.encode()))
-    text = json.dumps({"courseId": course, "comment": comment}, ensure_ascii=False)
+    longest = character * ((4096 - len(bare)) // len(escaped.encode()))
+    text = json.dumps({"courseId": course, "comment": longest}, ensure_ascii=False)
     assert 4090 < len(text.encode()) <= 4096
     for _ in range(101):
         assert status(webhook(signed(comment(course, text=text)))) == (200, "stored")
@@ -408,11 +408,12 @@ def test_waits_for_longer_after_every_try(
         for tries in range(1, 16):
             batch["Records"][0]["attributes"]["ApproximateReceiveCount"] = str(tries)
             assert len(failures(webhook(batch))) == 1
-    [kept, *postponed] = aws.calls
-    assert kept[1]["DelaySeconds"] == 1
-    pauses = [parameters["VisibilityTimeout"] for _, parameters in postponed]
-    assert all(0.5 * 2**n - 1 < pause <= min(2**n, 60) for n, pause in enumerate(pauses[:6], start=1))
-    assert all(30 <= pause <= 60 for pause in pauses[6:])
+    [kept] = aws.parameters_of("SendMessage")
+    assert kept["DelaySeconds"] == 1
+    pauses = [postponed["VisibilityTimeout"] for postponed in aws.parameters_of("ChangeMessageVisibility")]
+    limits = [min(2**tries, 60) for tries in range(1, 16)]
+    assert len(pauses) == len(limits)
+    assert all(0.5 * most - 1 < pause <= most for pause, most in zip(pauses, limits, strict=True)), pauses
 
 
 def test_says_so_when_it_can_neither_write_nor_keep_a_message(

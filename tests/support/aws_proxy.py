@@ -63,6 +63,10 @@ class AwsProxy:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
+    def parameters_of(self, operation: str) -> list[dict[str, Any]]:
+        """Return the parameters of each call of an operation."""
+        return [parameters for name, parameters in self.calls if name == operation]
+
     def __enter__(self) -> AwsProxy:
         threading.Thread(target=self._server.serve_forever).start()
         return self
