@@ -4,53 +4,27 @@
  */
 
 import { fromAddress, toAddress } from './address';
-import { Composer } from './composer';
-import { announce, byId, element, parseObject } from './elements';
+import { byId, element, parseObject } from './elements';
 import type { IdField } from './id-field';
-import { languageName, type Message, MessageList } from './message-list';
+import { languageName, type Message } from './message-list';
+import { MessagesTab } from './messages-tab';
 import type { MomentoSession, TopicMessage } from './momento';
 import { bytesOf } from './momento/limits';
-import { StoredList } from './stored-list';
-import type { Tab } from './tab';
 
-const TOPIC = 'chat';
-/** What the webhook takes, so that a translation fits into a message of Momento's. */
+/** The webhook accepts no more, so that a translation fits into one message. */
 const TEXT_BYTES = 900;
 
-export class ChatTab implements Tab {
-  readonly topic = TOPIC;
-  readonly field: IdField;
-  #session: MomentoSession | null = null;
-  #unsubscribe = () => {};
+export class ChatTab extends MessagesTab {
   readonly #language = byId<HTMLSelectElement>('language');
-  readonly #empty = byId('messages-empty');
-  readonly #isOwn = (author: string) => author === this.#session?.token?.tokenId;
-  readonly #list = new MessageList(byId('messages'), false, this.#isOwn);
-
-  readonly #composer = new Composer({
-    form: byId('message-form'),
-    noun: 'message',
-    toMessage: (text, id) =>
-      JSON.stringify({ room: this.field.value, language: this.#language.value, text, id }),
-    bytesOf: (text) => bytesOf(JSON.stringify(text)),
-    maxBytes: TEXT_BYTES,
-    publish: async (message) => this.#session?.publish(TOPIC, message),
-  });
-
-  readonly #stored = new StoredList({
-    read: async (key) => (await this.#session?.readList(key)) ?? [],
-    show: (entries) => {
-      this.#list.setStored(entries.map(fromEntry).filter((message) => message !== null));
-      this.#showEmpty('Nobody has written in this room yet.', this.#list.isEmpty);
-    },
-    showFailure: () => this.#showEmpty('The messages cannot be read at the moment. Trying again…', true),
-    // What arrives has passed the webhook.
-    isIncomplete: () => false,
-    giveUp: () => {},
-  });
 
   constructor(field: IdField, languages: readonly string[]) {
-    this.field = field;
+    super(field, {
+      topic: 'chat',
+      noun: 'message',
+      textWhenEmpty: 'Nobody has written in this room yet.',
+      maxBytes: TEXT_BYTES,
+      marksStored: false,
+    });
     for (const code of languages) {
       const option = element('option', '', languageName(code, code));
       option.value = code;
@@ -59,72 +33,33 @@ export class ChatTab implements Tab {
     }
     const wanted = [fromAddress('language'), ...navigator.languages.map((one) => one.split('-')[0])];
     this.#language.value = wanted.find((one) => languages.includes(one ?? '')) ?? languages[0] ?? '';
-    this.#language.addEventListener('change', () => this.#changeLanguage());
+    this.#language.addEventListener('change', () => this.reopen());
   }
 
-  open(session: MomentoSession): void {
-    this.#session = session;
+  override open(session: MomentoSession): void {
     toAddress('language', this.#language.value);
-    this.#showEmpty('Reading…', true);
+    super.open(session);
+  }
+
+  protected override get source() {
     const channel = `chat:${this.field.value}:${this.#language.value}`;
-    this.#unsubscribe = session.subscribe(channel, {
-      onMessage: (message) => this.#onMessage(message),
-      onGap: () => this.refresh(),
-    });
-    this.#stored.open(channel);
+    return { topic: channel, list: channel };
   }
 
-  close(): void {
-    this.#unsubscribe();
-    this.#stored.close();
-    this.#list.clear();
+  protected override toMessage(text: string, id: string): string {
+    return JSON.stringify({ room: this.field.value, language: this.#language.value, text, id });
   }
 
-  refresh(): void {
-    this.#stored.refresh();
+  protected override bytesOf(text: string): number {
+    return bytesOf(JSON.stringify(text));
   }
 
-  restore(): void {
-    this.#composer.restore();
+  protected override fromTopic({ text }: TopicMessage): Message | null {
+    return fromEntry(text);
   }
 
-  forget(): void {
-    this.#session = null;
-    this.#composer.clear();
-  }
-
-  focus(): void {
-    this.#composer.focus();
-  }
-
-  #changeLanguage(): void {
-    if (this.#session) {
-      this.close();
-      this.open(this.#session);
-    }
-  }
-
-  #onMessage({ text, age }: TopicMessage): void {
-    const message = fromEntry(text);
-    if (!message) {
-      return;
-    }
-    const isOwn = this.#isOwn(message.author);
-    if (isOwn) {
-      this.#composer.arrived(message.id);
-    }
-    const isNew = age === 'new';
-    if (this.#list.arrive(message, isNew)) {
-      this.#showEmpty('', false);
-      if (isNew && !isOwn) {
-        announce(`${message.author}: ${message.text}`);
-      }
-    }
-  }
-
-  #showEmpty(text: string, isShown: boolean): void {
-    this.#empty.textContent = text;
-    this.#empty.hidden = !isShown;
+  protected override fromStored(entry: string): Message | null {
+    return fromEntry(entry);
   }
 }
 

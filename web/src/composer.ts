@@ -100,6 +100,8 @@ export class Composer {
     }
     this.#publication = publication;
     this.#remember();
+    // Now, because the user may be elsewhere when the answer comes.
+    this.#field.focus();
     try {
       await this.#options.publish(publication.message);
       if (this.#publication === publication) {
@@ -111,7 +113,6 @@ export class Composer {
         this.#error.show(explain(error as MomentoError, this.#options.noun));
       }
     }
-    this.#field.focus();
   }
 
   /** The message is out, whether Momento has answered or it has come back by the subscription. */

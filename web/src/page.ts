@@ -189,7 +189,6 @@ async function startSession(): Promise<void> {
   tab.open(started);
   tab.field.writeAddress();
   started.start();
-  tab.focus();
 }
 
 function endSession(): void {

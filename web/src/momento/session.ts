@@ -443,10 +443,10 @@ export class MomentoSession {
 
   get #connectionState(): SessionState {
     const topics = [...this.#topics];
-    if (this.#token && topics.every((topic) => topic.isHeard)) {
-      return 'live';
+    if (topics.length === 0 || !topics.every((topic) => topic.hasBeenLive)) {
+      return 'connecting';
     }
-    return this.#token && topics.every((topic) => topic.hasBeenLive) ? 'reconnecting' : 'connecting';
+    return topics.every((topic) => topic.isHeard) ? 'live' : 'reconnecting';
   }
 
   // Calls
