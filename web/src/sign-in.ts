@@ -1,18 +1,22 @@
 /**
- * Signing in to a Cognito user pool, and staying so. Cognito's tokens are kept for this browser tab, so that a reload
- * does not sign out; when the tab is closed, they are gone.
+ * The sign-in at a Cognito user pool. Cognito's tokens are kept for this browser tab, so that a reload does not sign
+ * the user out. When the tab is closed, they are gone.
  */
 
 import {
   type AuthenticationResultType,
+  type AuthFlowType,
   CognitoIdentityProviderClient,
   CognitoIdentityProviderServiceException,
   InitiateAuthCommand,
+  type InitiateAuthCommandOutput,
 } from '@aws-sdk/client-cognito-identity-provider';
 import { recall, remember } from './memory';
 
-/** How long before its end an ID token is renewed, so that it does not expire on its way. */
+/** An ID token is renewed so long before it expires, so that it does not expire on its way. */
 const MARGIN_MS = 60_000;
+/** A call that Cognito does not answer within this time has failed, and can be made again. */
+const TIMEOUT_MS = 15_000;
 const THROTTLED = ['TooManyRequestsException', 'LimitExceededException', 'ThrottlingException'];
 
 interface Tokens {
@@ -28,7 +32,7 @@ export interface SignInOptions {
   readonly cognitoEndpoint: string | null;
 }
 
-/** A sign-in that was refused; the message says why, to the user. */
+/** A refused sign-in. The message tells the user why. */
 export class SignInError extends Error {
   override readonly name = 'SignInError';
 }
@@ -48,12 +52,12 @@ export class SignIn {
     this.#tokens = recalledTokens(recall(this.#memoryName));
   }
 
-  /** Who is signed in; null for nobody. */
+  /** The user who is signed in; null for nobody. */
   get username(): string | null {
     return this.#tokens?.username ?? null;
   }
 
-  /** Another user pool's tokens are of no use. */
+  /** It names the app client, because the tokens of another user pool would be refused. */
   get #memoryName(): string {
     return `sign-in.${this.#clientId}`;
   }
@@ -63,17 +67,14 @@ export class SignIn {
     remember(this.#memoryName, tokens);
   }
 
-  /** Signs a user in. Rejects with a `SignInError`. */
+  /** Sign a user in. Rejects with a `SignInError`. */
   async signIn(username: string, password: string): Promise<void> {
     this.#keep(null);
     try {
-      const answer = await this.#client.send(
-        new InitiateAuthCommand({
-          ClientId: this.#clientId,
-          AuthFlow: 'USER_PASSWORD_AUTH',
-          AuthParameters: { USERNAME: username, PASSWORD: password },
-        }),
-      );
+      const answer = await this.#initiateAuth('USER_PASSWORD_AUTH', {
+        USERNAME: username,
+        PASSWORD: password,
+      });
       if (answer.ChallengeName) {
         throw new SignInError(
           `This account has a step left that this page cannot do (${answer.ChallengeName}).`,
@@ -86,8 +87,8 @@ export class SignIn {
   }
 
   /**
-   * A current ID token, renewed where it has to be (`isRefused`: where it was not accepted, too); null when
-   * the user has to sign in again. Rejects when Cognito cannot be reached.
+   * Return an ID token, after renewing it if it is about to expire or `isRefused`; null when the user has to sign in
+   * again. Rejects when Cognito cannot be reached.
    */
   async idToken(isRefused: boolean): Promise<string | null> {
     if (!this.#tokens) {
@@ -106,19 +107,20 @@ export class SignIn {
     this.#keep(null);
   }
 
+  #initiateAuth(flow: AuthFlowType, parameters: Record<string, string>): Promise<InitiateAuthCommandOutput> {
+    return this.#client.send(
+      new InitiateAuthCommand({ ClientId: this.#clientId, AuthFlow: flow, AuthParameters: parameters }),
+      { abortSignal: AbortSignal.timeout(TIMEOUT_MS) },
+    );
+  }
+
   async #renew(tokens: Tokens): Promise<string | null> {
     if (tokens.refreshToken === null) {
       return null;
     }
     let renewed: Tokens | null;
     try {
-      const answer = await this.#client.send(
-        new InitiateAuthCommand({
-          ClientId: this.#clientId,
-          AuthFlow: 'REFRESH_TOKEN_AUTH',
-          AuthParameters: { REFRESH_TOKEN: tokens.refreshToken },
-        }),
-      );
+      const answer = await this.#initiateAuth('REFRESH_TOKEN_AUTH', { REFRESH_TOKEN: tokens.refreshToken });
       renewed = readTokens(answer.AuthenticationResult, tokens.username, tokens.refreshToken);
     } catch (error) {
       if (!isRefusal(error)) {
@@ -127,7 +129,7 @@ export class SignIn {
       renewed = null;
     }
     if (this.#tokens !== tokens) {
-      // Signed out, or in as another, in the meantime.
+      // The user has signed out meanwhile, and perhaps in as another.
       return this.#tokens?.idToken ?? null;
     }
     this.#keep(renewed);
@@ -135,7 +137,7 @@ export class SignIn {
   }
 }
 
-/** Return the tokens that a reload has kept; null where there are none. */
+/** Return the tokens from before a reload; null if there are none. */
 function recalledTokens(value: unknown): Tokens | null {
   const { username, idToken, refreshToken, renewAt } = (value ?? {}) as Partial<Tokens>;
   return typeof username === 'string' && typeof idToken === 'string' && typeof renewAt === 'number'
@@ -160,7 +162,7 @@ function readTokens(
   };
 }
 
-/** Whether Cognito has answered, and would answer the same again. */
+/** Return whether Cognito has refused, and would refuse again. */
 function isRefusal(error: unknown): boolean {
   return (
     error instanceof CognitoIdentityProviderServiceException &&
