@@ -1,4 +1,4 @@
-"""The Chromium that the page is tested in; `python -m tests.web.chromium` says where it is."""
+"""The Chromium that the page is tested in. `python -m tests.web.chromium` prints its path."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from playwright.sync_api import Playwright, sync_playwright
 
 NAMES = ("chromium", "google-chrome", "chromium-browser")
-# Neither a sandbox, which containers do not permit, nor requests of the browser's own.
+# Containers do not permit a sandbox. The other switches keep the browser from making requests of its own.
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -22,7 +22,7 @@ ARGUMENTS = (
 
 
 def find_chromium(playwright: Playwright) -> str | None:
-    """The system's, or the one that Playwright has downloaded if it has."""
+    """Return the path of the system's Chromium, else of Playwright's; None without either."""
     candidates = [*map(shutil.which, NAMES), playwright.chromium.executable_path]
     return next((path for path in candidates if path is not None and Path(path).exists()), None)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -35,9 +36,9 @@ expect.set_options(timeout=15_000)
 
 
 class Visitor:
-    """Someone at the page, in a browser profile of their own.
+    """A user at the page, in a browser profile of their own.
 
-    What goes wrong behind the page is kept in `problems`, but for what a test provokes.
+    `problems` lists what goes wrong behind the page, except what a test provokes.
     """
 
     def __init__(self, page: Page) -> None:
@@ -77,9 +78,10 @@ class Visitor:
         expect(self.page.get_by_text(f"Signed in as {username}")).to_be_visible()
 
     def join(self, username: str, course: str) -> None:
-        """Sign in as a sample user and follow a course."""
+        """Sign in as a sample user at a page that was opened with this course, and wait until it is live."""
         self.sign_in_as_sample_user(username)
-        self.follow(course)
+        expect(self.course).to_have_value(course)
+        expect(self.status).to_have_text("Live")
 
     def follow(self, course: str) -> None:
         self.change_id("Course", course)
@@ -89,7 +91,7 @@ class Visitor:
         return self.page.get_by_role("tab", name=name, exact=True)
 
     def change_id(self, label: str, wanted: str) -> None:
-        """Show another course, poll or room, and wait for the page to follow it: its address says so."""
+        """Show another course, poll or room, and wait until the page's address says that it is shown."""
         field = self.page.get_by_role("textbox", name=label, exact=True)
         with self.page.expect_response(lambda one: f'["{wanted}"]' in (one.request.post_data or "")):
             field.fill(wanted)
@@ -110,7 +112,7 @@ class Visitor:
         self.button("Publish")
 
     def screenshot(self, name: str) -> None:
-        # Otherwise the header, which stays in sight, covers something.
+        # The header stays in sight while the page scrolls, and would cover something.
         self.page.evaluate("scrollTo(0, 0)")
         self.page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True, animations="disabled")
 
@@ -119,7 +121,7 @@ class Visitor:
             self._problems.append(f"console: {message.text} ({message.location['url']})")
 
     def _on_request_failed(self, request: Request) -> None:
-        # A request that is aborted, as a subscription is that ends, is the page's own doing.
+        # The page itself aborts requests, such as a subscription that ends.
         if request.failure != "net::ERR_ABORTED":
             self._problems.append(f"failed: {request.method} {request.url} {request.failure}")
 
@@ -129,7 +131,7 @@ class Visitor:
 
 
 def _is_limit(status: int, url: str, text: str = "429") -> bool:
-    """Return whether it is the limit of tokens for one user, which the tests share: the page tries again."""
+    """Return whether this is the limit of tokens for one user, which the tests share."""
     return status == 429 and url.endswith("/token") and "429" in text
 
 
@@ -137,42 +139,47 @@ Visit = Callable[..., Visitor]
 FAILED = pytest.StashKey[bool]()
 
 
-@pytest.fixture(scope="module")
-def stack_arguments() -> tuple[str, ...]:
-    return ()
-
-
-@pytest.fixture(scope="module")
-def stack(
-    browser: Browser, stack_arguments: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("stack"), *stack_arguments) as stack:
+@pytest.fixture(scope="package")
+def stack(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("stack")) as stack:
         yield stack
 
 
-# Not of the session: while Playwright's loop runs, asynchronous tests cannot.
-@pytest.fixture(scope="module")
+# It ends with this package, because asynchronous tests cannot run while Playwright's loop does.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     if not PAGE.exists():
-        pytest.skip("the page is not built: make page")
+        cannot_run("The page is not built", "make page")
     with sync_playwright() as playwright:
         executable = find_chromium(playwright)
         if executable is None:
-            pytest.skip("there is no Chromium: make chromium")
+            cannot_run("Chromium is not installed", "make chromium")
         with playwright.chromium.launch(executable_path=executable, args=ARGUMENTS) as browser:
             yield browser
 
 
-@pytest.fixture
-def visit(browser: Browser, stack: Stack, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    """Open the page at a path as one more person, with a clock that can be put forward if asked for.
+def cannot_run(reason: str, command: str) -> NoReturn:
+    """Skip the test and say what to run first. In CI, where nobody reads why tests are skipped, fail."""
+    message = f"{reason}. Run: {command}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message, pytrace=False)
+    pytest.skip(message)
 
-    `momento_endpoint` is where the page finds Momento; without it, that is where the stack says.
+
+@pytest.fixture
+def visit(browser: Browser, stack: Stack, course: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
+    """Open the page for one more user, with the test's course unless a path is given.
+
+    With `clock`, the test can set the page's clock. `momento_endpoint` takes the place of the stack's.
     """
     visitors: list[Visitor] = []
 
     def open_page(
-        *, path: str = "/", clock: bool = False, momento_endpoint: str | None = None, **context: Any
+        *,
+        path: str = f"/?course={course}",
+        clock: bool = False,
+        momento_endpoint: str | None = None,
+        **context: Any,
     ) -> Visitor:
         page = browser.new_context(**context).new_page()
         if clock:
@@ -209,7 +216,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture
 def proxy(stack: Stack) -> Iterator[MomentoProxy]:
-    """A proxy in front of Momento, for the page to use as its `momento_endpoint`."""
+    """Return a proxy in front of Momento, which the page can use as its `momento_endpoint`."""
     port = urlsplit(stack.facts["momento"]["web_url"]).port
     assert port
     with MomentoProxy(port) as proxy:
@@ -223,7 +230,7 @@ def course() -> str:
 
 @pytest.fixture
 def momento(stack: Stack) -> Iterator[Callable[[str], None]]:
-    """Does something to Momento, by its test admin; all is well again after the test."""
+    """Return a function that calls Momento's test admin. What it does is undone after the test."""
     admin = stack.facts["momento"]["admin_url"]
 
     def act(path: str) -> None:

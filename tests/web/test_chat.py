@@ -1,8 +1,9 @@
-"""The chat on the page: everyone writes and reads in their own language."""
+"""The chat on the page: all users write and read in their own language."""
 
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -19,12 +20,13 @@ def chat_room() -> str:
     return uuid.uuid4().hex[:8]
 
 
-def join_room(visitor: Visitor, username: str, room: str, language: str) -> None:
+def join_room(visit: Visit, username: str, room: str, language: str, **context: Any) -> Visitor:
+    """Follow a link to the room, and sign in."""
+    visitor = visit(path=f"/?tab=chat&room={room}&language={language}", **context)
     visitor.sign_in_as_sample_user(username)
-    visitor.tab("Chat").click()
-    visitor.change_id("Room", room)
-    visitor.page.get_by_label("Your language").select_option(language)
+    expect(visitor.page.get_by_label("Your language")).to_have_value(language)
     expect(visitor.status).to_have_text("Live")
+    return visitor
 
 
 def send(visitor: Visitor, text: str) -> None:
@@ -37,10 +39,9 @@ def messages(visitor: Visitor) -> Locator:
     return visitor.page.get_by_role("list", name="Messages").get_by_role("listitem")
 
 
-def test_two_people_write_in_two_languages_and_each_reads_their_own(chat_room: str, visit: Visit) -> None:
-    taylor, jordan = visit(), visit(viewport={"width": 1000, "height": 640})
-    join_room(taylor, "taylor", chat_room, "en")
-    join_room(jordan, "jordan", chat_room, "de")
+def test_two_users_write_and_read_in_two_languages(chat_room: str, visit: Visit) -> None:
+    taylor = join_room(visit, "taylor", chat_room, "en")
+    jordan = join_room(visit, "jordan", chat_room, "de", viewport={"width": 1000, "height": 640})
     send(taylor, "Good morning")
     shows(messages(taylor), "taylor", "Good morning")
     shows(messages(jordan), "taylor", "[de] Good morning")
@@ -54,7 +55,7 @@ def test_two_people_write_in_two_languages_and_each_reads_their_own(chat_room: s
         expect(messages(visitor).get_by_text("You", exact=True)).to_have_count(1)
     messages(jordan).get_by_role("button", name="Original in English").click()
     jordan.screenshot("chat")
-    # What is kept is in the reader's language, too.
+    # Stored messages are in the reader's language, too.
     taylor.page.reload()
     shows(messages(taylor), "jordan", "[en] Guten Morgen")
     taylor.page.get_by_label("Your language").select_option("es")
@@ -70,8 +71,7 @@ def test_the_original_is_shown_by_hover_tap_and_keyboard(stack: Stack, chat_room
         "topic": "chat",
         "message": {"room": chat_room, "language": "en", "text": "As I said it"},
     }
-    jordan = visit(viewport=PHONE, has_touch=True)
-    join_room(jordan, "jordan", chat_room, "de")
+    jordan = join_room(visit, "jordan", chat_room, "de", viewport=PHONE, has_touch=True)
     assert stack.invoke("PublisherFunction", event) == {"published": 1, "failed": []}
     shows(messages(jordan), "riley", "[de] As I said it")
     button = messages(jordan).get_by_role("button", name="Original in English")
@@ -95,10 +95,11 @@ def test_the_original_is_shown_by_hover_tap_and_keyboard(stack: Stack, chat_room
     expect(original).to_be_hidden()
 
 
-def test_the_longest_message_reaches_all_and_a_longer_one_is_not_sent(chat_room: str, visit: Visit) -> None:
-    taylor, jordan = visit(), visit()
-    join_room(taylor, "taylor", chat_room, "en")
-    join_room(jordan, "jordan", chat_room, "de")
+def test_the_longest_message_reaches_all_users_and_a_longer_one_is_not_sent(
+    chat_room: str, visit: Visit
+) -> None:
+    taylor = join_room(visit, "taylor", chat_room, "en")
+    jordan = join_room(visit, "jordan", chat_room, "de")
     field = taylor.page.get_by_label("Your message")
     longest = "é" * 449
     field.fill(f"{longest}x")
@@ -109,9 +110,8 @@ def test_the_longest_message_reaches_all_and_a_longer_one_is_not_sent(chat_room:
     shows(messages(jordan), "taylor", f"[de] {longest}")
 
 
-def test_a_room_shows_only_what_has_passed_the_webhook(chat_room: str, visit: Visit) -> None:
-    taylor = visit()
-    join_room(taylor, "taylor", chat_room, "en")
+def test_the_token_permits_only_the_messages_that_the_webhook_publishes(chat_room: str, visit: Visit) -> None:
+    taylor = join_room(visit, "taylor", chat_room, "en")
     code = "(error) => error.code"
     for call in (
         f"publish('chat:{chat_room}:en', '{{}}')",
@@ -121,9 +121,8 @@ def test_a_room_shows_only_what_has_passed_the_webhook(chat_room: str, visit: Vi
         assert taylor.page.evaluate(f"session.{call}.then(() => 'done', {code})") == "PERMISSION_ERROR", call
 
 
-def test_a_room_that_cannot_be_is_said_beside_the_field(stack: Stack, chat_room: str, visit: Visit) -> None:
-    taylor = visit()
-    join_room(taylor, "taylor", chat_room, "en")
+def test_a_refused_room_is_shown_beside_the_field(stack: Stack, chat_room: str, visit: Visit) -> None:
+    taylor = join_room(visit, "taylor", chat_room, "en")
     taylor.provokes_problems_with(stack.facts["token_url"])
     room = taylor.page.get_by_label("Room", exact=True)
     room.fill("a:b")
@@ -134,7 +133,7 @@ def test_a_room_that_cannot_be_is_said_beside_the_field(stack: Stack, chat_room:
     shows(messages(taylor), "taylor", "Still here")
 
 
-def test_tabs_share_one_sign_in_and_keep_what_is_written(
+def test_tabs_share_one_sign_in_and_keep_their_drafts(
     stack: Stack, course: str, chat_room: str, visit: Visit
 ) -> None:
     taylor = visit(viewport=PHONE, reduced_motion="reduce")

@@ -1,10 +1,11 @@
-"""A poll on the page: everyone votes once, and all see the same bars."""
+"""A poll on the page: each user has one vote, and all see the same bars."""
 
 from __future__ import annotations
 
 import re
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, expect
@@ -32,12 +33,13 @@ def choice(visitor: Visitor, name: str) -> Locator:
     return visitor.page.get_by_role("button", name=re.compile(f"^{name}"))
 
 
-def join_poll(visitor: Visitor, username: str, poll: str) -> None:
+def join_poll(visit: Visit, username: str, poll: str, **context: Any) -> Visitor:
+    """Follow a link to the poll, and sign in."""
+    visitor = visit(path=f"/?tab=poll&poll={poll}", **context)
     visitor.sign_in_as_sample_user(username)
-    visitor.tab("Poll").click()
-    visitor.change_id("Poll", poll)
     expect(visitor.page.get_by_role("heading", name=QUESTION)).to_be_visible()
     expect(visitor.status).to_have_text("Live")
+    return visitor
 
 
 def sees(visitor: Visitor, **votes: int) -> None:
@@ -51,10 +53,9 @@ def sees(visitor: Visitor, **votes: int) -> None:
         expect(bar).to_have_attribute("style", re.compile(rf"inline-size: {share}[.%]"))
 
 
-def test_two_people_vote_and_change_their_vote_and_see_the_same_tally(poll: str, visit: Visit) -> None:
-    taylor, jordan = visit(), visit(viewport={"width": 1000, "height": 640})
-    join_poll(taylor, "taylor", poll)
-    join_poll(jordan, "jordan", poll)
+def test_two_users_vote_and_change_their_vote_and_see_the_same_tally(poll: str, visit: Visit) -> None:
+    taylor = join_poll(visit, "taylor", poll)
+    jordan = join_poll(visit, "jordan", poll, viewport={"width": 1000, "height": 640})
     for visitor in (taylor, jordan):
         sees(visitor, Yes=0, No=0)
     choice(taylor, "Yes").click()
@@ -74,9 +75,8 @@ def test_two_people_vote_and_change_their_vote_and_see_the_same_tally(poll: str,
         sees(visitor, Yes=0, No=2)
 
 
-def test_a_reload_keeps_the_poll_and_ones_own_choice(poll: str, visit: Visit) -> None:
-    taylor = visit()
-    join_poll(taylor, "taylor", poll)
+def test_a_reload_keeps_the_poll_and_the_users_choice(poll: str, visit: Visit) -> None:
+    taylor = join_poll(visit, "taylor", poll)
     choice(taylor, "Yes").click()
     sees(taylor, Yes=1)
     taylor.page.reload()
@@ -86,8 +86,7 @@ def test_a_reload_keeps_the_poll_and_ones_own_choice(poll: str, visit: Visit) ->
 
 
 def test_a_vote_after_the_poll_has_closed_is_not_counted(stack: Stack, poll: str, visit: Visit) -> None:
-    taylor = visit()
-    join_poll(taylor, "taylor", poll)
+    taylor = join_poll(visit, "taylor", poll)
     close_poll(local_place(stack.facts), poll)
     choice(taylor, "Yes").click()
     expect(taylor.page.get_by_text("This poll is closed")).to_be_visible()
@@ -96,15 +95,16 @@ def test_a_vote_after_the_poll_has_closed_is_not_counted(stack: Stack, poll: str
     expect(choice(taylor, "No")).to_have_attribute("aria-disabled", "true")
 
 
-def test_a_poll_that_does_not_exist_is_said(visit: Visit) -> None:
+def test_the_page_says_that_a_poll_does_not_exist(visit: Visit) -> None:
     taylor = visit(path="/?tab=poll&poll=none")
     taylor.sign_in_as_sample_user("taylor")
     expect(taylor.page.get_by_text("There is no such poll.")).to_be_visible()
 
 
-def test_a_vote_without_a_network_is_said_beside_the_choices(stack: Stack, poll: str, visit: Visit) -> None:
-    taylor = visit(viewport=PHONE)
-    join_poll(taylor, "taylor", poll)
+def test_a_vote_without_a_network_shows_an_error_beside_the_choices(
+    stack: Stack, poll: str, visit: Visit
+) -> None:
+    taylor = join_poll(visit, "taylor", poll, viewport=PHONE)
     taylor.provokes_problems_with(momento_address(stack))
     taylor.page.context.set_offline(True)
     choice(taylor, "Yes").click()
@@ -118,11 +118,10 @@ def test_a_vote_without_a_network_is_said_beside_the_choices(stack: Stack, poll:
     sees(taylor, Yes=1)
 
 
-def test_votes_are_seen_that_came_during_an_outage(
+def test_votes_from_an_outage_appear_after_it(
     stack: Stack, momento: Callable[[str], None], poll: str, visit: Visit
 ) -> None:
-    taylor = visit()
-    join_poll(taylor, "taylor", poll)
+    taylor = join_poll(visit, "taylor", poll)
     taylor.provokes_problems_with(momento_address(stack))
     taylor.page.context.set_offline(True)
     expect(taylor.status).to_have_text("Reconnecting…")
@@ -132,9 +131,8 @@ def test_votes_are_seen_that_came_during_an_outage(
     sees(taylor, No=1)
 
 
-def test_only_the_webhook_tells_results(poll: str, visit: Visit) -> None:
-    taylor = visit()
-    join_poll(taylor, "taylor", poll)
+def test_only_the_webhook_can_publish_results(poll: str, visit: Visit) -> None:
+    taylor = join_poll(visit, "taylor", poll)
     code = "(error) => error.code"
     for call in (
         "publish('poll-results', '{}')",
@@ -145,7 +143,7 @@ def test_only_the_webhook_tells_results(poll: str, visit: Visit) -> None:
         assert taylor.page.evaluate(f"session.{call}.then(() => 'done', {code})") == "PERMISSION_ERROR", call
 
 
-def test_the_keyboard_is_enough_to_vote_and_axe_finds_nothing(poll: str, visit: Visit) -> None:
+def test_users_can_vote_by_keyboard_alone_and_axe_finds_nothing(poll: str, visit: Visit) -> None:
     taylor = visit(viewport=PHONE, reduced_motion="reduce")
     taylor.sign_in_as_sample_user("taylor")
     keyboard = taylor.page.keyboard

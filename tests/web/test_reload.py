@@ -1,4 +1,4 @@
-"""What a reload, a link and a closed tab keep and forget."""
+"""What a reload, a link, and the end of a session keep and forget."""
 
 from __future__ import annotations
 
@@ -13,12 +13,10 @@ from tests.support.running_stack import Stack
 from .conftest import Visit, Visitor
 from .test_page import publish_as, shows
 
-LIVE_IN_STORAGE = "Object.keys(sessionStorage).length + Object.keys(localStorage).length"
+ENTRIES_IN_STORAGE = "Object.keys(sessionStorage).length + Object.keys(localStorage).length"
 
 
-def test_a_reload_keeps_who_is_signed_in_what_they_wrote_and_where_they_are(
-    stack: Stack, course: str, visit: Visit
-) -> None:
+def test_a_reload_keeps_the_sign_in_the_draft_and_the_course(stack: Stack, course: str, visit: Visit) -> None:
     taylor = visit()
     taylor.join("taylor", course)
     publish_as(stack, "jordan", course, "Before")
@@ -36,7 +34,7 @@ def test_a_reload_keeps_who_is_signed_in_what_they_wrote_and_where_they_are(
     expect(taylor.comment).to_have_value("")
 
 
-def test_a_comment_of_which_nobody_knew_before_a_reload_appears_once(
+def test_a_comment_without_an_answer_before_a_reload_appears_once(
     momento: Callable[[str], None], course: str, visit: Visit
 ) -> None:
     taylor = visit()
@@ -71,8 +69,8 @@ def test_a_link_leads_to_a_course(stack: Stack, course: str, visit: Visit) -> No
     shows(taylor.stored, "jordan", "Found by link")
 
 
-def test_the_address_leads_to_what_is_shown(visit: Visit) -> None:
-    taylor = visit()
+def test_the_address_leads_to_the_tab_that_is_shown(visit: Visit) -> None:
+    taylor = visit(path="/")
     taylor.sign_in_as_sample_user("taylor")
     for tab, shown in (("Comments", "course=123"), ("Poll", "tab=poll&"), ("Chat", "tab=chat&")):
         taylor.tab(tab).click()
@@ -81,7 +79,7 @@ def test_the_address_leads_to_what_is_shown(visit: Visit) -> None:
         expect(taylor.tab(tab)).to_have_attribute("aria-selected", "true")
 
 
-def test_a_link_to_a_course_that_is_refused_says_so(stack: Stack, course: str, visit: Visit) -> None:
+def test_a_link_to_a_refused_course_shows_the_refusal(stack: Stack, course: str, visit: Visit) -> None:
     taylor = visit(path="/?course=12%E2%80%AE3")
     taylor.provokes_problems_with(stack.facts["token_url"])
     taylor.sign_in_as_sample_user("taylor")
@@ -93,10 +91,14 @@ def test_a_link_to_a_course_that_is_refused_says_so(stack: Stack, course: str, v
 def test_signing_out_leaves_nothing_behind(course: str, visit: Visit) -> None:
     taylor = visit()
     taylor.join("taylor", course)
+    taylor.publish("For others only")
+    shows(taylor.stored, "taylor", "For others only")
     taylor.comment.fill("A secret draft")
-    assert taylor.page.evaluate(LIVE_IN_STORAGE) > 0
+    assert taylor.page.evaluate(ENTRIES_IN_STORAGE) > 0
     taylor.button("Sign out")
-    assert taylor.page.evaluate(LIVE_IN_STORAGE) == 0
+    expect(taylor.status).to_have_text("Signed out")
+    expect(taylor.page.get_by_text("For others only")).to_have_count(0)
+    assert taylor.page.evaluate(ENTRIES_IN_STORAGE) == 0
     taylor.page.reload()
     expect(taylor.user_name).to_be_visible()
     taylor.sign_in_as_sample_user("jordan")
