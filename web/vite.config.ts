@@ -2,7 +2,7 @@
 
 import { defineConfig, type Plugin } from 'vite';
 
-/** The built page runs no script but its own. (While developing, Vite adds some.) */
+/** The built page runs its own scripts only. While developing, Vite adds others. */
 const contentSecurityPolicy: Plugin = {
   name: 'content-security-policy',
   apply: 'build',
@@ -26,9 +26,9 @@ export default defineConfig({
   build: {
     target: 'es2022',
     modulePreload: { polyfill: false },
-    // The Momento SDK is 1.6 MB, 0.2 MB compressed, and loads while the user signs in.
+    // The Momento SDK has 1.6 MB, compressed 0.2 MB, and loads while the user signs in.
     chunkSizeWarningLimit: 1600,
-    // google-protobuf has code with eval in it that never runs, and could not under the policy above.
+    // google-protobuf contains an eval that never runs. The policy above would not let it.
     rolldownOptions: { checks: { eval: false } },
   },
 });

@@ -1,4 +1,4 @@
-/** What the page shows stands in its address, such as `?tab=chat&room=lobby`, so that links and reloads lead there. */
+/** The page's address says what it shows, such as `?tab=chat&room=lobby`, so that links and reloads lead there. */
 
 export function fromAddress(name: string): string | null {
   return new URLSearchParams(location.search).get(name);

@@ -1,4 +1,4 @@
-/** The form in which a user writes a message and publishes it. Its draft outlives a reload. */
+/** The form in which a user writes and publishes a message. A reload keeps the draft. */
 
 import { announce, onSubmit, within } from './elements';
 import { FieldError } from './field-error';
@@ -11,13 +11,13 @@ export interface ComposerOptions {
   readonly noun: string;
   /** Return the message to publish. `id` stays the same when the same text is published again. */
   toMessage(text: string, id: string): string;
-  /** What is counted against `maxBytes`. */
+  /** Return how much of `maxBytes` this text takes. */
   bytesOf(text: string): number;
   readonly maxBytes: number;
   publish(message: string): Promise<void>;
 }
 
-/** A message that the user has asked to publish. Nobody may know yet whether it is out. */
+/** A message that the user wants to publish. It may not be known yet whether it is out. */
 interface Publication {
   readonly id: string;
   readonly message: string;
@@ -45,7 +45,7 @@ export class Composer {
         options.form.requestSubmit();
       }
     });
-    // What was wrong may be over.
+    // An error from being offline is over.
     window.addEventListener('online', () => this.#showSize());
     onSubmit(options.form, () => this.#publish());
   }
@@ -71,12 +71,12 @@ export class Composer {
     this.#field.focus();
   }
 
-  /** Where the text goes has changed, and with it the size of the message. */
+  /** Show the size again, because the course or room is part of the message and has changed. */
   retarget(): void {
     this.#showSize();
   }
 
-  /** A message of the user's own has come back: if it is the one in the field, it is out. */
+  /** Clear the field if this own message, which has arrived or is stored, is the one in it. */
   arrived(id: string | null): void {
     if (this.#publication && id === this.#publication.id) {
       this.#published();
@@ -100,7 +100,7 @@ export class Composer {
     }
     this.#publication = publication;
     this.#remember();
-    // Now, because the user may be elsewhere when the answer comes.
+    // Not after the answer, when the user may be in another field.
     this.#field.focus();
     try {
       await this.#options.publish(publication.message);
@@ -108,18 +108,18 @@ export class Composer {
         this.#published();
       }
     } catch (error) {
-      // Unless it has arrived all the same, or the user has signed out in the meantime.
+      // Unless the message has arrived all the same, or the user has signed out meanwhile.
       if (this.#publication === publication) {
         this.#error.show(explain(error as MomentoError, this.#options.noun));
       }
     }
   }
 
-  /** The message is out, whether Momento has answered or it has come back by the subscription. */
+  /** The message is out: Momento has answered, or the message has arrived. */
   #published(): void {
     const { id, message } = this.#publication as Publication;
     this.#publication = null;
-    // Unless the next one is being typed already.
+    // Unless the user is typing the next one already.
     if (this.#options.toMessage(this.#text, id) === message) {
       this.#field.value = '';
     }
@@ -132,7 +132,7 @@ export class Composer {
     this.#showSize();
   }
 
-  /** Show how large the message is and whether that is too large; what else was wrong is over. */
+  /** Show the size of the message and whether it is too large, in place of any other error. */
   #showSize(): void {
     const { maxBytes } = this.#options;
     const text = this.#text;

@@ -1,4 +1,4 @@
-/** What the page has to know of the system that it belongs to, read from `config.json` beside it. */
+/** The page's configuration, read from `config.json` beside it. */
 
 export interface SampleUser {
   readonly username: string;
@@ -9,9 +9,9 @@ export interface Config {
   readonly tokenUrl: string;
   readonly region: string;
   readonly userPoolClientId: string;
-  /** Set where Cognito is not AWS's, but the local stack's. */
+  /** The local stack's Cognito; null for AWS's. */
   readonly cognitoEndpoint: string | null;
-  /** Set where Momento is not the one that the tokens name, but the local stack's. */
+  /** The local stack's Momento; null for the one that the tokens name. */
   readonly momentoEndpoint: string | null;
   /** The course that the page opens with; null for a page without comments. */
   readonly courseId: string | null;
@@ -21,7 +21,7 @@ export interface Config {
   readonly room: string | null;
   /** The languages that the chat is translated into, such as `en`. */
   readonly languages: readonly string[];
-  /** Offered for signing in with one click; only the local stack has them. */
+  /** Users who can sign in with one click. Only the local stack has some. */
   readonly users: readonly SampleUser[];
 }
 

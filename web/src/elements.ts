@@ -1,4 +1,4 @@
-/** Small helpers for the elements of `index.html`. */
+/** Helpers for the elements of `index.html`. */
 
 export function byId<Found extends HTMLElement>(id: string): Found {
   return document.getElementById(id) as Found;
@@ -8,7 +8,7 @@ export function within<Found extends HTMLElement>(parent: ParentNode, selector: 
   return parent.querySelector(selector) as Found;
 }
 
-/** Return a new element, with a class and with text; never with HTML. */
+/** Return a new element with a class and a text, which is never parsed as HTML. */
 export function element<Name extends keyof HTMLElementTagNameMap>(
   name: Name,
   className = '',
@@ -40,12 +40,12 @@ export function onSubmit(form: HTMLFormElement, action: () => Promise<void>): vo
   });
 }
 
-/** Let screen readers say this when they have finished what they are saying. */
+/** Let screen readers say this after what they are saying. */
 export function announce(text: string): void {
   byId('announcer').textContent = text;
 }
 
-/** Return the fields of a JSON object; none where the text is something else. What others sent is not trusted. */
+/** Return the fields of a JSON object; none if the text is anything else, because it may come from anybody. */
 export function parseObject(text: string | null): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(text ?? '');

@@ -1,4 +1,4 @@
-/** An error beside what it is about. In `index.html`, `aria-describedby` ties the two together. */
+/** An error beside its field. `aria-describedby` in `index.html` ties the two together. */
 
 export class FieldError {
   readonly #field: HTMLElement;

@@ -9,10 +9,10 @@ export class IdField {
   readonly #name: string;
   readonly #input: HTMLInputElement;
   #value: string;
-  /** The last one that the server has permitted. */
+  /** The last value that the server has permitted. */
   #permitted: string;
 
-  /** `name` is the one in the page's address. `onChange` has to end in `keep` or `revert`. */
+  /** `name` is the parameter in the page's address. `onChange` has to call `keep` or `revert` in the end. */
   constructor(form: HTMLFormElement, name: string, initial: string, onChange: () => void) {
     this.#name = name;
     this.#input = within(form, 'input');
@@ -46,7 +46,7 @@ export class IdField {
     this.error.clear();
   }
 
-  /** Let the page's address lead here. */
+  /** Let the page's address lead to this value. */
   writeAddress(): void {
     toAddress(this.#name, this.#value);
   }

@@ -1,4 +1,4 @@
-/** What a reload of this browser tab keeps. It is gone when the tab is closed, and `forgetAll` ends it at once. */
+/** What this browser tab keeps over a reload, until the tab is closed or `forgetAll` is called. */
 
 const PREFIX = 'page.';
 
@@ -6,11 +6,11 @@ export function remember(name: string, value: unknown): void {
   try {
     sessionStorage.setItem(PREFIX + name, JSON.stringify(value));
   } catch {
-    // The browser permits no storage: a reload forgets.
+    // The browser permits no storage, so a reload forgets.
   }
 }
 
-/** Return what `remember` was last given under this name; null where there is nothing. */
+/** Return the value last remembered under this name; null if there is none. */
 export function recall(name: string): unknown {
   try {
     return JSON.parse(sessionStorage.getItem(PREFIX + name) ?? 'null');
@@ -27,6 +27,6 @@ export function forgetAll(): void {
       }
     }
   } catch {
-    // The browser permits no storage: nothing was kept.
+    // The browser permits no storage, so nothing was kept.
   }
 }

@@ -1,24 +1,24 @@
-/** One list of messages, newest first: those that have arrived live and those that are stored, each of them once. */
+/** A list of messages, newest first. It shows those that have arrived and those that are stored, each once. */
 
 import { element } from './elements';
 
 export interface Message {
   readonly author: string;
   readonly text: string;
-  /** Of its author's messages, this one; null where only the end of it is known. */
+  /** Unique among the author's messages; null if only its ending is known. */
   readonly id: string | null;
-  /** How the id ends that the webhook gives to a message whose author gave none. */
+  /** The ending of the id that the webhook gives to a message without one. */
   readonly idEnding?: string;
-  /** Epoch milliseconds; null where it is not known. */
+  /** Epoch milliseconds; null if not known. */
   readonly at: number | null;
-  /** What the author wrote, where the text is a translation of it. */
+  /** What the author wrote, if the text is a translation. */
   readonly original?: { readonly text: string; readonly language: string };
 }
 
 interface Item {
   message: Message;
   isStored: boolean;
-  /** Whether it is still worth while to look for it among the stored ones. */
+  /** Whether it may still be found among the stored ones. */
   isAwaited: boolean;
   readonly node: HTMLLIElement;
 }
@@ -29,7 +29,7 @@ export class MessageList {
   readonly #list: HTMLElement;
   readonly #marksStored: boolean;
   readonly #isOwn: (author: string) => boolean;
-  /** As they are shown. */
+  /** In the order in which they are shown. */
   #items: Item[] = [];
 
   /** With `marksStored`, a small mark says which messages are stored. */
@@ -43,19 +43,19 @@ export class MessageList {
     return this.#items.length === 0;
   }
 
-  /** Whether a message has arrived that was not found among the stored ones yet. */
+  /** Whether a message has arrived that is not found among the stored ones yet. */
   get awaitsStored(): boolean {
     return this.#items.some((item) => item.isAwaited);
   }
 
-  /** Take messages for lost that are not stored by now. */
+  /** Do not look any more for messages that are not stored by now. */
   giveUpAwaited(): void {
     for (const item of this.#items) {
       item.isAwaited = false;
     }
   }
 
-  /** Put a message that has arrived at the top. Return false where it is in the list already. */
+  /** Put a message that has arrived at the top. Return false if it is in the list already. */
   arrive(message: Message, isNew: boolean): boolean {
     if (this.#items.some((item) => isSame(item.message, message))) {
       return false;
@@ -67,7 +67,7 @@ export class MessageList {
     return true;
   }
 
-  /** Show the stored messages (newest first) in their order, and the others where they are among them. */
+  /** Show the stored messages, newest first, and keep the others at their places between them. */
   setStored(stored: readonly Message[]): void {
     const found = new Map<Item, Message>();
     const shown: Item[] = [];
@@ -97,7 +97,7 @@ export class MessageList {
     this.#show([]);
   }
 
-  /** Move only what has to move, so that nothing loses the focus or is taken for new. */
+  /** Move only what has to move, so that nothing loses the focus or is announced again. */
   #show(items: Item[]): void {
     const shown = items.slice(0, KEPT);
     const nodes = new Set(shown.map((item) => item.node));
@@ -127,8 +127,8 @@ export class MessageList {
   }
 
   /**
-   * What others wrote is set as text, never as HTML, and in an element of its own with its own direction, so that a
-   * right-to-left script moves nothing around it.
+   * Set what others wrote as text, never as HTML, and in elements with a direction of their own, so that
+   * right-to-left scripts move nothing around them.
    */
   #contentOf({ author, text, original }: Message): HTMLElement[] {
     const name = element('bdi', '', author || 'Without a name');
@@ -210,7 +210,7 @@ function originalElement({ text, language }: { text: string; language: string })
   return box;
 }
 
-/** Return the name of a language, such as `German`; its code where the browser does not know it. */
+/** Return the name of a language, such as `German`; its code if the browser does not know it. */
 export function languageName(language: string, inLanguage = 'en'): string {
   try {
     return new Intl.DisplayNames([inLanguage], { type: 'language' }).of(language) ?? language;

@@ -1,4 +1,4 @@
-/** What the tabs with messages have in common: the newest ones, which are stored or have just arrived, and a composer. */
+/** What tabs of messages have in common: a composer, and the messages that are stored and that arrive. */
 
 import { Composer } from './composer';
 import { announce, byId } from './elements';

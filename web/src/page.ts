@@ -1,4 +1,4 @@
-/** The page: signs users in and out, keeps their session, and shows one of the tabs. */
+/** The page. It signs users in and out, keeps their session, and shows one of the tabs. */
 
 import { fromAddress, toAddress } from './address';
 import { ChatTab } from './chat-tab';
@@ -15,7 +15,7 @@ import { type Tab, TabBar } from './tab';
 
 declare global {
   interface Window {
-    /** The session, for trying things out; only with the local stack. */
+    /** The session, for experiments in the console. Only the local stack has it. */
     session?: MomentoSession | null;
   }
 }
@@ -51,7 +51,7 @@ let user = '';
 let tabs: Tab[] = [];
 let tab: Tab;
 let tabBar: TabBar;
-/** The change of a course, poll or room that the server has not answered yet. */
+/** A change of the course, poll or room that the server has not answered yet. */
 let change: { readonly tab: Tab } | null = null;
 
 async function open(): Promise<void> {
@@ -76,7 +76,7 @@ async function open(): Promise<void> {
     startSession();
   } else {
     showView('signed-out');
-    // Fetched while the user signs in.
+    // It loads while the user signs in.
     import('./momento').catch(() => {});
   }
 }
@@ -167,7 +167,7 @@ async function startSession(): Promise<void> {
     return;
   }
   if (user !== asked || session) {
-    // Signed out, and perhaps in again, in the meantime.
+    // The user has signed out meanwhile, and perhaps in again.
     return;
   }
   const started = new momento.MomentoSession({
@@ -254,7 +254,7 @@ function showTab(wanted: Tab): void {
   tab.field.writeAddress();
 }
 
-/** A tab's field names another course, poll or room: show it as soon as the server permits it, if it does. */
+/** Show the course, poll or room that the user has entered, if the server permits it. */
 async function changeId(changed: Tab): Promise<void> {
   if (!session) {
     changed.field.keep();
@@ -268,11 +268,11 @@ async function changeId(changed: Tab): Promise<void> {
   try {
     await asked.setTokenRequest(tokenRequest());
   } catch {
-    // The session has told why.
+    // The session has told the user why.
     isPermitted = false;
   }
   if (change !== started) {
-    // Something else has been asked for in the meantime, or the user has signed out.
+    // The user has asked for something else meanwhile, or has signed out.
     return;
   }
   change = null;
@@ -283,7 +283,7 @@ async function changeId(changed: Tab): Promise<void> {
   tab.open(asked);
 }
 
-/** Return the request for a token that permits what the tabs do. */
+/** Return the request for a token that permits reading what the tabs show. */
 function tokenRequest(): unknown {
   return { reads: Object.fromEntries(tabs.map(({ topic, field }) => [topic, [field.value]])) };
 }

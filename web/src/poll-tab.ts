@@ -13,7 +13,7 @@ import type { Tab } from './tab';
 
 const TOPIC = 'poll';
 const RESULTS_TOPIC = 'poll-results';
-/** A vote that changes nothing by then may have been too late: look whether the poll is closed. */
+/** If no tally comes within this time after a vote, the poll may be closed. */
 const COUNTED_MS = 3_000;
 const AFTER_FAILURE_MS = 10_000;
 
@@ -35,7 +35,7 @@ export class PollTab implements Tab {
   readonly #choices = new Map<string, Choice>();
   #isClosed = false;
   #isVoting = false;
-  /** After a vote of which no tally has come yet: the choice before it. */
+  /** The choice before a vote that no tally has followed yet. */
   #choiceBefore: { readonly name: unknown } | null = null;
   /** How many tallies have come, and how many readings have begun. */
   #tallies = 0;
@@ -73,7 +73,7 @@ export class PollTab implements Tab {
   }
 
   restore(): void {
-    // The choice is remembered by poll, and shown with it.
+    // The choice is remembered for each poll, and shown when the poll is read.
   }
 
   forget(): void {
@@ -97,7 +97,7 @@ export class PollTab implements Tab {
       ]);
       if (reading === this.#readings) {
         this.#showDefinition(definition ?? null);
-        // One that has come meanwhile is newer.
+        // A tally that has come meanwhile is newer.
         if (talliesBefore === this.#tallies) {
           this.#showTally(parseObject(tally ?? null));
         }
@@ -123,7 +123,7 @@ export class PollTab implements Tab {
       return;
     }
     if (age === 'unknown' || this.#choices.size === 0) {
-      // It may be older than what is stored.
+      // The result may be older than what is stored.
       this.#read();
       return;
     }

@@ -1,16 +1,16 @@
 /**
- * A list in the cache, read when it opens and whenever more may be in it. The webhook stores a message a moment after
- * it has arrived, or not at all, so what is expected is looked for a few times only.
+ * A list in the cache. It is read when it opens and whenever there may be more in it. The webhook stores a message a
+ * moment after it has arrived, or never, so the list is read only a few times for it.
  */
 
 export interface StoredListOptions {
   read(key: string): Promise<string[]>;
   show(entries: readonly string[]): void;
-  /** It could not be read; it will be read again. */
+  /** The list could not be read. It will be read again. */
   showFailure(): void;
-  /** Whether a message that has arrived is not among the stored ones yet. */
+  /** Return whether a message has arrived that is not in the list yet. */
   isIncomplete(): boolean;
-  /** What is missing has been looked for often enough. */
+  /** The list has been read often enough for what is missing. */
   giveUp(): void;
 }
 
@@ -39,7 +39,7 @@ export class StoredList {
     this.#cancelTimer();
   }
 
-  /** Read at once, or once more where a reading is under way. */
+  /** Read at once, or once more after the reading under way. */
   refresh(): void {
     this.#cancelTimer();
     if (this.#isReading) {
@@ -49,7 +49,7 @@ export class StoredList {
     }
   }
 
-  /** A message has arrived, and will be stored in a moment. */
+  /** Read again in a moment, when a message that has arrived will be stored. */
   expectMore(): void {
     this.#tries = 0;
     if (!this.#isReading && this.#timer === undefined) {

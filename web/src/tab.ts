@@ -1,27 +1,27 @@
-/** What each tab of the page is: one kind of message, in a module of its own. */
+/** The tabs of the page. Each is for one kind of message, and has a module of its own. */
 
 import type { IdField } from './id-field';
 import type { MomentoSession } from './momento';
 
 export interface Tab {
-  /** The topic that it publishes on; also its name in the page's address and the beginning of its elements' ids. */
+  /** The topic that it publishes on. It is also the tab's name in the page's address and in element ids. */
   readonly topic: string;
-  /** Which course, poll or room it shows. The session's token permits to read what belongs to it. */
+  /** The course, poll or room that it shows. The session's token permits reading what belongs to it. */
   readonly field: IdField;
-  /** Show what there is, and what comes. */
+  /** Show what is stored and what arrives. */
   open(session: MomentoSession): void;
-  /** Another tab, or another course, poll or room, is shown from now on. */
+  /** Stop showing it, because another tab, course, poll or room is shown now. */
   close(): void;
-  /** The connection is back: read what may have been missed. */
+  /** Read what may have been missed, because the connection is back. */
   refresh(): void;
-  /** Show what the user has written or chosen before a reload. */
+  /** Show what the user wrote before a reload. */
   restore(): void;
-  /** The user has signed out. */
+  /** Remove what belongs to the user, who has signed out. */
   forget(): void;
   focus(): void;
 }
 
-/** Makes the tab buttons a tab list for pointer, keyboard and screen reader. */
+/** The tab buttons, for pointer, keyboard and screen reader. */
 export class TabBar {
   readonly #names: readonly string[];
   readonly #onChoose: (name: string) => void;
@@ -38,7 +38,7 @@ export class TabBar {
     }
   }
 
-  /** Show the panel of this tab, and no other. */
+  /** Show the panel of this tab, and hide the others. */
   show(chosen: string): void {
     for (const name of this.#names) {
       const isChosen = name === chosen;

@@ -236,6 +236,10 @@ test('after a renewal that is answered with 401, a sign-in goes on where the ses
   await network.token.answer(401, {});
   await network.token.answer(401, {});
   assert.equal(session.state, 'sign-in-needed');
+  sleep(HOUR_MS);
+  session.wake(true);
+  await settle();
+  assert.equal(network.tokens.length, 3);
   session.signedInAgain();
   await settle();
   await network.token.give('second');
@@ -595,6 +599,9 @@ for (const [name, code, error] of [
   ['a limit', RESOURCE_EXHAUSTED, 'LIMIT_EXCEEDED_ERROR'],
   ['an outage', UNAVAILABLE, 'SERVER_UNAVAILABLE'],
   ['no answer', 4, 'TIMEOUT_ERROR'],
+  ['an internal error', 13, 'INTERNAL_SERVER_ERROR'],
+  ['a cancelled call', 1, 'CANCELLED_ERROR'],
+  ['an unknown error', 2, 'UNKNOWN_SERVICE_ERROR'],
 ] as const) {
   test(`${name} is tried again three times, after pauses that double`, async () => {
     const { session } = await startWithoutTopics();

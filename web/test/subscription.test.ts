@@ -1,4 +1,4 @@
-/** What a subscription makes of the streams that it is given; the streams are played by the test. */
+/** A subscription gives each message once, whatever its streams do. The tests play the streams. */
 
 import assert from 'node:assert/strict';
 import { beforeEach, mock, test } from 'node:test';

@@ -1,4 +1,4 @@
-/** What an app uses of this folder. */
+/** What apps import from this folder. */
 
 export { MomentoError, MomentoSession, type SessionOptions, type SessionState } from './session';
 export type { MessageAge, TopicMessage } from './subscription';

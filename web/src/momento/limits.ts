@@ -1,6 +1,6 @@
 /** What Momento accepts. */
 
-/** The most bytes that a message may have, in UTF-8. */
+/** The largest message, in bytes of UTF-8. */
 export const MESSAGE_BYTES = 4096;
 
 export function bytesOf(text: string): number {

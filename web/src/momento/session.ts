@@ -1,8 +1,8 @@
 /**
- * A signed-in user's connection to Momento: publish, subscribe and read the cache, for as long as the
- * sign-in lasts, through every renewal of the token and every loss of the connection.
+ * A signed-in user's connection to Momento. It publishes, subscribes and reads the cache for as long as the user is
+ * signed in, renews the token, and reconnects after outages.
  *
- * It knows nothing of the page, of Cognito or of what the messages are about, so an app can take this folder as it is.
+ * It knows nothing of the page, of Cognito or of what the messages are about, so any app can use this folder as it is.
  */
 
 import {
@@ -22,26 +22,27 @@ import { fetchToken, type MomentoToken, TokenError } from './token-api';
 import { type Access, type Host, TopicConnection, type TopicListener } from './topic-connection';
 
 /**
- * `connecting`: a topic is not yet live. `live`: what is published on every topic that is subscribed to arrives.
- * `reconnecting`: it does not, or that is in doubt; what is missed meanwhile arrives later. `sign-in-needed`: waits for `signedInAgain`. `closed`: for good.
+ * `connecting`: no topic is subscribed to, or one is not live yet. `live`: messages on all subscribed topics arrive.
+ * `reconnecting`: they do not, or that is in doubt; what is missed meanwhile arrives later. `sign-in-needed`: the
+ * session waits for `signedInAgain`. `closed`: it has ended for good.
  */
 export type SessionState = 'connecting' | 'live' | 'reconnecting' | 'sign-in-needed' | 'closed';
 
 export interface SessionOptions {
   readonly tokenUrl: string;
-  /** The body of the request for a token, as the token API takes it: it says what the token has to permit. */
+  /** The body of the request for a token. It says what the token has to permit, in the token API's form. */
   readonly tokenRequest: unknown;
   /** Momento's gRPC-Web URL, where it is not the one that the token names. */
   readonly momentoEndpoint?: string | null;
   /**
-   * A JWT that the token API accepts; null when the user has to sign in again. With `isRefused` the
-   * last one was not accepted, so a new one is wanted. May throw when it cannot tell: it is asked again later.
+   * Return a JWT for the token API; null when the user has to sign in again. With `isRefused`, the API has refused
+   * the last one, so return another. Throw when neither is possible now: the session asks again later.
    */
   identity(isRefused: boolean): Promise<string | null>;
   onState?(state: SessionState): void;
   /** A new token is in use. */
   onToken?(token: MomentoToken): void;
-  /** Something failed. It is tried again, unless what the caller asked for is wrong (`isFinal`). */
+  /** Something has failed. The session tries again, unless `isFinal`: then the token request itself was refused. */
   onProblem?(message: string, isFinal: boolean): void;
 }
 
@@ -59,11 +60,11 @@ export class MomentoError extends Error {
 }
 
 const ATTEMPTS = 4;
-/** A sign-in or a token that takes longer than this is asked for again. */
+/** A JWT or a token that takes longer than this is asked for again. */
 const TOKEN_ATTEMPT_MS = 30_000;
-/** How often the session looks at the clock. Timers stop while the device sleeps. */
+/** How often the session looks at the clock, because timers stop while the device sleeps. */
 const WATCH_MS = 2_000;
-/** A watch that is late by more than this was asleep. Browsers run those of hidden pages once a minute. */
+/** If the watch is this late, the device was asleep. In hidden pages, browsers run timers once a minute. */
 const SLEEP_MS = 90_000;
 const SHORTEST_RENEWAL_MS = 1_000;
 const LONGEST_RENEWAL_MS = 3_600_000;
@@ -74,7 +75,7 @@ interface Clients extends Access {
   readonly caches: CacheClient;
 }
 
-/** An error that the SDK has returned. */
+/** An error that the SDK returns. */
 interface Failure {
   errorCode(): MomentoErrorCode;
   message(): string;
@@ -85,13 +86,13 @@ export class MomentoSession {
   readonly #host: Host;
   readonly #topics = new Set<TopicConnection>();
   #tokenRequest: unknown;
-  /** What the present token was requested with. */
+  /** The request that the present token was the answer to. */
   #tokenRequestInUse: unknown;
   #state: SessionState = 'connecting';
   #token: MomentoToken | null = null;
   #clients: Clients | null = null;
 
-  /** When the token is no longer accepted, as far as this device's clock can tell. */
+  /** When the token expires, as far as this device's clock can tell. */
   #expiresAt = 0;
 
   /** The request for a token that is under way, the time limit of an attempt, and the pause before the next. */
@@ -132,7 +133,7 @@ export class MomentoSession {
     return this.#token;
   }
 
-  /** Fetch a token and connect. The callbacks tell what comes of it. */
+  /** Fetch a token and connect. The callbacks report what happens. */
   start(): void {
     this.#options.onState?.(this.#state);
     this.#watchedAt = Date.now();
@@ -140,7 +141,7 @@ export class MomentoSession {
     this.#renew();
   }
 
-  /** Subscribe to a topic, now or as soon as there is a token. Return what ends the subscription. */
+  /** Subscribe to a topic, now or as soon as there is a token. Return a function that ends the subscription. */
   subscribe(topicName: string, listener: TopicListener): () => void {
     const topic = new TopicConnection(topicName, listener, this.#host);
     this.#topics.add(topic);
@@ -156,8 +157,8 @@ export class MomentoSession {
   }
 
   /**
-   * Fetch a token with another request body; the subscriptions move to it. Resolves when it is in use. Rejects
-   * with a `TokenError` when there is none, and all stays as it was, or when another call has taken its place.
+   * Fetch a token with another request body, and move the subscriptions to it. Resolves when it is in use. Rejects
+   * with a `TokenError` when the request is refused, which changes nothing, or when another call takes its place.
    */
   async setTokenRequest(tokenRequest: unknown): Promise<void> {
     this.#tokenRequest = tokenRequest;
@@ -174,9 +175,9 @@ export class MomentoSession {
   /**
    * Publish a message, with the user's identity. Rejects with a `MomentoError`.
    *
-   * A failure that may pass (a limit, an outage, an expired token, no answer) is tried again for some seconds.
-   * Momento may have taken the message although its answer was lost, so it may be published more than once:
-   * give it an id of its own, by which receivers can drop repeats.
+   * After a failure that may pass (a limit, an outage, an expired token, no answer), it tries again for some seconds.
+   * If only Momento's answer was lost, the message is published more than once. Give each message an id of its own,
+   * so that receivers can drop repeats.
    */
   async publish(topicName: string, text: string): Promise<void> {
     if (bytesOf(text) > MESSAGE_BYTES) {
@@ -188,7 +189,7 @@ export class MomentoSession {
     });
   }
 
-  /** Return a list in the cache, first element first; empty where there is none. Rejects with a `MomentoError`. */
+  /** Return a list in the cache, first element first; an empty one if there is none. Rejects with a `MomentoError`. */
   readList(key: string): Promise<string[]> {
     return this.#call(async ({ caches, cacheName }) => {
       const answer = await caches.listFetch(cacheName, key);
@@ -203,7 +204,7 @@ export class MomentoSession {
     });
   }
 
-  /** Return a text in the cache; null where there is none. Rejects with a `MomentoError`. */
+  /** Return a text in the cache; null if there is none. Rejects with a `MomentoError`. */
   read(key: string): Promise<string | null> {
     return this.#call(async ({ caches, cacheName }) => {
       const answer = await caches.get(cacheName, key);
@@ -218,7 +219,7 @@ export class MomentoSession {
     });
   }
 
-  /** The user has signed in again: go on where it was. */
+  /** Go on, because the user has signed in again. */
   signedInAgain(): void {
     if (this.#state === 'sign-in-needed') {
       this.#setState(this.#connectionState);
@@ -226,7 +227,7 @@ export class MomentoSession {
     }
   }
 
-  /** The device says that it has lost the network. */
+  /** Close all streams, because the device has lost the network, and try to open others. */
   networkLost(): void {
     for (const topic of this.#topics) {
       topic.networkLost();
@@ -234,8 +235,8 @@ export class MomentoSession {
   }
 
   /**
-   * The page is in use again. With `isNewConnection` the device was asleep or changed networks, so every
-   * connection from before is in doubt. End all pauses, and replace what may not work any more.
+   * End all pauses, because the page is in use again, and replace streams that may be dead. With `isNewConnection`,
+   * the device was asleep or has changed networks, so all of them may be.
    */
   wake(isNewConnection: boolean): void {
     if (this.#isWaitingForUser) {
@@ -270,14 +271,14 @@ export class MomentoSession {
 
   // The token
 
-  /** Fetches a token in the background, until there is one. */
+  /** Fetch a token in the background. */
   #renew(): void {
     this.#requestToken().catch(() => {
-      // Told by onProblem and onState.
+      // onProblem or onState has told it.
     });
   }
 
-  /** Fetches a token, however often it takes, and puts it to use. Takes the place of a request under way. */
+  /** Fetch a token, with as many attempts as it takes, and use it. Takes the place of a request under way. */
   #requestToken(): Promise<void> {
     if (this.#state === 'closed') {
       return Promise.reject(new MomentoError('SIGN_IN_NEEDED', 'The session is closed.'));
@@ -331,7 +332,7 @@ export class MomentoSession {
     }
   }
 
-  /** Ask for a JWT, and with it for a token. Gives up after a while, or when `#attemptLimit` ends. */
+  /** Ask for a JWT, and with it for a token. Give up after a while, or when `#attemptLimit` ends. */
   async #fetchOnce(isRefused: boolean, signal: AbortSignal): Promise<MomentoToken> {
     const attempt = new AbortController();
     const limit = new Pause();
@@ -352,7 +353,7 @@ export class MomentoSession {
       throwIfAborted(signal);
       return token;
     } finally {
-      // Whichever is slower has nobody to tell.
+      // Nobody waits for the slower of the two.
       isOver.catch(() => {});
       fetched.catch(() => {});
       limit.end();
@@ -385,13 +386,13 @@ export class MomentoSession {
   }
 
   /**
-   * Renew a token when a quarter of its remaining life is left, or a minute where that is more. Leave its
-   * first half alone, with a margin: until then the token API returns the same token again.
+   * Renew the token when a quarter of its remaining life is left, or a minute if that is more. But never renew in the
+   * first 60 % of it, because in the first half the token API returns the same token again.
    */
   #scheduleRenewal(expiresAt: number): void {
     const left = expiresAt - Date.now();
     const early = Math.max(left / 4, Math.min(60_000, left * 0.4));
-    // The token API returns no expired tokens: this device's clock is wrong, so wait for Momento to refuse it.
+    // The token API returns no expired tokens, so this device's clock is wrong. Use the token until Momento refuses it.
     const isClockWrong = left <= 0;
     this.#expiresAt = isClockWrong ? Number.POSITIVE_INFINITY : expiresAt;
     const waitMs = isClockWrong ? BLIND_RENEWAL_MS : (left - early) * (1 - Math.random() / 20);
@@ -399,7 +400,7 @@ export class MomentoSession {
   }
 
   #renewIn(waitMs: number): void {
-    // Where the device's clock is far behind, the token seems to live for ever.
+    // If the device's clock is far behind, the token seems to live for days.
     this.#renewAt = Date.now() + Math.min(waitMs, LONGEST_RENEWAL_MS);
   }
 
@@ -413,7 +414,7 @@ export class MomentoSession {
     return Date.now() >= this.#expiresAt;
   }
 
-  /** Compare with the clock what timers cannot tell, since they stop while the device sleeps. */
+  /** Check by the clock what timers would miss, because they stop while the device sleeps. */
   #watch(): void {
     const wasAsleep = Date.now() - this.#watchedAt > SLEEP_MS;
     this.#watchedAt = Date.now();
@@ -451,7 +452,7 @@ export class MomentoSession {
 
   // Calls
 
-  /** Make a call, again for some seconds where it failed in a way that may pass. */
+  /** Make a call. Try again for some seconds after a failure that may pass. */
   async #call<Result>(call: (clients: Clients) => Promise<{ result: Result } | Failure>): Promise<Result> {
     for (let attempt = 1; ; attempt++) {
       const { token, clients } = await this.#ready();
@@ -467,7 +468,7 @@ export class MomentoSession {
     }
   }
 
-  /** The present token and its clients, once there is one that has not expired. */
+  /** Return the present token and its clients, once there is one that has not expired. */
   async #ready(): Promise<{ token: MomentoToken; clients: Clients }> {
     if (this.#state === 'sign-in-needed' || this.#state === 'closed') {
       throw new MomentoError('SIGN_IN_NEEDED', 'You are not signed in any more.');
@@ -494,7 +495,7 @@ export class MomentoSession {
     }
   }
 
-  /** The request under way, or a new one. */
+  /** Wait for the request under way, or for a new one. */
   #requestedToken(): Promise<void> {
     return this.#request?.done ?? this.#requestToken();
   }
@@ -511,7 +512,7 @@ const MAY_PASS: readonly MomentoErrorCode[] = [
   MomentoErrorCode.AUTHENTICATION_ERROR,
   MomentoErrorCode.LIMIT_EXCEEDED_ERROR,
   MomentoErrorCode.SERVER_UNAVAILABLE,
-  // After these, and often after the one above, nobody knows whether Momento has done what was asked.
+  // After these, and often after the one above, Momento may have done what was asked.
   MomentoErrorCode.INTERNAL_SERVER_ERROR,
   MomentoErrorCode.CANCELLED_ERROR,
   MomentoErrorCode.UNKNOWN_SERVICE_ERROR,

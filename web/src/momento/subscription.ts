@@ -1,11 +1,11 @@
 /**
  * A subscription that outlives its tokens and its connections, and gives every message once.
  *
- * It knows the position of the last message it gave, and each new stream begins just after that. A stream
- * stays open until its successor is, so nothing waits for the change; a message that both bring is given
- * once. Before the first message there is no position to begin after. Then both streams stay open until the
- * first one has a message (from there on there is a position), has shown by heartbeats that it has nothing
- * more to bring, or turns out to be dead.
+ * It knows the position of the last message that it gave, and each new stream begins just after it. A stream stays
+ * open until the next one is open, so messages never wait; one that both streams bring is given once.
+ *
+ * Before the first message, there is no position to begin after. Then both streams stay open until the old one brings
+ * a message (so there is a position), shows by heartbeats that it has nothing more to bring, or turns out to be dead.
  */
 
 import type { CredentialProvider } from '@gomomento/sdk-web';
@@ -16,21 +16,21 @@ export interface TopicMessage extends StreamMessage {
 }
 
 /**
- * When a message was published, as far as that can be told; Momento sends no time with it. `new`: just now.
- * `missed`: while nothing was heard of the topic. `unknown`: before the subscription began, perhaps long
- * ago, or just now. A first stream may begin with the latest message that Momento holds.
+ * When a message was published, as far as known, because Momento sends no time with it. `new`: just now. `missed`:
+ * during an interruption. `unknown`: just now, or long before the subscription began, because a first stream may begin
+ * with the latest message that Momento holds.
  */
 export type MessageAge = 'new' | 'missed' | 'unknown';
 
 export interface SubscriptionListener {
-  /** The present stream is open; after a change, the one that has taken over. */
+  /** A stream is open, or another one has taken over. */
   onLive(): void;
-  /** The present stream has ended, before the one that is being opened could take over. */
+  /** The present stream has ended before the next one could take over. */
   onInterruption(): void;
   onMessage(message: TopicMessage): void;
-  /** Messages were missed for good: how many, where that is known. */
+  /** Messages were missed for good: how many, or null if that is not known. */
   onGap(missed: number | null): void;
-  /** There is no stream left, or (`isLive`) the change to another has failed. */
+  /** There is no stream left; or, with `isLive`, another one could not be opened. */
   onFailure(reason: EndReason, detail: string, isLive: boolean): void;
 }
 
@@ -41,7 +41,7 @@ export interface Source {
   readonly topicName: string;
 }
 
-/** A `TopicStream`, as far as a subscription uses it. */
+/** What a subscription uses of a `TopicStream`. */
 export interface OpenedStream {
   readonly isOpen: boolean;
   readonly silentMs: number;
@@ -54,32 +54,32 @@ export type OpenStream = (
   listener: (event: StreamEvent) => void,
 ) => OpenedStream;
 
-/** A heartbeat may have been on its way before the other stream opened. The second one was not. */
+/** The first heartbeat may have been sent before the other stream opened. The second one was not. */
 const HEARTBEATS_TO_TRUST = 2;
-/** After this long without anything, a stream may be dead. Momento does not document how often heartbeats come. */
+/** A stream that is silent for longer may be dead. Momento does not document how often heartbeats come. */
 const SILENCE_MS = 20_000;
-/** A stream that has not brought a message this long after another has is dead. */
+/** A stream is dead if it has not brought a message so long after another stream has. */
 const BEHIND_MS = 3_000;
-/** A stream that has just opened brings what it has missed within this time, and then what is new. */
+/** Within this time after opening, a stream brings what was missed. Later messages are new. */
 const CATCH_UP_MS = 1_000;
-/** More than Momento holds, and thus can repeat. */
+/** More than Momento holds, and so can repeat. */
 const POSITIONS_REMEMBERED = 5_000;
 
 interface Stream {
   readonly stream: OpenedStream;
   readonly source: Source;
-  /** It began after a position, so it has all that follows, whatever another stream does. */
+  /** It began after a position, so it brings all that follows. */
   readonly isResumed: boolean;
   /** No stream was open before it. */
   readonly isFirst: boolean;
-  /** When it opened, the one before it still worked. */
+  /** When it opened, the stream before it still worked. */
   isContinuous: boolean;
   openedAt: number;
-  /** Its discontinuities may be about messages that the stream before it has brought. */
+  /** Its discontinuities may be about messages that the stream before it brought. */
   mayRepeat: boolean;
-  /** From the stream before it, or from its own last message, there was no time without one. */
+  /** No time without a stream has passed since the last message. */
   isUnbroken: boolean;
-  /** What it has brought before it took over. */
+  /** What it brought before it took over. */
   held: StreamEvent[];
 }
 
@@ -88,7 +88,7 @@ export class Subscription {
   readonly #listener: SubscriptionListener;
   readonly #given = new Set<string>();
   #position: Position | null = null;
-  /** A discontinuity that has not been told yet: how much it skips is known for sure by the next message. */
+  /** A discontinuity that is not told yet, because only the next message shows how much it skips. */
   #skipped: { readonly after: Position | null; readonly to: Position } | null = null;
   #current: Stream | null = null;
   #next: Stream | null = null;
@@ -106,7 +106,7 @@ export class Subscription {
     return this.#current !== null;
   }
 
-  /** Whether a stream is open, and there is no reason to doubt that it works. */
+  /** Whether a stream is open and surely works. */
   get isHeard(): boolean {
     return this.#current !== null && !this.#isDoubted && this.#current.stream.silentMs <= SILENCE_MS;
   }
@@ -116,7 +116,7 @@ export class Subscription {
     return this.#next !== null && !this.#next.stream.isOpen;
   }
 
-  /** The device was asleep or changed networks: do not trust the present stream until something arrives. */
+  /** Do not trust the present stream until something arrives, because the device was asleep or changed networks. */
   doubt(): void {
     this.#isDoubted = true;
   }
@@ -131,7 +131,7 @@ export class Subscription {
     this.#open(source);
   }
 
-  /** Close the streams; the position stays, so that `connect` goes on from there. */
+  /** Close the streams. A later `connect` goes on from the present position. */
   close(): void {
     this.#current?.stream.close();
     this.#next?.stream.close();
@@ -228,7 +228,7 @@ export class Subscription {
     }
   }
 
-  /** There is a position now: a successor that began without one begins again, after it. */
+  /** Let a next stream that began without a position begin again, because there is one now. */
   #resumeNext(): void {
     if (this.#next && !this.#next.isResumed) {
       this.#open(this.#next.source);
@@ -268,7 +268,7 @@ export class Subscription {
     this.#listener.onMessage({ ...message, age });
   }
 
-  /** Remember that the message at this position is given; return false where it was given before. */
+  /** Remember that the message at this position is given. Return false if it was given before. */
   #isGivenNow({ page, number }: Position): boolean {
     const key = `${page}:${number}`;
     if (this.#given.has(key)) {
@@ -291,7 +291,7 @@ export class Subscription {
     }
     this.#position = to;
     const isNewBeginning = last !== null && to.page > last.page && to.number === 0;
-    // What came before the subscription is not missing.
+    // Messages from before the subscription are not missing.
     if ((isNewBeginning && from.isUnbroken) || (last === null && ageOf(from) === 'unknown')) {
       this.#tellGap();
     } else {
@@ -300,8 +300,8 @@ export class Subscription {
   }
 
   /**
-   * Tell how many messages are missing before the one at `next`, if any are. Without `next`, a
-   * discontinuity is taken by its word: the number after it is the next one.
+   * Tell how many messages are missing before the one at `next`, if any are. Without `next`, assume that the next
+   * message follows directly after the discontinuity.
    */
   #tellGap(next?: Position): void {
     const skipped = this.#skipped;

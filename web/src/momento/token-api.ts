@@ -1,4 +1,4 @@
-/** The token API: exchanges proof of a sign-in for a Momento token that carries the user's identity. */
+/** The token API, which gives a signed-in user a Momento token that carries their identity. */
 
 export interface MomentoToken {
   /** Goes into a Momento client as it is. */
@@ -6,14 +6,14 @@ export interface MomentoToken {
   readonly endpoint: string;
   /** Epoch seconds. */
   readonly expiresAt: number;
-  /** Who Momento says published a message that was published with this token. */
+  /** Momento sends this with each message that is published with the token: who published it. */
   readonly tokenId: string;
   readonly cacheName: string;
 }
 
 /**
- * Why there is no token. `sign-in`: the JWT was not accepted. `request`: what was asked for is wrong, and
- * will be if asked again. `busy`: too many requests. `unavailable`: anything else; it may work later.
+ * Why there is no token. `sign-in`: the JWT was refused. `request`: the request is wrong or not permitted, and would
+ * be again. `busy`: there were too many requests. `unavailable`: anything else, which may pass.
  */
 export type TokenFailure = 'sign-in' | 'request' | 'busy' | 'unavailable';
 
@@ -23,7 +23,7 @@ export class TokenError extends Error {
   constructor(
     readonly failure: TokenFailure,
     message: string,
-    /** How long the API asks to be left alone. */
+    /** How long the API asks to wait. */
     readonly retryAfterMs = 0,
   ) {
     super(message);
@@ -32,7 +32,7 @@ export class TokenError extends Error {
 
 const TIMEOUT_MS = 15_000;
 
-/** Fetch a token; `request` says in JSON what it has to permit. Rejects with a `TokenError`. */
+/** Fetch a token. `request` says what it has to permit, and is sent as JSON. Rejects with a `TokenError`. */
 export async function fetchToken(
   url: string,
   jwt: string,

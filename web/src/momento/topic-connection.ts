@@ -1,4 +1,4 @@
-/** A session's subscription to one topic: keeps it open, and says what is wrong while it cannot. */
+/** A session's subscription to one topic. It reopens broken streams, and reports what is wrong. */
 
 import type { CredentialProvider } from '@gomomento/sdk-web';
 import { backoffMs } from './backoff';
@@ -8,32 +8,32 @@ import { type EndReason, TopicStream } from './topic-stream';
 export interface TopicListener {
   /** Each message on the topic once, in order. */
   onMessage?(message: TopicMessage): void;
-  /** Momento no longer has messages that were missed: how many, or null where that is not known. */
+  /** Messages were missed that Momento no longer has: how many, or null if that is not known. */
   onGap?(missed: number | null): void;
 }
 
-/** What a token permits to connect with. The same object as long as it is the same token. */
+/** What a token gives access to. It stays the same object as long as the token is the same. */
 export interface Access {
   readonly credentials: CredentialProvider;
   readonly cacheName: string;
 }
 
-/** The session, as far as a connection uses it. */
+/** What a connection uses of its session. */
 export interface Host {
-  /** The present token's access, expired or not. */
+  /** The access by the present token, even if that has expired. */
   readonly access: Access | null;
   readonly isExpired: boolean;
-  /** The user has signed out, or has to sign in again. */
+  /** Whether the user has signed out or has to sign in again. */
   readonly isWaitingForUser: boolean;
-  /** Get another token; `use` is called when it is there. */
+  /** Fetch another token, and then call `use`. */
   renewToken(): void;
   onChange(): void;
   onProblem(message: string): void;
 }
 
-/** A stream that ends sooner than this after opening counts as another failure in a row. */
+/** A stream that ends sooner after its opening counts as another failure in a row. */
 const STABLE_MS = 5_000;
-/** From this many failures in a row on, the user is told even where Momento has refused nothing. */
+/** After so many failures in a row, the user is told of an outage too. */
 const FAILURES_TO_TELL = 3;
 
 export class TopicConnection {
@@ -63,7 +63,7 @@ export class TopicConnection {
     );
   }
 
-  /** Whether messages arrive, without a doubt. */
+  /** Whether messages surely arrive. */
   get isHeard(): boolean {
     return this.#subscription.isHeard;
   }
@@ -72,7 +72,7 @@ export class TopicConnection {
     return this.#liveSince > 0;
   }
 
-  /** Move to the present token, unless that is in use and works. */
+  /** Move to the present token, unless it is in use already. */
   use(): void {
     const isServed = this.isHeard || this.#subscription.isConnecting || this.#reconnect;
     if (this.#access !== this.#host.access || !isServed) {
@@ -80,7 +80,7 @@ export class TopicConnection {
     }
   }
 
-  /** Replace the stream if nothing is heard of it. */
+  /** Replace the stream if it has been silent for too long. */
   check(): void {
     const { isLive, isHeard, isConnecting } = this.#subscription;
     if (isLive && !isHeard && !isConnecting) {
@@ -93,7 +93,7 @@ export class TopicConnection {
     this.#subscription.doubt();
   }
 
-  /** End a pause, and replace a stream of which nothing is heard. */
+  /** End a pause, and replace a stream that may be dead. */
   wake(): void {
     if (this.#reconnect) {
       this.#reconnect();
@@ -139,7 +139,7 @@ export class TopicConnection {
     }
     this.#failures += 1;
     if (isLive && !this.isHeard) {
-      // Nothing comes, and no other stream can be opened.
+      // The old stream is silent, and no new one can be opened.
       this.#subscription.close();
     }
     this.#host.onChange();
@@ -168,17 +168,17 @@ export class TopicConnection {
     this.#reconnect = null;
   }
 
-  /** The present stream is in doubt: open another, with a token that has not expired. */
+  /** Open another stream, because the present one may be dead. */
   #replaceStream(): void {
     this.#host.onChange();
-    // A token that has expired is being renewed, and put to use with a new stream.
+    // If the token has expired, the session is renewing it, and then calls `use`.
     if (!this.#host.isExpired && !this.#reconnect) {
       this.#subscribe();
     }
   }
 }
 
-/** Say what is wrong with the subscription and what to do; null for what passes without anybody's help. */
+/** Return what is wrong with the subscription and what to do; null if it passes by itself. */
 function problemOf(reason: EndReason, detail: string, failures: number): string | null {
   switch (reason) {
     case 'limit':
@@ -199,7 +199,7 @@ function problemOf(reason: EndReason, detail: string, failures: number): string 
         'Reload the page. If that does not help, check the names of the cache and the topic.'
       );
     case 'token':
-      // A token that has just expired is replaced by another.
+      // It may just have expired, and is replaced.
       return failures < FAILURES_TO_TELL
         ? null
         : `Momento does not accept your sign-in any more (“${detail}”). Sign out and in again, or check the API key.`;

@@ -1,8 +1,8 @@
 /**
  * One subscription stream, from its opening to its end.
  *
- * The SDK's own `TopicClient.subscribe` cannot begin at a sequence number, nor tell the sequence page of an
- * item, and reconnects by itself with the token that it began with. So this uses the stub that the SDK is built on.
+ * It uses the stub that the SDK is built on, because the SDK's `TopicClient.subscribe` cannot begin at a sequence
+ * number, does not tell an item's sequence page, and reconnects with the token that it began with.
  */
 
 import { PubsubClient } from '@gomomento/generated-types-webtext/dist/CachepubsubServiceClientPb';
@@ -13,7 +13,7 @@ import {
 } from '@gomomento/generated-types-webtext/dist/cachepubsub_pb';
 import type { CredentialProvider } from '@gomomento/sdk-web';
 
-/** A place in a topic. Numbers count up on a page; each time they start again, it is on a larger page. */
+/** A place in a topic. Numbers count up on a page. When they start again, it is on a larger page. */
 export interface Position {
   readonly page: number;
   readonly number: number;
@@ -21,32 +21,32 @@ export interface Position {
 
 export interface StreamMessage {
   readonly position: Position;
-  /** The `tokenId` of the token that the message was published with; empty when that token has none. */
+  /** The `tokenId` of the token that the message was published with; empty if it has none. */
   readonly publisher: string;
-  /** What was published; null when that is not text. */
+  /** The text of the message; null if it is binary. */
   readonly text: string | null;
 }
 
 export type StreamEvent =
-  /** Momento has accepted the subscription: everything published from now on will arrive. */
+  /** Momento has accepted the subscription. All messages published from now on will arrive. */
   | { readonly type: 'open' }
   | { readonly type: 'message'; readonly message: StreamMessage }
   /** Messages are missing here; the next one comes after `position`. */
   | { readonly type: 'discontinuity'; readonly position: Position }
   | { readonly type: 'heartbeat' }
-  /** The stream has ended by itself; `detail` is what Momento or the browser said. */
+  /** The stream has ended by itself. `detail` is what Momento or the browser said. */
   | { readonly type: 'end'; readonly reason: EndReason; readonly detail: string };
 
 /**
- * Why a stream has ended. `connection`: it broke, or nothing answered. All others are Momento's refusals:
- * of the token, for want of a permission, because a limit is reached, because the cache does not exist, or
- * because it takes the request for wrong.
+ * Why a stream has ended. `connection`: it broke, or nothing answered. All others are refusals by Momento: it does
+ * not accept the token, the token lacks a permission, a limit is reached, there is no such cache, or the request is
+ * wrong.
  */
 export type EndReason = 'connection' | 'token' | 'permission' | 'limit' | 'not-found' | 'request';
 
 const OPENING_MS = 10_000;
 
-/** The reasons by gRPC status code; any other code is a broken connection. */
+/** The reason for each gRPC status code. Any other code means a broken connection. */
 const REFUSALS: Readonly<Record<number, EndReason>> = {
   3: 'request', // INVALID_ARGUMENT
   5: 'not-found', // NOT_FOUND
@@ -67,7 +67,7 @@ export class TopicStream {
   #isOver = false;
   #lastSignAt = Date.now();
 
-  /** Begin after `after`. When that is null, Momento begins with the latest message it holds, or with the next one. */
+  /** Begin after `after`. If it is null, Momento begins with the latest message that it holds, or with the next one. */
   constructor(
     credentials: CredentialProvider,
     cacheName: string,
@@ -99,12 +99,12 @@ export class TopicStream {
     return this.#isOpen && !this.#isOver;
   }
 
-  /** Time since anything arrived, or since the stream was opened, in ms. */
+  /** How long nothing has arrived, in ms; before the first item, the age of the stream. */
   get silentMs(): number {
     return Date.now() - this.#lastSignAt;
   }
 
-  /** End the stream, without an event. */
+  /** End the stream without an event. */
   close(): void {
     if (!this.#isOver) {
       this.#isOver = true;
@@ -160,7 +160,7 @@ function streamEvent(received: _SubscriptionItem): StreamEvent | null {
   return received.getHeartbeat() ? { type: 'heartbeat' } : null;
 }
 
-/** Where browsers find Momento: at the `web.` subdomain of what a token names. */
+/** Return Momento's address for browsers: the `web.` subdomain of the endpoint in the token. */
 function webEndpoint(credentials: CredentialProvider): string {
   const endpoint = credentials.getCacheEndpoint();
   if (credentials.areEndpointsOverridden()) {
