@@ -1,4 +1,4 @@
-"""A TCP proxy between a browser and Momento that breaks connections in the ways that networks do."""
+"""A TCP proxy between a browser and Momento that breaks connections as networks do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class _Connection:
 
 
 class MomentoProxy:
-    """Use it as a context manager; `url` is what the page calls."""
+    """Serve at `url` while the context lasts."""
 
     def __init__(self, target_port: int) -> None:
         self.url = ""
@@ -47,18 +47,18 @@ class MomentoProxy:
         self._thread.join()
 
     def hang(self) -> None:
-        """Swallow what goes over the present connections and new ones, without closing any."""
+        """Drop what is sent over present and new connections, without closing any."""
         self._is_hanging = True
         for connection in list(self._connections):
             connection.is_hanging = True
 
     def heal(self) -> None:
-        """Let new connections work. Subscriptions from before `hang` stay silent, and nobody is told."""
+        """Let new connections work. Subscriptions from before stay silent, and the browser is not told."""
         self._is_hanging = False
         self._loop.call_soon_threadsafe(self._abort_hanging_without_stream)
 
     def lose_answer_to(self, request: bytes) -> None:
-        """Pass on the next request that contains these bytes, and cut the connection before its answer."""
+        """Pass on the next request that contains these bytes, and break the connection before its answer."""
         self._lost_request = request
 
     def _abort_hanging_without_stream(self) -> None:
@@ -113,7 +113,7 @@ class MomentoProxy:
                     self._lost_request = None
                     connection.loses_answer = True
                 elif not is_request and connection.loses_answer:
-                    # Cut it only after the end, because Momento's answer begins before it has done the work.
+                    # Not before the end of the answer, which begins before Momento has done the work.
                     if not data.endswith(_LAST_CHUNK):
                         continue
                     self.answers_lost += 1

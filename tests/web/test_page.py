@@ -26,7 +26,7 @@ def password(stack: Stack, username: str) -> str:
 
 
 def momento_address(stack: Stack) -> str:
-    """Return what the addresses of Momento for the tabs of a browser have in common."""
+    """Return the part that is the same in all addresses of Momento, one of which each tab uses."""
     return f".localhost:{urlsplit(stack.facts['momento']['web_url']).port}"
 
 

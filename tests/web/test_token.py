@@ -26,8 +26,8 @@ USE_UP_TOKENS = """async ([url, jwt]) => {
 }"""
 
 
-def before_first_token_request(visitor: Visitor, stack: Stack, act: Callable[[Route], None]) -> None:
-    """Let `act` deal with the page's first request for a token."""
+def handle_next_token_request(visitor: Visitor, stack: Stack, act: Callable[[Route], None]) -> None:
+    """Let `act` handle the page's next request for a token."""
     routes: list[Route] = []
 
     def handle(route: Route) -> None:
@@ -49,7 +49,7 @@ def test_a_user_with_too_many_tokens_is_told_that_the_server_is_busy(stack: Stac
             pass
         route.continue_()
 
-    before_first_token_request(jordan, stack, use_up_tokens)
+    handle_next_token_request(jordan, stack, use_up_tokens)
     jordan.sign_in_as_sample_user("jordan")
     expect(jordan.alert).to_have_text("The server is busy. Trying again…")
     expect(jordan.status).to_have_text("Live")
@@ -72,7 +72,7 @@ def test_a_course_that_the_user_may_not_read_leaves_the_former_one(
     taylor.provokes_problems_with(stack.facts["token_url"])
     headers = {"Access-Control-Allow-Origin": "*"}
     answer = {"message": "Forbidden: you may not read all of these courses"}
-    before_first_token_request(
+    handle_next_token_request(
         taylor, stack, lambda route: route.fulfill(status=403, headers=headers, json=answer)
     )
     taylor.course.fill(f"{course}-2")

@@ -413,6 +413,17 @@ test('a later request takes the place of one that is not answered yet', async ()
   assert.deepEqual(network.token.body, THIRD_COURSE);
 });
 
+test('a later request does not wait for a server that asked to wait', async () => {
+  const { session } = await startLive();
+  const former = errorOf<TokenError>(session.setTokenRequest(OTHER_COURSE));
+  await settle();
+  await network.token.answer(429, {}, { 'retry-after': '600' });
+  session.setTokenRequest(THIRD_COURSE).catch(() => {});
+  assert.match((await former).message, /taken the place/);
+  await settle();
+  assert.deepEqual(network.token.body, THIRD_COURSE);
+});
+
 test('a busy server delays a change, and does not end it', async () => {
   const { session, problems } = await startLive();
   const change = session.setTokenRequest(OTHER_COURSE);
@@ -575,6 +586,21 @@ test('a publish whose token is refused is made again with another token', async 
   await settle();
   await network.token.give('second');
   assert.equal(network.publish.authorization, 'second');
+  network.publish.accept();
+  await publication;
+});
+
+test('a publish whose token is refused after it was replaced asks for no other', async () => {
+  const { session } = await startWithoutTopics();
+  const publication = session.publish('topic', 'Hello');
+  await settle();
+  const change = session.setTokenRequest(OTHER_COURSE);
+  await settle();
+  await network.token.give('second');
+  await change;
+  network.publish.fail(UNAUTHENTICATED);
+  await settle();
+  assert.deepEqual([network.tokens.length, network.publish.authorization], [2, 'second']);
   network.publish.accept();
   await publication;
 });
