@@ -26,10 +26,10 @@ class MomentoProxy:
 
     def __init__(self, target_port: int) -> None:
         self.url = ""
-        self.answers_lost = 0
         self._target_port = target_port
         self._is_hanging = False
         self._lost_request: bytes | None = None
+        self._answer_is_lost = threading.Event()
         self._connections: list[_Connection] = []
         self._loop = asyncio.new_event_loop()
         self._is_ready = threading.Event()
@@ -57,9 +57,14 @@ class MomentoProxy:
         self._is_hanging = False
         self._loop.call_soon_threadsafe(self._abort_hanging_without_stream)
 
-    def lose_answer_to(self, request: bytes) -> None:
-        """Pass on the next request that contains these bytes, and break the connection before its answer."""
+    def lose_answer_to(self, request: bytes) -> threading.Event:
+        """Pass on the next request that contains these bytes, and break the connection before its answer.
+
+        Return an event that is set once this has happened.
+        """
+        self._answer_is_lost = threading.Event()
         self._lost_request = request
+        return self._answer_is_lost
 
     def _abort_hanging_without_stream(self) -> None:
         for connection in list(self._connections):
@@ -116,7 +121,7 @@ class MomentoProxy:
                     # Not before the end of the answer, which begins before Momento has done the work.
                     if not data.endswith(_LAST_CHUNK):
                         continue
-                    self.answers_lost += 1
+                    self._answer_is_lost.set()
                     break
                 writer.write(data)
                 await writer.drain()

@@ -386,8 +386,8 @@ export class MomentoSession {
   }
 
   /**
-   * Renew the token when a quarter of its remaining life is left, or a minute if that is more. But never renew in the
-   * first 60 % of it, because in the first half the token API returns the same token again.
+   * Renew the token when a quarter of its remaining life is left, or a minute if that is more. Never renew it in the
+   * first half, with a margin, because the token API returns the same token again until then.
    */
   #scheduleRenewal(expiresAt: number): void {
     const left = expiresAt - Date.now();
