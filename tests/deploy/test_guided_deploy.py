@@ -16,6 +16,7 @@ from typing import Any
 
 import boto3
 import pytest
+import yaml
 from moto.cloudformation import parsing
 from moto.server import ThreadedMotoServer
 from samcli.yamlhelper import yaml_parse
@@ -117,6 +118,13 @@ def dialogue(sam: SamCli, aws: Aws, project: Path) -> Dialogue:
     return dialogue
 
 
+def anchors(text: str) -> set[str]:
+    """Return the names of the anchors and aliases in a YAML document, and `<<` if it merges keys."""
+    events = list(yaml.parse(text))
+    merges = {"<<" for event in events if isinstance(event, yaml.ScalarEvent) and event.value == "<<"}
+    return merges | {event.anchor for event in events if getattr(event, "anchor", None)}
+
+
 def play(terminal: int) -> Dialogue:
     """Answers SAM's questions until it ends."""
     dialogue = Dialogue()
@@ -176,6 +184,13 @@ def test_cloudformation_gets_a_template_whose_code_is_uploaded(dialogue: Dialogu
     code = {one["Properties"]["CodeUri"] for one in declared if one["Type"] == "AWS::Serverless::Function"}
     assert code
     assert code < set(uploads)
+
+
+def test_cloudformation_gets_no_anchors_or_aliases(dialogue: Dialogue, aws: Aws) -> None:
+    """CloudFormation refuses them. template.yaml uses them, and SAM replaces them."""
+    assert {"published", "alarm", "<<"} <= anchors((ROOT / "template.yaml").read_text())
+    [template] = [content for url, content in aws.uploads().items() if url.endswith(".template")]
+    assert anchors(template.decode()) == set()
 
 
 def test_the_api_key_is_neither_shown_nor_saved(dialogue: Dialogue, project: Path) -> None:

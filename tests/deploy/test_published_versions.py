@@ -26,7 +26,9 @@ def test_a_parameter_that_changes_a_function_publishes_a_version(parameter: str,
             continue  # Not every probe is a value of every parameter.
         for function in PUBLISHED:
             if versioned_properties(after, function) != versioned_properties(before, function):
-                assert version_of(after, function) != version_of(before, function)
+                assert version_of(after, function) != version_of(before, function), (
+                    f"add {parameter} to SourceKMSKeyArn in the Globals of template.yaml"
+                )
 
 
 def test_a_change_at_the_end_of_a_long_value_publishes_a_version(tmp_path: Path) -> None:
