@@ -1,7 +1,7 @@
-"""Fails where a pinned dependency has a known vulnerability; `make audit` runs it.
+"""Fail if a pinned dependency has a known vulnerability: part of `make audit`, which installs pip-audit.
 
-Where the database cannot be asked it only warns, because that says nothing about the dependencies. pip-audit
-itself exits with 1 for both.
+If the database cannot be reached, only warn, because that says nothing about the dependencies. pip-audit
+itself exits with 1 in both cases.
 """
 
 import sys
@@ -19,9 +19,9 @@ try:
         audited += 1
         vulnerable += bool(vulnerabilities)
         for found in vulnerabilities:
-            mended = ", ".join(map(str, found.fix_versions)) or "no version yet"
-            print(f"{package.name} {package.version}: {found.id} (mended in {mended}): {found.description}")
+            fixed = ", ".join(map(str, found.fix_versions)) or "no version yet"
+            print(f"{package.name} {package.version}: {found.id} (fixed in {fixed}): {found.description}")
 except (RequestException, ServiceError) as error:
-    print(f"WARNING: not audited, because the database of OSV cannot be asked: {error.__cause__ or error}")
+    print(f"WARNING: not audited, because the OSV database cannot be reached: {error.__cause__ or error}")
 print(f"{audited} pinned dependencies audited, {vulnerable} with known vulnerabilities")
 sys.exit(vulnerable > 0)
