@@ -1,4 +1,4 @@
-"""The SAM CLI on a copy of the project, apart from the developer's account and settings."""
+"""Run the SAM CLI on a copy of the project, without the developer's AWS account and settings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SamCli:
 @pytest.fixture(scope="module")
 def sam(tmp_path_factory: pytest.TempPathFactory) -> SamCli:
     settings = tmp_path_factory.mktemp("sam")
-    # Else it would ask the network for a newer version.
+    # Otherwise, SAM looks for a newer version online.
     (settings / "metadata.json").write_text(json.dumps({"lastVersionCheck": time.time()}))
     binaries = Path(sys.executable).parent
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
@@ -49,7 +49,7 @@ def sam(tmp_path_factory: pytest.TempPathFactory) -> SamCli:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What SAM needs of the project."""
+    """Copy the part of the project that SAM needs, and return the folder."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(ROOT / "src", folder / "src", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("template.yaml", "samconfig.toml"):

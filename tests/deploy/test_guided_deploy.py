@@ -1,4 +1,4 @@
-"""`sam deploy --guided`, played in a terminal against a local AWS, by a newcomer who presses Enter."""
+"""`sam deploy --guided` in a terminal, against a local AWS, for a newcomer who accepts every default."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from samcli.yamlhelper import yaml_parse
 from local.cloudformation.template import REGION
 from tests.deploy.conftest import ROOT, SamCli
 
-# moto makes few of the resources.
+# moto can create few of the resources.
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")
 
 STACK = "momento-realtime-identity"
@@ -41,7 +41,7 @@ QUESTION = re.compile(r"^\s*(?P<text>Parameter \w+|[^\[\]\n]+(?= \[))(?: \[(?P<d
 
 @dataclass
 class Dialogue:
-    """What SAM asked, in this order, each with its default; and all that was on the screen."""
+    """SAM's questions in their order, each with its default, and everything that was on the screen."""
 
     questions: dict[str, str | None] = field(default_factory=dict)
     screen: str = ""
@@ -49,7 +49,7 @@ class Dialogue:
 
 
 class Aws:
-    """A local AWS account in which SAM was used before: moto cannot do SAM's own stack as SAM declares it."""
+    """A local AWS account in which SAM was used before, because moto cannot create SAM's own stack."""
 
     def __init__(self, endpoint_url: str) -> None:
         self.endpoint_url = endpoint_url
@@ -68,7 +68,7 @@ class Aws:
         return boto3.client(service, endpoint_url=self.endpoint_url, region_name=REGION, **names)
 
     def change_set(self) -> dict[str, Any]:
-        """The only one."""
+        """Return the stack's only change set."""
         cloudformation = self.client("cloudformation")
         [summary] = cloudformation.list_change_sets(StackName=STACK)["Summaries"]
         change_set: dict[str, Any] = cloudformation.describe_change_set(
@@ -77,7 +77,7 @@ class Aws:
         return change_set
 
     def uploads(self) -> dict[str, bytes]:
-        """What is in SAM's bucket, by S3 URL."""
+        """Return the content of each file in SAM's bucket, by S3 URL."""
         s3 = self.client("s3")
         keys = [listed["Key"] for listed in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
         return {f"s3://{BUCKET}/{key}": s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() for key in keys}
@@ -88,16 +88,16 @@ def aws() -> Iterator[Aws]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     with pytest.MonkeyPatch.context() as patch:
-        # moto would make the dashboard, but not the alarms that it shows.
+        # moto creates dashboards, but not the alarms that this one refers to.
         patch.setattr(parsing, "NULL_MODELS", [*parsing.NULL_MODELS, "AWS::CloudWatch::Dashboard"])
-        # A name, so that moto finds the bucket in the URL of the uploaded template.
+        # By name, because moto finds no bucket in the URL of a template if the host is an IP address.
         yield Aws(f"http://localhost:{server.get_host_and_port()[1]}")
     server.stop()
 
 
 @pytest.fixture(scope="module")
 def dialogue(sam: SamCli, aws: Aws, project: Path) -> Dialogue:
-    """Nothing is built before, which makes no difference but in what is uploaded."""
+    """Deploy without a build. Only the uploaded code differs from a deployment after `sam build`."""
     terminal, sams_end = pty.openpty()
     with subprocess.Popen(
         [sam.path, "deploy", "--guided"],
@@ -126,7 +126,7 @@ def anchors(text: str) -> set[str]:
 
 
 def play(terminal: int) -> Dialogue:
-    """Answers SAM's questions until it ends."""
+    """Answer SAM's questions until it ends."""
     dialogue = Dialogue()
     shown, answered = b"", 0
     while output := read(terminal, dialogue.screen):
@@ -134,7 +134,7 @@ def play(terminal: int) -> Dialogue:
         dialogue.screen = STYLES.sub("", shown.decode(errors="replace"))
         asked = QUESTION.match(dialogue.screen[answered:].rpartition("\n")[2])
         if asked:
-            assert asked["text"] not in dialogue.questions, f"asks again: {asked['text']}"
+            assert asked["text"] not in dialogue.questions, f"SAM asks again: {asked['text']}"
             dialogue.questions[asked["text"]] = asked["default"]
             answered = len(dialogue.screen)
             os.write(terminal, ANSWERS.get(asked["text"], "").encode() + b"\n")
@@ -142,12 +142,12 @@ def play(terminal: int) -> Dialogue:
 
 
 def read(terminal: int, so_far: str) -> bytes:
-    """The next output; nothing when SAM has ended."""
+    """Return the next output, which is empty when SAM has ended."""
     readable, _, _ = select.select([terminal], [], [], 60)
-    assert readable, f"waits for something: {so_far}"
+    assert readable, f"SAM waits for an answer: {so_far}"
     try:
         return os.read(terminal, 65536)
-    except OSError:  # Linux's way of telling that nobody has the terminal open any more.
+    except OSError:  # On Linux, this means that no process has the terminal open.
         return b""
 
 
@@ -157,7 +157,7 @@ def test_only_the_api_key_has_no_default(dialogue: Dialogue) -> None:
     ]
 
 
-def test_it_asks_for_every_parameter_the_api_key_first(dialogue: Dialogue) -> None:
+def test_sam_asks_for_every_parameter_and_first_for_the_api_key(dialogue: Dialogue) -> None:
     asked = [text.removeprefix("Parameter ") for text in dialogue.questions if text.startswith("Parameter ")]
     assert asked == list(yaml_parse((ROOT / "template.yaml").read_text())["Parameters"])
     assert asked[0] == "MomentoApiKey"

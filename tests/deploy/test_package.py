@@ -1,4 +1,4 @@
-"""What `sam build` makes: the sources and what they import at run time, for the right processor."""
+"""The package that `sam build` makes: the sources and their dependencies, for the right processor."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from scripts.package_size import package_sizes
 from tests.deploy.conftest import ROOT, SamCli
 
 MACHINES = {"x86_64": 62, "arm64": 183}
-"""What an ELF file says of the processor that it is for."""
+"""The number of each processor in the header of an ELF file."""
 
 UNCHECKED_HASH = b"\1\0\0\0"
-"""The flags of bytecode that is taken as it is (PEP 552)."""
+"""The flags of bytecode that Python loads without looking at its source (PEP 552)."""
 
 LEFTOVERS = {
-    ".lock": "uv locks the folder that it installs into",
-    "requirements.txt": "SAM takes the dependencies from beside the sources",
-    "bin/jp.py": "the command line of jmespath; SAM's builder leaves no way to install without",
+    ".lock": "uv locks the folder into which it installs",
+    "requirements.txt": "SAM reads the dependencies from this file beside the sources",
+    "bin/jp.py": "the command of jmespath, which SAM's builder cannot leave out",
     "google/protobuf/testdata/__init__.py": "empty, part of protobuf's wheel",
 }
-"""Files that no function reads, and why they are there."""
+"""Files that no function reads, and why the package contains them."""
 
 
 @pytest.fixture(scope="module", params=MACHINES)
@@ -41,7 +41,7 @@ def architecture(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def package(sam: SamCli, project: Path, architecture: str) -> Path:
-    """The folder that is the code of every function, as built from sources that were run before."""
+    """Build from sources that were run before, and return the folder with the code of all functions."""
     compileall.compile_dir(project / "src", quiet=1)
     build = subprocess.run(
         [sam.path, "build", "--parameter-overrides", f"Architecture={architecture}"],
@@ -71,13 +71,13 @@ def installed(package: Path) -> list[metadata.Distribution]:
     return list(metadata.distributions(path=[str(package)]))
 
 
-def test_it_installs_what_is_pinned(package: Path) -> None:
+def test_the_package_contains_the_pinned_dependencies(package: Path) -> None:
     pins = re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / "src/requirements.txt").read_text(), re.MULTILINE)
     assert {(normalized(one.name), one.version) for one in installed(package)} == set(pins)
 
 
-def test_it_holds_the_sources_what_is_installed_and_nothing_else(package: Path, files: set[str]) -> None:
-    """What is installed includes each distribution's record and licence, in its `*.dist-info`."""
+def test_the_package_contains_only_sources_and_dependencies(package: Path, files: set[str]) -> None:
+    """Installed files include each distribution's record and licence, in its `*.dist-info`."""
     of_distributions = {str(file) for one in installed(package) for file in one.files or []}
     sources = {
         str(path.relative_to(ROOT / "src"))
@@ -87,10 +87,10 @@ def test_it_holds_the_sources_what_is_installed_and_nothing_else(package: Path, 
     assert files - of_distributions - set(LEFTOVERS) == sources - set(LEFTOVERS)
 
 
-def test_it_holds_no_tests_tools_or_compiled_sources(files: set[str]) -> None:
+def test_the_package_contains_no_tests_tools_or_bytecode(files: set[str]) -> None:
     needless = re.compile(r"(^|/)(tests?|testing|testdata|bin|scripts|docs|examples|__pycache__)/|\.pyc$")
     assert {file for file in files if needless.search(file)} <= set(LEFTOVERS)
-    assert set(LEFTOVERS) <= files, "a leftover is gone: take it out of the list"
+    assert set(LEFTOVERS) <= files, "remove files that are gone from LEFTOVERS"
 
 
 def test_compiled_modules_are_for_lambdas_python_and_processor(package: Path, architecture: str) -> None:
@@ -115,7 +115,7 @@ def test_compiled_modules_can_be_imported(package: Path, architecture: str) -> N
     subprocess.run([python, "-SB", "-c", f"import {', '.join(names)}"], cwd=package, check=True)
 
 
-def test_bytecode_can_be_added_that_is_taken_whatever_the_times_of_files(
+def test_added_bytecode_is_used_whatever_the_times_of_the_files(
     package: Path, files: set[str], tmp_path: Path
 ) -> None:
     python = find_python("3.13")
@@ -131,16 +131,16 @@ def test_bytecode_can_be_added_that_is_taken_whatever_the_times_of_files(
     }
     for path in bytecode:
         assert path.read_bytes()[4:8] == UNCHECKED_HASH, path
-    (folder / "common/names.py").write_text("raise AssertionError('compiled anew')")
+    (folder / "common/names.py").write_text("raise AssertionError('compiled again')")
     subprocess.run([python, "-SB", "-c", "import common.names"], cwd=folder, check=True)
     assert set(package_sizes(folder)) == {"src"} | {one.name for one in installed(folder)}
 
 
-def test_a_python_that_is_not_there_is_not_found() -> None:
+def test_a_python_that_is_not_installed_is_not_found() -> None:
     assert find_python("3.99") is None
 
 
-def test_its_size_is_measured_and_small(package: Path, files: set[str]) -> None:
+def test_the_package_is_small_and_its_size_is_reported(package: Path, files: set[str]) -> None:
     sizes = package_sizes(package)
     assert set(sizes) == {"src"} | {one.name for one in installed(package)}
     assert sum(unzipped for unzipped, _ in sizes.values()) == sum(

@@ -1,4 +1,4 @@
-"""Every value that a parameter allows makes resources that CloudFormation accepts."""
+"""CloudFormation accepts the resources that result from any allowed value of a parameter."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.deploy.test_translated_template import OTHERS, ROOT, Stack
 
 PARAMETERS: Mapping[str, Mapping[str, Any]] = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]
 PSEUDO_PARAMETERS = {"AWS::StackName": "s" * 128, "AWS::Region": REGION, "AWS::AccountId": "1" * 12}
-"""A stack's name has 128 characters at most."""
+"""Values of pseudo parameters. A stack's name has at most 128 characters."""
 
 LONGEST_LIST = 4096
-"""CloudFormation takes no longer value of any parameter."""
+"""The maximum length of any parameter's value in CloudFormation."""
 
 FORMS = ["{}", "https://{}", "someone@{}"]
-"""What a value looks like around a part of any length."""
+"""Forms of values, each with a place for a part of any length."""
 
 MAX_ENVIRONMENT_BYTES = 4096
 """Lambda's limit for a function's variables, names and values together."""
@@ -53,7 +53,7 @@ def smallest(about: Mapping[str, Any]) -> str:
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
-def test_a_parameter_says_how_long_or_large_its_value_may_be(name: str) -> None:
+def test_a_parameter_limits_the_length_or_size_of_its_value(name: str) -> None:
     about = PARAMETERS[name]
     limits = {"String": {"MaxLength"}, "Number": {"MinValue", "MaxValue"}, "CommaDelimitedList": set()}
     assert "AllowedValues" in about or limits[about["Type"]] <= set(about)
@@ -63,7 +63,7 @@ def test_a_parameter_says_how_long_or_large_its_value_may_be(name: str) -> None:
 def test_resources_accept_the_extreme_values_of_all_parameters(
     extreme: Callable[[Mapping[str, Any]], str], tmp_path: Path
 ) -> None:
-    """cfn-lint holds every property against the schema that CloudFormation publishes of its resource."""
+    """cfn-lint compares every property with the schema that CloudFormation publishes for the resource."""
     assert lint(with_values(tmp_path, {name: extreme(about) for name, about in PARAMETERS.items()})) == ""
 
 
@@ -75,13 +75,13 @@ def test_a_value_that_is_too_long_for_a_resource_is_found(tmp_path: Path) -> Non
     assert "E3033" in lint(template)
 
 
-def test_variables_of_functions_fit_at_their_longest(tmp_path: Path) -> None:
+def test_the_longest_variables_fit_into_a_functions_environment(tmp_path: Path) -> None:
     values = {name: longest(about) for name, about in PARAMETERS.items()}
     resources = yaml_parse(with_values(tmp_path, values).read_text())["Resources"]
     for name, resource in resources.items():
         if resource["Type"] == "AWS::Lambda::Function":
             variables = resource["Properties"]["Environment"]["Variables"]
-            # What is not known yet is an ARN, a URL or a name.
+            # A value that is not a string is an ARN, a URL or a name that only the deployed stack knows.
             texts = [value if isinstance(value, str) else "x" * 200 for value in variables.values()]
             assert sum(map(len, [*variables, *texts])) <= MAX_ENVIRONMENT_BYTES, name
 
@@ -138,7 +138,7 @@ def test_events_that_the_publisher_fails_to_handle_are_kept_and_watched(tmp_path
     alarms = [stack.properties(name) for name in stack.names("AWS::CloudWatch::Alarm")]
     name = {"Name": "QueueName", "Value": f"{queue}.QueueName"}
     assert any(name in alarm.get("Dimensions", []) for alarm in alarms)
-    # Redriven into the spill queue, an event would be taken for a message.
+    # If an event were redriven into the spill queue, the webhook would take it for a message.
     assert queue not in str(stack.properties("SpillQueue")["RedrivePolicy"])
 
 

@@ -1,4 +1,4 @@
-"""A function's new version is published whenever a parameter changes the function, however long its value."""
+"""A new version of a function is published whenever a changed parameter changes the function."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.deploy.test_translated_template import OTHERS, PUBLISHED, ROOT, Stack
 
 PARAMETERS = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]
 PROBES = ["12", "https://a.example.com", "a@example.com", "name"]
-"""Values of which every parameter without allowed values takes at least one."""
+"""Values, at least one of which is valid for each parameter without `AllowedValues`."""
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS)
@@ -23,7 +23,7 @@ def test_a_parameter_that_changes_a_function_publishes_a_version(parameter: str,
         try:
             after = Stack(tmp_path, {**OTHERS, parameter: value})
         except TemplateError:
-            continue  # Not every probe is a value of every parameter.
+            continue  # This probe is not a valid value of this parameter.
         for function in PUBLISHED:
             if versioned_properties(after, function) != versioned_properties(before, function):
                 assert version_of(after, function) != version_of(before, function), (
@@ -37,7 +37,7 @@ def test_a_change_at_the_end_of_a_long_value_publishes_a_version(tmp_path: Path)
     assert version_of(first, "TokenVendorFunction") != version_of(second, "TokenVendorFunction")
 
 
-def test_what_only_the_hash_reads_is_no_property_of_a_function(tmp_path: Path) -> None:
+def test_the_property_that_only_the_hash_reads_is_not_deployed(tmp_path: Path) -> None:
     stack = Stack(tmp_path, OTHERS)
     for function in PUBLISHED:
         assert "SourceKMSKeyArn" not in stack.properties(function)["Code"]
@@ -47,7 +47,7 @@ def version_of(stack: Stack, function: str) -> str:
     """Return the logical id of a function's version: CloudFormation publishes another when this changes."""
     versions = stack.names("AWS::Lambda::Version")
     [version] = [name for name in versions if name.startswith(f"{function}Version")]
-    assert "Description" not in stack.properties(version), "it would be limited to 256 characters"
+    assert "Description" not in stack.properties(version), "a description is limited to 256 characters"
     return version
 
 

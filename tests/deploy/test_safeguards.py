@@ -1,4 +1,4 @@
-"""The values of the template that protect data, or that wake somebody."""
+"""The values in the template that protect data or raise alarms."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ PROPERTIES: dict[str, dict[str, Any]] = {
     },
     "AlarmTopic": {"Subscription": [{"Protocol": "email", "Endpoint": "someone@example.com"}]},
 }
-"""What a resource's properties have to be, by path."""
+"""The required value of each property of a resource, by path."""
 
 DELETION = {
     "UserPool": ("RetainExceptOnCreate", "Retain"),
@@ -75,7 +75,7 @@ DELETION = {
 """What happens to a resource when it is removed from the stack, and when it is replaced."""
 
 ALARMS = {
-    # name: metric, statistic, seconds, periods, how many of them, comparison, threshold, without data
+    # name: metric, statistic, period in s, periods, datapoints to alarm, comparison, threshold, missing data
     "DeadLettersAlarm": ("ApproximateNumberOfMessagesVisible", "Maximum", 60, 1, 1, ">=", 1, "ignore"),
     "UnpublishedEventsAlarm": ("ApproximateNumberOfMessagesVisible", "Maximum", 60, 1, 1, ">=", 1, "ignore"),
     "LostMessagesAlarm": ("WebhookStatus503", "Sum", 60, 1, 1, ">=", 1, "notBreaching"),
@@ -100,7 +100,7 @@ WATCHED_QUEUES = {
         ("ApproximateNumberOfMessagesNotVisible", "SpillQueue.QueueName"),
     },
 }
-SAY_WHEN_IT_IS_OVER = {
+ALSO_SAY_WHEN_IT_IS_OVER = {
     "DeadLettersAlarm",
     "RelayBehindAlarm",
     "UnpublishedEventsAlarm",
@@ -121,7 +121,7 @@ def value_at(properties: Any, path: str) -> Any:
 
 
 @pytest.mark.parametrize("name", PROPERTIES)
-def test_a_resource_is_as_safe_as_it_should_be(stack: Stack, name: str) -> None:
+def test_a_resource_has_the_properties_that_protect_data(stack: Stack, name: str) -> None:
     properties = stack.properties(name)
     assert {path: value_at(properties, path) for path in PROPERTIES[name]} == PROPERTIES[name]
 
@@ -130,12 +130,12 @@ def test_every_queue_is_in_the_table(stack: Stack) -> None:
     assert stack.names("AWS::SQS::Queue") <= PROPERTIES.keys()
 
 
-def test_the_spill_queue_hides_a_message_for_six_times_as_long_as_the_webhook_may_take(stack: Stack) -> None:
+def test_the_spill_queue_hides_a_message_for_six_times_the_webhooks_timeout(stack: Stack) -> None:
     timeout = stack.properties("WebhookFunction")["Timeout"]
     assert stack.properties("SpillQueue")["VisibilityTimeout"] >= 6 * timeout
 
 
-def test_only_what_can_be_made_again_goes_with_the_stack(stack: Stack) -> None:
+def test_only_data_that_can_be_recreated_is_deleted_with_the_stack(stack: Stack) -> None:
     of_data = stack.names("AWS::DynamoDB::Table") | stack.names("AWS::Cognito::UserPool")
     assert of_data <= DELETION.keys()
     for name, policies in DELETION.items():
@@ -143,7 +143,7 @@ def test_only_what_can_be_made_again_goes_with_the_stack(stack: Stack) -> None:
         assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == policies
 
 
-def test_logs_are_kept_for_as_long_as_asked(stack: Stack) -> None:
+def test_logs_are_kept_for_the_configured_time(stack: Stack) -> None:
     groups = stack.names("AWS::Logs::LogGroup")
     assert {stack.properties(name)["RetentionInDays"] for name in groups} == {"7"}
     functions = [stack.properties(name) for name in stack.names("AWS::Lambda::Function")]
@@ -152,7 +152,7 @@ def test_logs_are_kept_for_as_long_as_asked(stack: Stack) -> None:
     assert len(used) == len(functions)
 
 
-def test_an_api_key_does_not_show_in_the_stack(stack: Stack) -> None:
+def test_the_stack_does_not_show_the_api_key(stack: Stack) -> None:
     assert stack.parameter_declarations["MomentoApiKey"]["NoEcho"] is True
     key = PARAMETERS["MomentoApiKey"]
     assert {name for name in stack.resources if key in _texts(stack.properties(name))} == {
@@ -171,7 +171,7 @@ def test_every_alarm_is_in_the_table(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_goes_off_when_it_should(stack: Stack, name: str) -> None:
+def test_an_alarm_has_its_metric_period_and_threshold(stack: Stack, name: str) -> None:
     alarm = stack.properties(name)
     measured = [metric["MetricStat"] for metric in alarm.get("Metrics", []) if "MetricStat" in metric]
     expressions = [metric["Expression"] for metric in alarm.get("Metrics", []) if "Expression" in metric]
@@ -190,7 +190,7 @@ def test_an_alarm_goes_off_when_it_should(stack: Stack, name: str) -> None:
     )
     assert alarm.get("ActionsEnabled", True)
     assert alarm["AlarmActions"] == ["AlarmTopic"]
-    assert alarm.get("OKActions") == (["AlarmTopic"] if name in SAY_WHEN_IT_IS_OVER else None)
+    assert alarm.get("OKActions") == (["AlarmTopic"] if name in ALSO_SAY_WHEN_IT_IS_OVER else None)
 
 
 @pytest.mark.parametrize("name", WATCHED_QUEUES)

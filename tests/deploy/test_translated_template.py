@@ -1,4 +1,4 @@
-"""What CloudFormation gets: the template as SAM translates it, in every combination of its conditions."""
+"""The template as SAM translates it for CloudFormation, in every combination of its conditions."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ROOT = Path(__file__).parents[2]
 PUBLISHED = ("TokenVendorFunction", "PublisherFunction", "WebhookFunction")
 ALARM = "AWS::CloudWatch::Alarm"
 
-# Of the parameters that decide conditions, the values that make a difference.
+# Values of the parameters that decide the conditions.
 DECIDING = [
     [{"JwtIssuer": ""}, {"JwtIssuer": "https://issuer.example.com"}],
     [{"SelfSignUp": "false"}, {"SelfSignUp": "true"}],
     [{"MessageSource": "relay"}, {"MessageSource": "momento-webhook"}],
-    # Together, as each concerns one resource that no other condition does.
+    # These change together, because no two of them affect the same resource.
     [
         {"AlarmEmail": "", "SnapStart": "off", "Topics": "comment", "TokenIdClaim": ""},
         {
@@ -50,7 +50,7 @@ COMBINATIONS = [dict(ChainMap(*values, OTHERS)) for values in itertools.product(
 
 
 class ExistingResources(dict[str, str]):
-    """Something for every attribute of a resource that exists, as `Ref` and `Fn::GetAtt` ask for them."""
+    """A value for each `Ref` and `Fn::GetAtt` of a resource that exists."""
 
     def __missing__(self, attribute: str) -> str:
         if attribute.partition(".")[0] in self:
@@ -65,7 +65,7 @@ class Stack:
         parameters = Template.load(ROOT / "template.yaml", overrides).parameters
         translation = SamTemplateValidator(
             yaml_parse((ROOT / "template.yaml").read_text()),
-            ManagedPolicyLoader(None),  # Only AWS's own named policies would have to be asked for.
+            ManagedPolicyLoader(None),  # No function uses a managed policy of AWS.
             region=REGION,
             parameter_overrides=dict(parameters),
         )
@@ -80,15 +80,15 @@ class Stack:
         self._template = Template(template.document, template.parameters, attributes)
 
     def names(self, resource_type: str) -> set[str]:
-        """The logical ids of all that exist of a type."""
+        """Return the logical ids of the resources of a type that exist."""
         return {name for name, resource in self.resources.items() if resource["Type"] == resource_type}
 
     def properties(self, logical_id: str) -> Any:
-        """Raises TemplateError where they refer to a resource that does not exist."""
+        """Return a resource's properties. Raise TemplateError for a reference to a missing resource."""
         return self._template.resolve(self.resources[logical_id].get("Properties"))
 
     def outputs(self) -> dict[str, Any]:
-        """Raises TemplateError where one refers to a resource that does not exist."""
+        """Return the outputs. Raise TemplateError if one refers to a resource that does not exist."""
         return {name: self._template.resolve(output["Value"]) for name, output in self._outputs.items()}
 
     def _existing(self, section: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,7 +108,7 @@ def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return Stack(tmp_path_factory.mktemp("translated"), request.param)
 
 
-def test_every_condition_is_met_in_one_combination_and_not_in_another() -> None:
+def test_every_condition_is_true_in_one_combination_and_false_in_another() -> None:
     templates = [Template.load(ROOT / "template.yaml", combination) for combination in COMBINATIONS]
     for name in templates[0].document["Conditions"].keys() - {"Never"}:
         outcomes = {template.condition(name) for template in templates}
@@ -116,12 +116,12 @@ def test_every_condition_is_met_in_one_combination_and_not_in_another() -> None:
 
 
 def test_cloudformation_lint_finds_nothing(tmp_path: Path) -> None:
-    """Under all outcomes of the conditions, which cfn-lint goes through by itself."""
+    """cfn-lint tries all outcomes of the conditions by itself."""
     lint = subprocess.run(
         [
             Path(sys.executable).with_name("cfn-lint"),
             *("--regions", REGION),
-            # SAM puts the values of some parameters in, which are then unused.
+            # SAM replaces some parameters by their values, after which they are unused.
             *("--ignore-checks", "W2001"),
             *("--", Stack(tmp_path, COMBINATIONS[0]).path),
         ],
@@ -140,7 +140,7 @@ def test_what_exists_refers_only_to_what_exists(stack: Stack) -> None:
     assert all(stack.outputs().values())
 
 
-def test_sign_in_is_the_stacks_own_or_the_issuers(stack: Stack) -> None:
+def test_the_token_api_accepts_the_stacks_own_or_the_given_issuer(stack: Stack) -> None:
     api = stack.properties("TokenApi")["Body"]
     authorizer = api["components"]["securitySchemes"]["VerifiedIdentity"]["x-amazon-apigateway-authorizer"]
     accepted = authorizer["jwtConfiguration"]
@@ -160,7 +160,7 @@ def test_each_allowed_origin_may_call_the_token_api(stack: Stack) -> None:
     assert cors["allowOrigins"] == ["https://one.example.com", "https://two.example.com"]
 
 
-def test_who_signs_and_who_verifies_have_the_generated_secret_and_nothing_else_does(stack: Stack) -> None:
+def test_only_the_webhook_and_the_relay_have_the_signing_secret(stack: Stack) -> None:
     secret = stack.properties("SigningSecret")
     assert "SecretString" not in secret
     assert secret["GenerateSecretString"]["PasswordLength"] >= 32
@@ -176,10 +176,10 @@ def test_messages_come_from_the_relay_or_from_momento(stack: Stack) -> None:
     has_relay = stack.conditions["WithRelay"]
     assert has_relay == ("RelayFunction" in stack.resources)
     if not has_relay:
-        assert of_the_relay <= {"FunctionErrorsAlarm", "ThrottlesAlarm", "Dashboard"}, "only by conditions"
+        assert of_the_relay <= {"FunctionErrorsAlarm", "ThrottlesAlarm", "Dashboard"}, "only under conditions"
 
 
-def test_concurrency_is_reserved_where_asked(stack: Stack) -> None:
+def test_concurrency_is_reserved_if_configured(stack: Stack) -> None:
     reserved = {
         name: stack.properties(name).get("ReservedConcurrentExecutions")
         for name in ("TokenVendorFunction", "PublisherFunction", "WebhookFunction")
@@ -187,7 +187,7 @@ def test_concurrency_is_reserved_where_asked(stack: Stack) -> None:
     assert list(reserved.values()) in ([None] * 3, ["1", "2", "6"])
 
 
-def test_alarms_watch_the_functions_there_are(stack: Stack) -> None:
+def test_alarms_watch_every_function_that_exists(stack: Stack) -> None:
     functions = stack.names("AWS::Lambda::Function")
     for name in ("FunctionErrorsAlarm", "ThrottlesAlarm"):
         watched = [
@@ -199,7 +199,7 @@ def test_alarms_watch_the_functions_there_are(stack: Stack) -> None:
         assert sorted(watched) == sorted(functions)
 
 
-def test_every_alarm_is_mailed_where_there_is_an_address(stack: Stack) -> None:
+def test_every_alarm_is_mailed_if_there_is_an_address(stack: Stack) -> None:
     actions = {str(stack.properties(name).get("AlarmActions")) for name in stack.names(ALARM)}
     assert actions == {"['AlarmTopic']" if stack.conditions["WithAlarmEmail"] else "None"}
 
@@ -211,7 +211,7 @@ def test_the_dashboard_shows_every_alarm(stack: Stack) -> None:
 
 
 def test_callers_reach_the_published_version(stack: Stack) -> None:
-    """Through its alias: the token API, the function URL, the queue, and who publishes."""
+    """The token API, the function URL, the spill queue and services call the alias."""
     uri = stack.properties("TokenApi")["Body"]["paths"]["/token"]["post"]["x-amazon-apigateway-integration"]
     assert "TokenVendorFunctionAliaslive" in uri["uri"]
     assert stack.properties("TokenVendorFunctionPostTokenPermission")["FunctionName"] == (
@@ -225,7 +225,7 @@ def test_callers_reach_the_published_version(stack: Stack) -> None:
         assert published.removesuffix(".Version") in stack.names("AWS::Lambda::Version")
 
 
-def test_published_functions_start_from_snapshots_where_asked(stack: Stack) -> None:
+def test_published_functions_start_from_snapshots_if_configured(stack: Stack) -> None:
     apply_on = "PublishedVersions" if stack.conditions["WithSnapStart"] else "None"
     for name in PUBLISHED:
         assert stack.properties(name)["SnapStart"] == {"ApplyOn": apply_on}
