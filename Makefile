@@ -1,3 +1,4 @@
+# What takes more than a line is a script in scripts/.
 .DEFAULT_GOAL := help
 
 VENV := .venv
