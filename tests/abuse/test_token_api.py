@@ -84,6 +84,14 @@ def test_every_request_is_answered_as_documented(case: schemathesis.Case, stack:
     )
 
 
+def asks_for_nothing(body: bytes) -> bool:
+    """Return whether a body is empty or a JSON object, which random bytes do not fill with known names."""
+    try:
+        return not body.strip() or isinstance(json.loads(body), dict)
+    except ValueError:
+        return False
+
+
 @settings(reproducible, max_examples=200)
 @given(
     body=st.binary(max_size=200),
@@ -93,7 +101,7 @@ def test_any_bytes_are_answered_as_documented(body: bytes, content_type: str, st
     headers = {"Authorization": f"Bearer {jwt}", "Content-Type": content_type.encode("latin-1")}
     answer = requests.post(stack.facts["token_url"], body, headers=headers, timeout=10)
     check_is_documented(answer)
-    assert answer.status_code in {200, 400}
+    assert answer.status_code == (200 if asks_for_nothing(body) else 400)
 
 
 def _tampered(jwt: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.project import SOURCE
+from tests.support.project import ROOT, SOURCE
 
 FUNCTIONS = {"token_vendor", "publisher", "webhook", "relay"}
 ONLY_IN = {
@@ -70,3 +70,14 @@ def test_the_top_of_the_source_is_small() -> None:
     folders = {path.name for path in SOURCE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
     assert folders == set(MAY_IMPORT)
     assert not list(SOURCE.glob("*.py"))
+
+
+@pytest.mark.parametrize("folder", ["abuse", "docs", "e2e", "functions", "local", "relay", "support", "unit"])
+def test_no_test_imports_from_another_or_from_its_fixtures(folder: str) -> None:
+    """What several tests need is in tests/support."""
+    names = {
+        module.rpartition(".")[2]
+        for path in (ROOT / "tests" / folder).rglob("*.py")
+        for module in imports(path)
+    }
+    assert [name for name in names if name == "conftest" or name.startswith("test_")] == []
