@@ -100,13 +100,14 @@ class LocalStack:
         given_momento: GivenMomento | None = None,
         aws_proxy: AwsProxy = contextlib.nullcontext,
         function_environment: Mapping[str, str] | None = None,
+        users: Sequence[User] = USERS,
     ) -> None:
         """Keep logs and `stack.json` in `state_directory`.
 
         `parameters` are values of the template's parameters. `page_folder` is served if it contains a page.
         `given_momento` is used instead of the stack's own Momento. The functions and their queue pollers call
         the AWS services through `aws_proxy`. `function_environment` is added to each function's variables,
-        and overrides those of the template and the stack.
+        and overrides those of the template and the stack. `users` are created in the user pool.
         """
         self._state = StateDirectory(state_directory, PROFILE_FILES)
         self._observer = observer or StackObserver()
@@ -115,6 +116,7 @@ class LocalStack:
         self._given_momento = given_momento
         self._aws_proxy = aws_proxy
         self._function_environment = function_environment or {}
+        self._users = tuple(users)
         self._awaited: dict[str, asyncio.Future[AnsweredRequest]] = {}
         self._resources = contextlib.AsyncExitStack()
         self._aws: AwsServices
@@ -142,7 +144,7 @@ class LocalStack:
                 )
             template = await self._aws.create_resources(template)
             if user_pool := _only(template, "AWS::Cognito::UserPool"):
-                await self._aws.create_users(user_pool, USERS)
+                await self._aws.create_users(user_pool, self._users)
             self._report("AWS services", self._aws.endpoint_url, _AWS_PORT, began)
             self._host = await self._start_functions(resources, template, momento)
             self.facts = await self._facts(template, momento)
@@ -299,7 +301,7 @@ class LocalStack:
             topics=topics,
             user_pool_id=(user_pool := _only(template, "AWS::Cognito::UserPool")),
             user_pool_client_id=_only(template, "AWS::Cognito::UserPoolClient"),
-            users=USERS if user_pool else (),
+            users=self._users if user_pool else (),
             signing_secret=await self._aws.secret(template.resolve({"Ref": "SigningSecret"})),
             message_source=template.resolve({"Ref": "MessageSource"}),
             spill_queue_url=template.resolve({"Ref": "SpillQueue"}),

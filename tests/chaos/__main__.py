@@ -42,7 +42,7 @@ class Extent:
     messages: int
     seconds: float
     more_users: int = 0
-    """Users beside the five that comment in each trial."""
+    """Users with a browser, beside the five users that comment in each trial."""
 
 
 FULL = Extent(rate=20, messages=150, seconds=5.5)

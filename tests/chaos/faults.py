@@ -642,7 +642,7 @@ def one_after_another(number: int, messages: int, at_once: int) -> Fault:
                 pass
             except* AssertionError as found:
                 harm.extend(AssertionError(f"{fault.name}: {one}") for one in found.exceptions)
-            await asyncio.sleep(random.uniform(seconds / 2, 2 * seconds))  # noqa: S311
+            await asyncio.sleep(random.uniform(seconds, 4 * seconds))  # noqa: S311
         if harm:
             raise ExceptionGroup("some faults have done harm", harm)
 

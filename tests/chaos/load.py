@@ -196,10 +196,8 @@ class Load:
 
     @classmethod
     @asynccontextmanager
-    async def of(
-        cls, facts: StackFacts, rate: float, witness: Witness, more_users: int
-    ) -> AsyncIterator[Self]:
-        """Sign the users in. `more_users` publish through the publisher, beside the three who always do."""
+    async def of(cls, facts: StackFacts, rate: float, witness: Witness) -> AsyncIterator[Self]:
+        """Sign the stack's users in. Three others publish through the publisher."""
         async with AsyncExitStack() as resources:
             timeout = aiohttp.ClientTimeout(total=60)
             session = await resources.enter_async_context(aiohttp.ClientSession(timeout=timeout))
@@ -207,9 +205,8 @@ class Load:
             for browser in browsers:
                 await browser.renew_token()
                 resources.push_async_callback(browser.close)
-            more_names = [f"user{number}" for number in range(more_users)]
             services = [
-                *(ServiceUser(name, session, facts) for name in (*_SERVICE_USERS, *more_names)),
+                *(ServiceUser(name, session, facts) for name in _SERVICE_USERS),
                 ServiceUser(_SERVICE_USER_WITHOUT_IDS, session, facts, gives_ids=False),
             ]
             yield cls(browsers, services, ServiceUser(FLOODER, session, facts), rate, witness)

@@ -21,13 +21,14 @@ from momento.responses import CacheGet, CacheListFetch
 
 from local.aws.credentials import LOCAL_CREDENTIALS
 from local.aws.event_queue import EVENT_QUEUE
+from local.aws.services import User
 from local.cloudformation.template import REGION
 from local.momento.topics import Message, epoch_milliseconds
 from local.momento.webhooks import SIGNATURE_HEADER, sign
 from local.poll import local_place, open_poll
 from local.serving.child_process import ChildProcess
 from local.serving.ports import port_in
-from local.stack.local_stack import ROOT, LocalStack
+from local.stack.local_stack import ROOT, USERS, LocalStack
 from tests.chaos.aws_proxy import AwsProxy
 from tests.chaos.flow_proxy import FlowProxy
 from tests.chaos.load import Load
@@ -121,11 +122,15 @@ class System:
                         "MOMENTO_LOCAL": flows.to_momento.address,
                         "WEBHOOK_URL": f"http://{flows.to_webhook.address}/",
                     },
+                    users=[
+                        *USERS,
+                        *(User(f"user{number}", "Secret-of-a-user-1") for number in range(more_users)),
+                    ],
                 )
             )
             flows.to_momento.forward_to(stack.facts.momento.port)
             flows.to_webhook.forward_to(port_in(stack.facts.webhook_url.rstrip("/")))
-            load = await resources.enter_async_context(Load.of(stack.facts, rate, witness, more_users))
+            load = await resources.enter_async_context(Load.of(stack.facts, rate, witness))
             session = await resources.enter_async_context(aiohttp.ClientSession())
             system = cls(stack, proxy, flows, witness, load, session=session)
             await system.until(lambda: system.relays_begun > 0)
