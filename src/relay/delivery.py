@@ -96,10 +96,7 @@ class Delivery:
                 self._note_retry(answer)
                 return max(next(self._pauses), answer.retry_after_seconds)
             self._refused_with = answer.status
-        if not self._keep():
-            return next(self._pauses)
-        self._when_done()
-        return None
+        return None if self._keep() else next(self._pauses)
 
     def _is_final(self, answer: Answer) -> bool:
         """Return whether the webhook refuses the message for good."""
@@ -129,10 +126,9 @@ class Delivery:
                 attempts=self._attempts,
             )
 
-    def leave(self) -> None:
-        """Make sure that the next run, or the webhook, gets the message, as this run ends."""
-        if self._refused_with is None and not self._is_held_by_momento():
-            self._spill()
+    def leave(self) -> bool:
+        """Leave the message to the next run, or else put it into a queue. Return whether it is safe."""
+        return self._is_held_by_momento() or (self._spill() if self._refused_with is None else self._keep())
 
     def _waits_too_long(self) -> bool:
         waited = time.monotonic() - self.waiting_since
@@ -163,4 +159,5 @@ class Delivery:
             position=str(self._message.position),
         )
         self._courier.metrics.add(REFUSED)
+        self._when_done()
         return True

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import itertools
 import time
 from collections import deque
 from threading import Condition, Lock
 from typing import Protocol
+
+from aws_lambda_powertools import Logger
+
+logger = Logger(child=True)
 
 
 class Waiting(Protocol):
@@ -28,8 +33,8 @@ class Waiting(Protocol):
     def attempt(self) -> float | None:
         """Try to deal with it. Return None once that is done, or how long to pause, in seconds."""
 
-    def leave(self) -> None:
-        """Prepare for the end, because there is no time left to deal with it."""
+    def leave(self) -> bool:
+        """Leave it to the next run. Return whether it is safe."""
 
 
 class Lanes:
@@ -98,11 +103,13 @@ class Lanes:
             while self._idle:
                 self._wake_one()
 
-    def leave(self) -> None:
-        """Have all that is still in hand prepare for the end. Call this after all work has ended."""
-        for lane in self._lanes.values():
-            for waiting in lane:
-                waiting.leave()
+    def leave(self, seconds: float) -> None:
+        """Leave all that is in hand to the next run, after all work has ended. Stop after so many seconds."""
+        ends_at = time.monotonic() + seconds
+        for waiting in itertools.chain.from_iterable(self._lanes.values()):
+            if time.monotonic() > ends_at or not waiting.leave():
+                logger.warning("not all that is in hand is safe")
+                return
 
     def _take(self) -> Waiting | None:
         """Wait for a lane whose turn it is. Return the first in it, or None if the lanes are closed."""

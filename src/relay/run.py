@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _TICK_SECONDS = 0.2
 _QUEUE_TIMEOUT_SECONDS = 2
+_SECONDS_TO_LEAVE = 5
 
 logger = Logger(child=True)
 
@@ -121,7 +122,7 @@ class _Run:
                 self._lanes.close()
                 for reader in self._readers.values():
                     reader.interrupt()
-        self._lanes.leave()
+        self._lanes.leave(_SECONDS_TO_LEAVE)
         self._lease.release(self._bookmarks())
         self._report()
         logger.info("relayed", is_replaced=is_replaced)
