@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import base64
 import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -174,7 +175,8 @@ def test_a_message_that_is_found_done_is_not_shown_again(
     table = boto3.resource("dynamodb").Table(environment["IDEMPOTENCY_TABLE"])
     for record in table.scan()["Items"]:  # As if the process had died before it could note what it did.
         table.delete_item(Key={"id": record["id"]})
-    spilled = {"messageId": "1", "body": request["body"], "attributes": {"ApproximateReceiveCount": "1"}}
+    body = base64.b64decode(request["body"]).decode()
+    spilled = {"messageId": "1", "body": body, "attributes": {"ApproximateReceiveCount": "1"}}
     assert chat.retry({"Records": [spilled]})
     assert translate.requests == []
     assert texts(momento, room)["de"] == ["[de] Good morning"]
