@@ -7,23 +7,29 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
+import importlib
 import json
-import random
+import multiprocessing
+import os
+import re
 import shutil
-import sqlite3
+import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Any
+
+import hypothesis
+import pytest
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / ".local/mutants"
-CHECKS = ROOT / ".venv/checks/bin"
-SESSION = "session.sqlite"
-# The plugins that these tests use: to load all that are installed takes longer than most of the tests.
-PYTEST = "env PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 {} -m pytest -x -q -p pytest_asyncio.plugin -p pytest_timeout"
+CHECKS = ROOT / ".venv/checks/bin/python"
 FUNCTIONS = "tests/functions"
+RELAY = "tests/relay"
 TESTS = {
     "src/common": [
         f"tests/unit/test_{name}.py"
@@ -32,121 +38,231 @@ TESTS = {
     "src/aws_access": [
         "tests/unit/test_aws_session.py",
         f"{FUNCTIONS}/test_aws_access.py",
-        f"{FUNCTIONS}/test_webhook.py",
         f"{FUNCTIONS}/test_credentials.py",
+        f"{FUNCTIONS}/test_webhook.py",
     ],
+    "src/aws_access/clients.py": ["tests/functions/topics/test_event.py"],
+    "src/aws_access/secrets.py": [f"{FUNCTIONS}/test_aws_access.py", f"{FUNCTIONS}/test_publisher.py"],
+    "src/aws_access/lease_table.py": [f"{RELAY}/test_lease.py"],
     "src/momento_access": [
         f"{FUNCTIONS}/test_{name}.py"
-        for name in ("credentials", "token_vendor", "publisher", "webhook", "connections")
+        for name in ("credentials", "token_vendor", "publisher", "connections", "webhook")
     ],
-    "src/publisher": [f"{FUNCTIONS}/test_publisher.py", "tests/unit/test_inputs.py"],
-    "src/relay": ["tests/relay"],
-    "src/token_vendor": [f"{FUNCTIONS}/test_token_vendor.py", "tests/unit/test_inputs.py"],
-    "src/topics": [f"{FUNCTIONS}/test_webhook.py", "tests/unit/test_inputs.py"],
-    "src/webhook": [f"{FUNCTIONS}/test_webhook.py", f"{FUNCTIONS}/test_metrics.py"],
+    "src/momento_access/cache_client.py": [f"{FUNCTIONS}/test_webhook.py"],
+    "src/momento_access/permissions.py": [f"{FUNCTIONS}/test_token_vendor.py"],
+    "src/momento_access/topic_publisher.py": [f"{FUNCTIONS}/test_publisher.py"],
+    "src/momento_access/topic_stream.py": [f"{RELAY}/test_topic_reader.py", f"{RELAY}/test_delivery.py"],
+    "src/publisher": [
+        *(f"{FUNCTIONS}/test_{name}.py" for name in ("metrics", "publisher", "connections")),
+        "tests/unit/test_inputs.py",
+    ],
+    "src/relay": [
+        f"{RELAY}/test_{name}.py" for name in ("progress", "delivery", "lanes", "lease", "topic_reader")
+    ],
+    "src/relay/__main__.py": [f"{RELAY}/test_process.py"],
+    "src/relay/backlog.py": [f"{RELAY}/test_lanes.py", f"{RELAY}/test_topic_reader.py"],
+    "src/relay/lanes.py": [f"{RELAY}/test_lanes.py"],
+    "src/relay/lease.py": [f"{RELAY}/test_lease.py"],
+    "src/relay/relay_metrics.py": [f"{RELAY}/test_delivery.py", f"{RELAY}/test_process.py"],
+    "src/relay/run.py": [f"{RELAY}/test_lease.py"],
+    "src/relay/topic_reader.py": [f"{RELAY}/test_topic_reader.py"],
+    "src/relay/version.py": [f"{RELAY}/test_lease.py"],
+    "src/token_vendor": [
+        *(f"{FUNCTIONS}/test_{name}.py" for name in ("metrics", "token_vendor", "connections")),
+        "tests/unit/test_inputs.py",
+    ],
+    "src/topics": [
+        *(f"tests/functions/topics/test_{name}.py" for name in ("event", "chat", "poll")),
+        f"{FUNCTIONS}/test_token_vendor.py",
+        f"{FUNCTIONS}/test_webhook.py",
+        "tests/unit/test_inputs.py",
+    ],
+    "src/topics/chat.py": ["tests/functions/topics/test_chat.py"],
+    "src/topics/poll.py": ["tests/functions/topics/test_poll.py"],
+    "src/webhook": [
+        *(f"{FUNCTIONS}/test_{name}.py" for name in ("metrics", "webhook", "connections")),
+        "tests/functions/topics/test_event.py",
+    ],
 }
-"""The tests that should notice a fault in a folder, the quickest first."""
+"""The tests that should notice a fault in a folder. Those of a module come first."""
 
-REPLACEMENTS = {
-    *("Add_Sub", "Sub_Add", "Mul_Div", "Div_Mul", "Pow_Mul", "Mod_Add"),
-    *("Eq_NotEq", "NotEq_Eq", "Is_IsNot", "IsNot_Is", "Lt_LtE", "LtE_Lt", "Gt_GtE", "GtE_Gt"),
-}
-"""Cosmic Ray replaces each operator by every other. These are likely mistakes, and hard to notice."""
-SECONDS_FOR_TESTS = 600
+OF_ALL_MODULES = "tests/unit/test_boundaries.py"
+
+LIBRARIES = (
+    *("boto3", "grpc", "hypothesis", "jwt", "momento", "momento_wire_types", "moto.server", "pytest_asyncio"),
+    *("aws_lambda_powertools.metrics", "aws_lambda_powertools.utilities.idempotency", "cachetools"),
+    *(f"moto.{service}.responses" for service in ("dynamodb", "events", "secretsmanager", "sqs")),
+)
+"""What takes long to import. It is loaded once, and each run of the tests is forked from there."""
+
+PLUGINS = ("pytest_asyncio.plugin", "pytest_timeout")
+"""The plugins that these tests use: to load all that are installed takes longer than most of the tests."""
+
+SECONDS_FOR_A_TEST = 90
+SECONDS_FOR_TESTS = 1800
+
+
+SOUND: set[str] = set()
+"""Tests that were seen to pass without a fault."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault that can be put into the code."""
+
+    module: str
+    line: int
+    text: str
+    """The whole text of the module with the fault."""
+
+
+class Outcome(Enum):
+    """What the tests made of the code."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    HUNG = "hung"
+    """They did not end, or a test had to be ended."""
 
 
 def main() -> None:
-    """Try the folders named on the command line, or all. Fail if the tests fail without a fault."""
+    """Try the folders named on the command line, or all."""
+    folders = [path for path in TESTS if not path.endswith(".py")]
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("folder", nargs="*", choices=[[], *TESTS], help="a folder of src")
+    parser.add_argument("folder", nargs="*", choices=[[], *folders], help="a folder of src")
     parser.add_argument("--sample", type=int, help="how many faults of a folder to try, chosen at random")
+    parser.add_argument("--seed", type=int, default=1, help="another seed chooses another sample (1)")
     arguments = parser.parse_args()
-    for folder in arguments.folder or TESTS:
-        mutate(folder, arguments.sample)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # So that it ends what it has started.
+    for library in LIBRARIES:
+        importlib.import_module(library)
+    # The machine may be busy.
+    hypothesis.settings.register_profile(
+        "mutants", deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
+    )
+    hypothesis.settings.load_profile("mutants")
+    for folder in arguments.folder or folders:
+        mutate(folder, arguments.sample, arguments.seed)
 
 
-def mutate(folder: str, sample: int | None) -> None:
+def mutate(folder: str, sample: int | None, seed: int) -> None:
     """Try faults in a folder, and print how many were noticed and which were not."""
+    copy = copy_project(folder)
+    total, faults = choose(copy, folder, sample, seed)
+    print(f"{folder}: {len(faults)} of {total} faults are tried", flush=True)
+    outcomes: Counter[Outcome] = Counter()
+    for number, fault in enumerate(faults, start=1):
+        outcome, reason = try_fault(copy, fault)
+        outcomes[outcome] += 1
+        print(f"{number}. {fault.module}:{fault.line}: {reason}", flush=True)
+        if outcome is Outcome.PASSED:
+            print(difference(copy, fault), flush=True)
+    noticed = len(faults) - outcomes[Outcome.PASSED]
+    print(
+        f"{folder}: {noticed} of {len(faults)} noticed ({noticed / max(len(faults), 1):.0%}),"
+        f" {outcomes[Outcome.HUNG]} of them because the tests did not end",
+        flush=True,
+    )
+
+
+def copy_project(folder: str) -> Path:
+    """Copy the project's files, without those that git ignores, and return where they are."""
     copy = WORK / folder.replace("/", "-")
     shutil.rmtree(copy, ignore_errors=True)
-    for name in project_files():
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, copy / name)
-    configure(copy, folder)
-    cosmic_ray(copy, "init", "config.toml", SESSION)
-    choose(copy, sample)
-    cosmic_ray(copy, "baseline", "config.toml")
-    cosmic_ray(copy, "exec", "config.toml", SESSION)
-    report(folder, copy)
-
-
-def cosmic_ray(copy: Path, *arguments: str) -> str:
-    """Run a command of Cosmic Ray in the copy of the project, and return its output."""
-    command = [CHECKS / "cosmic-ray", *arguments]
-    return subprocess.run(command, cwd=copy, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-def choose(copy: Path, sample: int | None) -> None:
-    """Leave out of the session what no test can notice or what teaches little, and all but a sample."""
-    with contextlib.closing(sqlite3.connect(copy / SESSION)) as session, session:
-        faults = session.execute(
-            "SELECT job_id, module_path, operator_name, start_pos_row FROM mutation_specs ORDER BY job_id"
-        ).fetchall()
-        useful = [job for job, path, operator, line in faults if is_useful(copy / path, operator, line)]
-        random.shuffle(useful)
-        kept = set(useful[:sample])
-        for table in ("mutation_specs", "work_items"):
-            session.executemany(
-                f"DELETE FROM {table} WHERE job_id = ?",  # noqa: S608
-                [(job,) for job, *_ in faults if job not in kept],
-            )
-    print(f"{len(kept)} of {len(useful)} faults are tried")
-
-
-def is_useful(path: Path, operator: str, line: int) -> bool:
-    """Return False for most of an operator's replacements, and for imports that only a type checker makes."""
-    name = operator.removeprefix("core/")
-    if name.startswith(("ReplaceBinaryOperator_", "ReplaceComparisonOperator_")):
-        return name.partition("_")[2] in REPLACEMENTS
-    text = path.read_text().splitlines()[line - 1]
-    return not name.startswith("Variable") and text != "if TYPE_CHECKING:"
-
-
-def project_files() -> list[str]:
-    """Return the project's files, without those that git ignores."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    return [name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, copy / name)
+    return copy
 
 
-def configure(copy: Path, folder: str) -> None:
-    """Write Cosmic Ray's configuration into the copy of the project."""
-    tests = " ".join(TESTS[folder])
-    settings = {
-        "module-path": sorted(str(path.relative_to(copy)) for path in (copy / folder).glob("*.py")),
-        "timeout": SECONDS_FOR_TESTS,
-        "excluded-modules": [],
-        "test-command": f"{PYTEST.format(sys.executable)} {tests}",
-    }
-    lines = [
-        "[cosmic-ray]",
-        *(f"{name} = {json.dumps(value)}" for name, value in settings.items()),
-        "[cosmic-ray.distributor]",
-        'name = "local"',
-    ]
-    (copy / "config.toml").write_text("\n".join(lines) + "\n")
+def choose(copy: Path, folder: str, sample: int | None, seed: int) -> tuple[int, list[Fault]]:
+    """Return how many faults there are, and those to try."""
+    modules = sorted(str(path.relative_to(copy)) for path in (copy / folder).glob("*.py"))
+    size = ["--sample", str(sample)] if sample else []
+    command = [CHECKS, "tests/faults.py", *modules, "--seed", str(seed), *size]
+    chosen = subprocess.run(command, cwd=copy, check=True, stdout=subprocess.PIPE, text=True).stdout
+    total, *faults = map(json.loads, chosen.splitlines())
+    return total, [Fault(*fault) for fault in faults]
 
 
-def report(folder: str, copy: Path) -> None:
-    """Print the faults that no test has noticed, and the share of the others."""
-    dumped = cosmic_ray(copy, "dump", SESSION)
-    tried: list[dict[str, Any]] = [result for _, result in map(json.loads, dumped.splitlines())]
-    for result in tried:
-        if result["test_outcome"] == "survived":
-            print(result["diff"])
-    outcomes = Counter(result["test_outcome"] for result in tried)
-    caught = len(tried) - outcomes["survived"]
-    print(f"{folder}: {caught} of {len(tried)} caught ({caught / max(len(tried), 1):.0%})")
+def tests_of(module: str) -> list[str]:
+    """Return the tests that should notice a fault in a module, the most likely first."""
+    return list(dict.fromkeys([OF_ALL_MODULES, *TESTS.get(module, ()), *TESTS[str(Path(module).parent)]]))
+
+
+def try_fault(copy: Path, fault: Fault) -> tuple[Outcome, str]:
+    """Return what the tests make of the fault, and which one notices it.
+
+    A test that fails is run again, with the fault and without it. One that fails by chance notices nothing,
+    so the others are run.
+    """
+    module, tests = copy / fault.module, tests_of(fault.module)
+    original = module.read_text()
+    flaky: list[str] = []
+    while True:
+        module.write_text(fault.text)
+        try:
+            if run_tests(copy, ["--cache-clear", *tests, *flaky]) is Outcome.PASSED:
+                return Outcome.PASSED, "not noticed"
+            failed = re.findall(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", output(copy), re.MULTILINE)
+            again = run_tests(copy, ["--last-failed", *tests])
+        finally:
+            module.write_text(original)
+        if not failed:
+            return again, f"a run without a failed test {again.value}"
+        name = failed[0]
+        if again is not Outcome.PASSED and (name in SOUND or run_tests(copy, [name]) is Outcome.PASSED):
+            SOUND.add(name)
+            return again, f"{name} {again.value}"
+        print(f"{name} has failed by chance", flush=True)
+        flaky.append(f"--deselect={name}")
+
+
+def run_tests(copy: Path, arguments: list[str]) -> Outcome:
+    """Run tests in the copy until one fails, in a process that is forked from this one."""
+    process = multiprocessing.get_context("fork").Process(target=run_pytest, args=(copy, arguments))
+    process.start()
+    try:
+        process.join(SECONDS_FOR_TESTS)
+        has_ended = process.exitcode is not None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid or 0, signal.SIGKILL)  # Also what the tests have started and left.
+        process.join()
+    if not has_ended or "from pytest-timeout" in output(copy):
+        return Outcome.HUNG
+    return Outcome.PASSED if process.exitcode == pytest.ExitCode.OK else Outcome.FAILED
+
+
+def run_pytest(copy: Path, arguments: list[str]) -> None:
+    """Run tests in the copy, in this process, and end it."""
+    os.setsid()
+    os.chdir(copy)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    written = os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(written, 1)
+    os.dup2(written, 2)
+    sys.path.remove(str(ROOT))
+    del sys.modules["tests"]  # The copy has its own.
+    plugins = [option for plugin in PLUGINS for option in ("-p", plugin)]
+    options = ["-x", "-q", "--tb=short", "--show-capture=no", f"--timeout={SECONDS_FOR_A_TEST}", *plugins]
+    code = pytest.main([*options, *arguments])
+    sys.stdout.flush()
+    os._exit(code)  # Without waiting for threads that a fault has left behind.
+
+
+def output(copy: Path) -> str:
+    """Return what the tests have written."""
+    return (copy / "output.txt").read_text(errors="replace")
+
+
+def difference(copy: Path, fault: Fault) -> str:
+    """Return a fault as a patch."""
+    before, after = (copy / fault.module).read_text().splitlines(), fault.text.splitlines()
+    return "\n".join(difflib.unified_diff(before, after, fault.module, fault.module, lineterm="", n=2))
 
 
 if __name__ == "__main__":

@@ -195,6 +195,32 @@ def test_one_user_cannot_use_up_the_minting_limit(vendor: Function, user: str) -
     token(vendor(request(f"{user}x", {"courseIds": [11]})))
 
 
+def test_a_user_who_has_used_up_the_limit_gets_one_token_every_two_seconds(
+    vendor: Function, user: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = int(time.time())
+    courses = iter(range(100))
+
+    def ask(seconds: float) -> tuple[int, str | None]:
+        monkeypatch.setattr(time, "time", lambda: now + seconds)
+        answer = vendor(request(user, {"courseIds": [next(courses)]}))
+        return answer["statusCode"], answer["headers"].get("Retry-After")
+
+    assert [ask(0) for _ in range(10)] == [(200, None)] * 10
+    assert [ask(0), ask(0.5), ask(1.5)] == [(429, "2"), (429, "2"), (429, "1")]
+    assert [ask(2), ask(2), ask(3.5), ask(4)] == [(200, None), (429, "2"), (429, "1"), (200, None)]
+    assert [ask(1000) for _ in range(11)] == [(200, None)] * 10 + [(429, "2")]
+
+
+def test_requests_at_momentos_minting_limit_count(vendor: Function, momento: Momento, user: str) -> None:
+    momento.admin("/fail", rpcs="generate-disposable-token", error="resource-exhausted")
+    for course in range(10):
+        answer = vendor(request(user, {"courseIds": [course]}))
+        assert (answer["statusCode"], answer["headers"]["Retry-After"]) == (429, "1")
+    momento.admin("/clear-faults")
+    assert vendor(request(user, {"courseIds": [10]}))["statusCode"] == 429
+
+
 def test_a_token_that_could_not_be_minted_does_not_count(
     vendor: Function, momento: Momento, user: str
 ) -> None:

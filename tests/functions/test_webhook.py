@@ -148,6 +148,18 @@ def test_accepts_requests_of_the_last_minute_only(
     assert webhook(signed(comment(course, publish_timestamp=made)))["statusCode"] == promised
 
 
+@pytest.mark.parametrize(
+    ("age_millis", "promised"), [(60_000, 200), (60_001, 403), (-60_000, 200), (-60_001, 403)]
+)
+def test_the_replay_window_ends_after_exactly_a_minute(
+    age_millis: int, promised: int, webhook: Function, course: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = int(time.time())
+    monkeypatch.setattr(time, "time", lambda: now)
+    made = now * 1000 - age_millis
+    assert webhook(request(body(course, publish_timestamp=made)))["statusCode"] == promised
+
+
 def test_looks_at_the_times_before_the_rest(webhook: Function, course: str) -> None:
     assert webhook(signed(comment(course, publish_timestamp=1, text=None)))["statusCode"] == 403
 
@@ -333,6 +345,48 @@ def test_tells_messages_apart_by_page_where_there_is_one(
     assert status(webhook(signed(first))) == (200, "stored")
     assert status(webhook(signed(first | {"event_timestamp": 1}))) == (200, "duplicate")
     assert status(webhook(signed(first | {"topic_sequence_page": 2}))) == (200, "stored")
+
+
+def test_takes_the_largest_numbers_that_momento_can_send(webhook: Function, course: str) -> None:
+    largest = 2**64 - 1
+    numbers = {"topic_sequence_page": largest, "topic_sequence_number": largest, "event_timestamp": largest}
+    assert status(webhook(request(body(course, **numbers)))) == (200, "stored")
+
+
+def test_the_log_of_a_request_names_no_message_of_an_earlier_one(
+    load: Callable[..., Function], course: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    webhook = load("webhook", POWERTOOLS_SERVICE_NAME=course)  # A logger of its own, which writes here.
+
+    def logged() -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        return [line for line in lines if "message" in line]
+
+    webhook(request(body(course, topic_sequence_number=5, event_timestamp=7)))
+    [stored] = logged()
+    assert (stored["message"], stored["topic"], stored["message_id"]) == ("stored", TOPIC, "7-5")
+    assert stored["correlation_id"] == stored["function_request_id"] == "request"
+    webhook(request(body(course), sign_with="another"))
+    [refused] = logged()
+    assert (refused["message"], refused["reason"]) == ("refused", "wrong signature")
+    assert not {"topic", "message_id"} & set(refused)
+
+
+def test_the_log_says_why_and_how_often_a_message_was_tried_from_the_queue(
+    load: Callable[..., Function], course: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    webhook = load("webhook", POWERTOOLS_SERVICE_NAME=course)
+    for content, reason in (
+        (body(course, token_id=""), ""),
+        (body(course, text="[]"), "not a JSON object"),
+        (body(course, cache=5), "cache must be a string"),
+    ):
+        attributes = {"ApproximateReceiveCount": "3"}
+        record = {"messageId": "1", "receiptHandle": "none", "body": json.dumps(content)}
+        webhook({"Records": [record | {"attributes": attributes}]})
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        [line] = [line for line in lines if line.get("message") == "still not stored"]
+        assert (line["level"], line["reason"], line["tries"]) == ("WARNING", reason, 3)
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,3 +83,27 @@ def test_no_test_imports_from_another_or_from_its_fixtures(folder: str) -> None:
         for module in imports(path)
     }
     assert [name for name in names if name == "conftest" or name.startswith("test_")] == []
+
+
+def data_classes(monkeypatch: pytest.MonkeyPatch) -> Iterator[type]:
+    """Yield the classes of the functions that only hold data, and that have something in them."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")  # Some modules need it to be loaded.
+    for path in sorted(SOURCE.glob("*/*.py")):
+        if path.stem in {"__main__", "handler"}:
+            continue
+        name = ".".join(path.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
+        for value in vars(importlib.import_module(name)).values():
+            if isinstance(value, type) and value.__module__ == name and dataclasses.is_dataclass(value):
+                yield value
+
+
+def test_data_is_small_and_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Threads and invocations share it, and it is a key of caches."""
+    classes = list(data_classes(monkeypatch))
+    assert len(classes) > 10
+    for one in classes:
+        made = object.__new__(one)
+        assert not hasattr(made, "__dict__"), f"{one} has no slots"
+        for field in dataclasses.fields(one):
+            with pytest.raises(dataclasses.FrozenInstanceError):
+                setattr(made, field.name, "changed")
