@@ -212,7 +212,7 @@ def try_fault(copy: Path, fault: Fault) -> tuple[Outcome, str]:
         finally:
             module.write_text(original)
         if not failed:
-            return again, f"a run without a failed test {again.value}"
+            return again, f"a run without a failed test {again.value}\n{output(copy)[-1000:]}"
         name = failed[0]
         if again is not Outcome.PASSED and (name in SOUND or run_tests(copy, [name]) is Outcome.PASSED):
             SOUND.add(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -139,6 +140,59 @@ def test_a_message_is_sent_twice_at_most(
 def test_a_message_that_cannot_be_hidden_is_an_error(module: Callable[[str], ModuleType], queue: Any) -> None:
     with pytest.raises(module("queues").QueueError, match="ReceiptHandle"):
         queue.hide("none", 5)
+
+
+@pytest.fixture
+def aws(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsProxy]:
+    with AwsProxy(aws_endpoint) as aws:
+        for service in ("SECRETS_MANAGER", "DYNAMODB"):
+            monkeypatch.setenv(f"AWS_ENDPOINT_URL_{service}", aws.url)
+        yield aws
+
+
+def test_reading_a_secret_is_attempted_twice(
+    module: Callable[[str], ModuleType], aws: AwsProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = uuid.uuid4().hex
+    boto3.client("secretsmanager").create_secret(Name=name, SecretString="text")
+    monkeypatch.delitem(sys.modules, "aws_access.secrets", raising=False)  # It has a client already.
+    secrets = module("secrets")
+    aws.calls.clear()
+    aws.troubles["GetSecretValue"] = "fail"
+    with pytest.raises(secrets.SecretError):
+        secrets.read_secret(name)
+    assert [operation for operation, _ in aws.calls] == ["GetSecretValue"] * 2
+    aws.troubles["GetSecretValue"] = "lose"
+    assert secrets.read_secret(name) == "text"
+
+
+def test_updating_a_lease_is_attempted_twice(
+    module: Callable[[str], ModuleType], environment: dict[str, str], aws: AwsProxy
+) -> None:
+    leases, name = module("lease_table"), uuid.uuid4().hex
+    table = leases.LeaseTable(environment["IDEMPOTENCY_TABLE"])
+    me = {":me": {"S": "me"}}
+    aws.troubles["UpdateItem"] = "fail"
+    with pytest.raises(leases.TableError):
+        table.update(name, "SET holder = :me", me)
+    assert [operation for operation, _ in aws.calls] == ["UpdateItem"] * 2
+    aws.troubles["UpdateItem"] = "lose"
+    assert table.update(name, "SET holder = :me", me) == {"id": {"S": name}, "holder": {"S": "me"}}
+
+
+def test_a_condition_that_does_not_hold_tells_what_the_item_has(
+    module: Callable[[str], ModuleType], environment: dict[str, str]
+) -> None:
+    leases, name = module("lease_table"), uuid.uuid4().hex
+    table = leases.LeaseTable(environment["IDEMPOTENCY_TABLE"])
+    me = {":me": {"S": "me"}}
+    with pytest.raises(leases.ConditionFailedError) as missing:
+        table.update(name, "SET holder = :me", me, "holder = :me")
+    assert missing.value.item == {}
+    table.update(name, "SET holder = :me", me, "attribute_not_exists(holder)")
+    with pytest.raises(leases.ConditionFailedError) as held:
+        table.update(name, "SET holder = :me", me, "attribute_not_exists(holder)")
+    assert held.value.item == {"id": {"S": name}, "holder": {"S": "me"}}
 
 
 def test_a_secret_is_kept_until_it_is_read_again(module: Callable[[str], ModuleType]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -129,3 +131,50 @@ def test_the_webhook_closes_the_connection_of_an_api_key_that_was_replaced(
     assert webhook(delivery(user))["statusCode"] == 200
     assert proxy.accepted > before
     proxy.wait_until_open(proxy.accepted - before)
+
+
+@pytest.mark.parametrize(("port", "first_byte"), [(443, b"\x16"), (None, b"P")])
+def test_a_connection_is_encrypted_unless_momento_is_local(
+    environment: dict[str, str], port: int | None, first_byte: bytes
+) -> None:
+    """TLS begins with a handshake record, and HTTP/2 without it with `PRI`."""
+    module = importlib.import_module("momento_access.connection")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(20)
+        listens_on = server.getsockname()[1]
+        endpoint = f"127.0.0.1:{listens_on}" if port else "127.0.0.1"
+        channel = module.open_channel(endpoint, port or listens_on)
+        call = channel.unary_unary("/method").future(b"request")
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(20)
+            assert connection.recv(1) == first_byte
+        call.cancel()
+        channel.close()
+
+
+def test_what_is_stored_without_a_time_to_live_is_kept_for_a_day(
+    environment: dict[str, str], momento: Momento, user: str
+) -> None:
+    client = importlib.import_module("momento_access.cache_client")
+    credentials = importlib.import_module("momento_access.credentials").Credentials
+    server = momento.server
+    cache = client.RaisingCacheClient(credentials(server.api_key, server.host, server.host, server.port))
+    cache.set(CACHE, user, "value")
+    cache.close()
+    assert 86_300 < momento.remaining_ttl_seconds(user) <= 86_400
+
+
+@pytest.mark.parametrize("error", ["unavailable", "internal"])
+def test_a_call_that_fails_is_left_to_the_caller_to_repeat(
+    error: str, environment: dict[str, str], momento: Momento, user: str
+) -> None:
+    client = importlib.import_module("momento_access.cache_client")
+    credentials = importlib.import_module("momento_access.credentials").Credentials
+    server = momento.server
+    cache = client.RaisingCacheClient(credentials(server.api_key, server.host, server.host, server.port))
+    momento.admin("/fail", rpcs="get", error=error, count=1)
+    with pytest.raises(client.MomentoError, match=error.upper()):
+        cache.get(CACHE, user)
+    cache.get(CACHE, user)
+    cache.close()

@@ -259,6 +259,58 @@ def test_no_call_begins_without_time_for_it(site: Site) -> None:
     assert site.webhook.requests == []
 
 
+@pytest.mark.parametrize(
+    ("verdict", "statuses"),
+    [
+        ("TAKEN", [200, 202, 299]),
+        ("FAILED", [300, 307, 399, 408, 425, 429, 500, 503, 599]),
+        ("REFUSED", [400, 402, 404, 407, 409, 422, 424, 426, 428, 430, 499]),
+        ("UNTRUSTED", [403]),
+    ],
+)
+def test_what_a_status_says_about_a_message(site: Site, verdict: str, statuses: list[int]) -> None:
+    client = importlib.import_module("relay.webhook_client").WebhookClient(site.settings(), lambda: 10.0)
+    message = importlib.import_module("relay.message")
+    one = message.Message(TOPIC, message.Position(1, 1), "taylor", "text", time.time())
+    for status in statuses:
+        site.webhook.answer = lambda _request, status=status: Reply(status, {})
+        answer = client.post(one)
+        assert (answer.verdict.name, answer.status) == (verdict, status)
+
+
+def test_attempts_come_less_and_less_often_and_the_log_tells_of_ever_fewer(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    delivery = importlib.import_module("relay.delivery")
+    message = importlib.import_module("relay.message")
+    settings = site.settings()
+    courier = delivery.Courier(
+        importlib.import_module("relay.webhook_client").WebhookClient(settings, lambda: 10.0),
+        importlib.import_module("aws_access.queues").Queue(settings.dead_letter_queue_url, timeout_seconds=2),
+        importlib.import_module("relay.relay_metrics").RelayMetrics(),
+        settings.durations,
+    )
+    done: list[bool] = []
+    text = "x" * 4000
+    one = delivery.Delivery(
+        message.Message(TOPIC, message.Position(1, 1), "taylor", text, time.time()),
+        time.monotonic(),
+        courier,
+        lambda: done.append(True),
+    )
+    assert 4000 < one.size < 8000
+    site.webhook.answer = lambda _request: 503
+    for longest in (0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 10, 10, 10):
+        assert longest / 2 <= one.attempt() <= longest
+    attempts = [record.attempts for record in caplog.records if record.message == "not delivered yet"]
+    assert attempts == [1, 2, 4, 8]
+    assert courier.metrics["RelayRetries"] == 9
+    assert done == []
+    site.webhook.answer = lambda _request: 200
+    assert one.attempt() is None
+    assert done == [True]
+
+
 AWS_FORBIDDEN = Reply(
     403,
     {"Content-Type": "application/json", "x-amzn-ErrorType": "AccessDeniedException"},

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import threading
+import time
 from collections import Counter
+
+import pytest
 
 from relay.lanes import Lanes
 from tests.support.metric_values import Metrics
@@ -236,3 +240,36 @@ def test_a_run_that_ends_spills_what_the_next_one_may_not_get(site: Site) -> Non
     site.webhook.answer = lambda _request: 200
     site.start()
     site.webhook.wait_for(lambda: "second" in site.webhook.taken)
+
+
+def test_closed_lanes_take_nothing_more_and_nobody_waits_for_room() -> None:
+    lanes = Lanes(max_bytes=10)
+    may_go = threading.Event()
+    lanes.put(Parcel("a", may_go, []))
+    waiting = threading.Thread(target=lanes.put, args=(Parcel("b", may_go, []),))
+    waiting.start()
+    lanes.close()
+    waiting.join(20)
+    assert not waiting.is_alive()
+    assert lanes.count == 1
+
+
+def test_the_oldest_in_hand_is_the_first_of_any_lane() -> None:
+    lanes = Lanes(max_bytes=100)
+    assert lanes.oldest_seconds() == 0
+    now = time.monotonic()
+    for lane, age in (("a", 50), ("b", 100), ("b", 1000), ("c", 0)):
+        parcel = Parcel(lane, threading.Event(), [])
+        parcel.waiting_since = now - age
+        lanes.put(parcel)
+    assert lanes.oldest_seconds() == pytest.approx(100, abs=10)
+
+
+def test_at_least_one_call_is_made_at_once(site: Site) -> None:
+    for_how_many = importlib.import_module("relay.settings").Settings.from_environ
+    site.environment.pop("RELAY_CONCURRENCY", None)
+    assert for_how_many(site.environment).concurrency == 16
+    assert for_how_many(site.environment | {"RELAY_CONCURRENCY": "1"}).concurrency == 1
+    for number in ("0", "-1"):
+        with pytest.raises(ValueError, match="RELAY_CONCURRENCY must be 1 or more"):
+            for_how_many(site.environment | {"RELAY_CONCURRENCY": number})

@@ -132,6 +132,55 @@ def test_a_lease_counts_from_before_the_request_for_it(site: Site) -> None:
     assert time.monotonic() + lease.seconds_left <= site.aws.last_call_at + 20
 
 
+def test_a_lease_is_held_from_when_it_is_taken_until_it_is_released(site: Site) -> None:
+    leases = importlib.import_module("relay.lease")
+    first, second = leases.Lease(site.settings(lease=20)), leases.Lease(site.settings(lease=20))
+    assert first.seconds_left <= 0
+    assert first.acquire() is leases.Standing.HOLDS
+    assert 15 < first.seconds_left <= 20
+    assert second.acquire() is leases.Standing.WAITS
+    assert second.seconds_left <= 0
+    first.release({})
+    assert first.seconds_left <= 0
+    assert second.acquire() is leases.Standing.HOLDS
+
+
+def test_a_bookmark_is_read_as_it_was_saved(site: Site) -> None:
+    leases = importlib.import_module("relay.lease")
+    position = importlib.import_module("relay.message").Position(7, 12)
+    bookmark = importlib.import_module("relay.backlog").Bookmark(position, 1_234_567.125, 1_234_568.875)
+    first, second = leases.Lease(site.settings()), leases.Lease(site.settings())
+    first.acquire()
+    assert first.bookmark("comment") is None
+    first.release({"comment": bookmark, "poll": None})
+    second.acquire()
+    assert second.bookmark("comment") == bookmark
+    assert second.bookmark("poll") is None
+
+
+@pytest.mark.parametrize(
+    ("durations", "saves_a_new_position", "renews"),
+    [
+        ({"renewal": 100, "checkpoint": 0}, True, False),
+        ({"renewal": 100, "checkpoint": 100}, False, False),
+        ({"renewal": 0, "checkpoint": 100}, True, True),
+    ],
+)
+def test_a_lease_is_written_only_when_a_renewal_or_a_checkpoint_is_due(
+    site: Site, durations: dict[str, float], *, saves_a_new_position: bool, renews: bool
+) -> None:
+    position = importlib.import_module("relay.message").Position(7, 12)
+    bookmark = importlib.import_module("relay.backlog").Bookmark(position, 1.0, 2.0)
+    lease = importlib.import_module("relay.lease").Lease(site.settings(lease=200, **durations))
+    lease.acquire()
+    site.aws.calls.clear()
+    assert lease.keep({"comment": bookmark}, ends_soon=False) is True
+    assert len(site.aws.calls) == saves_a_new_position
+    site.aws.calls.clear()
+    lease.keep({"comment": bookmark if saves_a_new_position else None}, ends_soon=False)
+    assert len(site.aws.calls) == renews
+
+
 def test_after_a_longer_time_it_delivers_no_more_until_it_has_the_lease_again(site: Site) -> None:
     running = site.start(lease=1)
     site.momento.publish("one")
@@ -157,6 +206,7 @@ def test_the_lease_is_renewed_while_a_delivery_takes_long(site: Site) -> None:
     renewals = {site.item()["renewal"]}
     wait_until(lambda: renewals.add(site.item()["renewal"]) or len(renewals) > 15)
     assert site.item()["holder"] == holder
+    assert waiting.is_running()  # It has no end, and so it waits for however long it takes.
     is_over.set()
     site.webhook.wait_for(lambda: site.webhook.taken)
     assert waiting.stop() == BUSY

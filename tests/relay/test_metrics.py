@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import signal
 import subprocess
@@ -44,3 +45,32 @@ def stopped(process: subprocess.Popen[str]) -> str:
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=SECONDS)
     return output
+
+
+def test_a_report_has_what_is_new_and_a_sample_of_the_delivery_times(
+    aws: dict[str, str], metrics: Metrics
+) -> None:
+    relay = importlib.import_module("relay.relay_metrics").RelayMetrics()
+    relay.add("RelayRetries")
+    relay.add("RelayRetries")
+    relay.add("RelayMessagesMissed", 5)
+    for _ in range(99):
+        relay.add_delivered(0.25)
+    for _ in range(9900):
+        relay.add_delivered(2)
+    relay.report(lag_seconds=3, oldest_seconds=2, lanes=4)
+    relay.add("RelayRetries")
+    relay.add_delivered(0.1234)
+    relay.report(lag_seconds=0, oldest_seconds=0, lanes=0)
+
+    assert metrics.values("RelayRetries") == [2, 1]
+    assert metrics.values("RelayMessagesMissed") == [5]
+    assert metrics.values("RelayDelivered") == [9999, 1]
+    assert metrics.values("RelayLagSeconds") == [3, 0]
+    assert metrics.values("RelayOldestMessageSeconds") == [2, 0]
+    assert metrics.values("RelayLanes") == [4, 0]
+    *sample, last = metrics.values("RelayDeliveryTime")
+    assert last == 123.4
+    assert len(sample) == 99
+    assert set(sample) <= {250, 2000}
+    assert sample.count(2000) > 80  # 98 on average

@@ -245,3 +245,10 @@ def test_messages_have_the_same_id_only_if_they_are_the_same(
 
     [first, second] = [parse_message(message(*fields), TOPICS, "course-comments") for fields in (one, other)]
     assert (first.key == second.key) == (first.id == second.id) == (key(*one) == key(*other))
+
+
+def test_a_topic_that_is_not_registered_is_named_with_those_that_are() -> None:
+    with pytest.raises(ValueError, match="TOPICS names pol; there is comment, poll, chat, event"):
+        enabled_topics({"TOPICS": "comment, pol"})
+    with pytest.raises(KeyError, match="TOPICS"):
+        enabled_topics({})

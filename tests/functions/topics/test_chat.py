@@ -197,6 +197,25 @@ def test_the_history_keeps_the_newest_hundred(chat: Deliveries, momento: Momento
     assert texts(momento, room)["en"] == ["Good morning"] + ["old"] * 99
 
 
+def test_the_history_is_kept_for_a_day(chat: Deliveries, momento: Momento, room: str) -> None:
+    chat.send(said(room))
+    for language in LANGUAGES:
+        assert 86_300 < momento.remaining_ttl_seconds(f"chat:{room}:{language}") <= 86_400
+
+
+def test_the_other_languages_wait_for_the_next_try_where_momento_does_not_answer(
+    chat: Deliveries, momento: Momento, room: str
+) -> None:
+    """To wait for Momento once more for each of them would take longer than the webhook has."""
+    with momento.subscribe(topic=f"chat:{room}:de") as german:
+        momento.admin("/delay", rpcs="list-push-front", ms=1500)
+        assert chat.send(said(room)) == (202, "queued")
+        momento.admin("/clear-faults")
+        with TopicClient(TopicConfigurations.Default.latest(), momento.credentials()) as client:
+            client.publish(CACHE, f"chat:{room}:de", "nothing before")
+        assert german.next()[1] == "nothing before"
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -110,6 +111,7 @@ def test_an_event_that_is_not_taken_is_tried_again(
     order = f"order {uuid.uuid4()}"
     proxied.events.troubles["PutEvents"] = trouble
     assert events.send({"type": "order", "detail": {"order": order}}) == (202, "queued")
+    assert [operation for operation, _ in proxied.events.calls] == ["PutEvents"] * 2
     assert arrived(queue_url) == []
     assert "MessagesActedOnAgain" not in capsys.readouterr().out
     proxied.events.troubles.clear()
@@ -167,6 +169,17 @@ def test_refuses_what_is_no_event(
     assert status == 400
     assert reason in answer
     assert proxied.events.calls == []
+
+
+def test_takes_the_longest_type_and_the_largest_detail(events: Deliveries, proxied: Proxied) -> None:
+    type_ = "x" * 128
+    detail = {"": "x" * (250_000 - 128 - len('["", {"": ""}]'))}
+    parse = importlib.import_module("topics.event").Events({"EVENT_BUS_NAME": BUS}).parse
+    assert parse({"type": type_, "detail": detail}).detail == detail
+    with pytest.raises(ValueError, match="250000 bytes at most"):
+        parse({"type": type_, "detail": {"": detail[""] + "x"}})
+    assert events.send({"type": type_, "detail": {}}) == (200, "stored")
+    assert len(proxied.events.calls) == 1
 
 
 def test_refuses_a_number_that_json_does_not_have(events: Deliveries) -> None:

@@ -171,6 +171,23 @@ def test_a_vote_that_is_overtaken_by_a_later_one_does_not_count(
     assert tally(momento, poll) == {"apple": 0, "pear": 0, "plum": 1}
 
 
+def test_a_tally_is_kept_for_a_day(votes: Deliveries, momento: Momento, poll: str) -> None:
+    votes.send(vote(poll, "pear"), "kim")
+    for key in (f"poll:{poll}:tally", f"poll::standing:{poll}", f"poll::votes:{poll}:kim"):
+        assert 86_300 < momento.remaining_ttl_seconds(key) <= 86_400
+
+
+def test_nobody_has_voted_where_the_votes_are_gone(
+    momento: Momento, environment: dict[str, str], poll: str
+) -> None:
+    def meanwhile() -> None:
+        with momento.cache_client() as cache:
+            cache.delete(CACHE, f"poll::standing:{poll}")
+
+    act(environment, [(poll, "taylor", "pear", 1)], before=("sorted_set_get_rank", meanwhile))
+    assert tally(momento, poll) == {"apple": 0, "pear": 0, "plum": 0}
+
+
 def test_a_tally_that_is_overtaken_by_another_vote_is_not_shown_last(
     momento: Momento, environment: dict[str, str], poll: str
 ) -> None:
