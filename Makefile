@@ -37,7 +37,8 @@ soak: setup ## Publish 100,000 messages under random faults, which takes about a
 
 .PHONY: mutants
 mutants: setup $(CHECKS)/.ready ## Put small faults into the code, and list those no test notices (ONLY=src/common; SAMPLE=20)
-	@exec $(BIN)/python -m tests.mutants $(ONLY) $(if $(SAMPLE),--sample $(SAMPLE))
+	@exec $(BIN)/python -m tests.mutants $(ONLY) $(if $(SAMPLE),--sample $(SAMPLE)) \
+		$(if $(SKIP),--skip $(SKIP)) $(if $(SEED),--seed $(SEED))
 
 .PHONY: test-web
 test-web: setup page chromium ## Test the page in a browser (`make test` includes this if Node and Chromium are installed)

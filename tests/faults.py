@@ -29,12 +29,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("modules", nargs="+", type=Path)
     parser.add_argument("--sample", type=int, help="how many faults to choose at random; by default, all")
+    parser.add_argument("--skip", type=int, default=0, help="how many of these to leave out, from the first")
     parser.add_argument("--seed", type=int, help="another seed chooses another sample")
     arguments = parser.parse_args()
     faults = [fault for module in arguments.modules for fault in useful_faults(module)]
     print(len(faults))
     random.Random(arguments.seed).shuffle(faults)  # noqa: S311 - a larger sample begins with a smaller one
-    for module, operator, occurrence, line in faults[: arguments.sample]:
+    for module, operator, occurrence, line in faults[arguments.skip : arguments.sample]:
         mutated = mutate_code(module.read_text(), get_operator(operator)(), occurrence)
         print(json.dumps([str(module), line, mutated]))
 

@@ -131,6 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("folder", nargs="*", choices=[[], *folders], help="a folder of src")
     parser.add_argument("--sample", type=int, help="how many faults of a folder to try, chosen at random")
+    parser.add_argument("--skip", type=int, default=0, help="how many of these were tried before")
     parser.add_argument("--seed", type=int, default=1, help="another seed chooses another sample (1)")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # So that it ends what it has started.
@@ -142,13 +143,13 @@ def main() -> None:
     )
     hypothesis.settings.load_profile("mutants")
     for folder in arguments.folder or folders:
-        mutate(folder, arguments.sample, arguments.seed)
+        mutate(folder, arguments)
 
 
-def mutate(folder: str, sample: int | None, seed: int) -> None:
+def mutate(folder: str, arguments: argparse.Namespace) -> None:
     """Try faults in a folder, and print how many were noticed and which were not."""
     copy = copy_project(folder)
-    total, faults = choose(copy, folder, sample, seed)
+    total, faults = choose(copy, folder, arguments)
     print(f"{folder}: {len(faults)} of {total} faults are tried", flush=True)
     outcomes: Counter[Outcome] = Counter()
     for number, fault in enumerate(faults, start=1):
@@ -178,11 +179,13 @@ def copy_project(folder: str) -> Path:
     return copy
 
 
-def choose(copy: Path, folder: str, sample: int | None, seed: int) -> tuple[int, list[Fault]]:
+def choose(copy: Path, folder: str, arguments: argparse.Namespace) -> tuple[int, list[Fault]]:
     """Return how many faults there are, and those to try."""
     modules = sorted(str(path.relative_to(copy)) for path in (copy / folder).glob("*.py"))
-    size = ["--sample", str(sample)] if sample else []
-    command = [CHECKS, "tests/faults.py", *modules, "--seed", str(seed), *size]
+    options = [f"--seed={arguments.seed}", f"--skip={arguments.skip}"]
+    if arguments.sample:
+        options.append(f"--sample={arguments.sample}")
+    command = [CHECKS, "tests/faults.py", *modules, *options]
     chosen = subprocess.run(command, cwd=copy, check=True, stdout=subprocess.PIPE, text=True).stdout
     total, *faults = map(json.loads, chosen.splitlines())
     return total, [Fault(*fault) for fault in faults]

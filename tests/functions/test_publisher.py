@@ -382,25 +382,11 @@ def test_publishes_once_its_key_can_be_read(
         answers: list[Any] = []
         publishing = threading.Thread(target=lambda: answers.append(publisher(message(user))))
         publishing.start()
-        deadline = time.monotonic() + 20
-        while not aws.calls:
-            assert time.monotonic() < deadline
+        while publishing.is_alive() and len(aws.calls) < 3:  # boto3 makes two calls before it gives up.
             time.sleep(0.02)
         aws.troubles.clear()
         publishing.join()
     assert answers == [PUBLISHED]
-
-
-def test_does_not_read_a_key_again_and_again_that_somebody_has_to_mend(
-    load: Callable[..., Function], aws_endpoint: str, user: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    boto3.client("secretsmanager").create_secret(Name=user, SecretBinary=b"no text")
-    with AwsProxy(aws_endpoint) as aws:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", aws.url)
-        publisher = load("publisher", MOMENTO_API_KEY_SECRET=user)
-        [failure] = publisher(message(user), timeout=14.5)["failed"]
-    assert (failure["index"], failure["retryable"]) == (0, True)
-    assert len(aws.calls) == 2  # At first, and once again because it may have been mended.
 
 
 def test_reads_the_api_key_again_when_momento_refuses_it(
