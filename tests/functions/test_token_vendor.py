@@ -321,6 +321,29 @@ def test_says_what_is_wrong_with_a_body(body: str, vendor: Function, user: str) 
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        {"courseIds": list(range(10))},
+        {"courseIds": list(range(5)), "reads": {"comment": list(range(5, 10))}},
+    ],
+)
+def test_a_token_may_read_ten_ids(body: dict[str, Any], vendor: Function, user: str) -> None:
+    token(vendor(request(user, body)))
+
+
+def test_a_token_has_no_more_permissions_than_momento_puts_into_one(
+    vendor_of_all_topics: Function, user: str
+) -> None:
+    """5 for the topics, 1 for each course, and 2 for each room."""
+    rooms = [f"room {number}" for number in range(7)]
+    token(vendor_of_all_topics(request(user, {"reads": {"comment": ["1"], "chat": rooms}})))
+    refused = vendor_of_all_topics(request(user, {"reads": {"comment": ["1", "2"], "chat": rooms}}))
+    assert refused["statusCode"] == 400
+    said = json.loads(refused["body"])["message"]
+    assert "needs 21 permissions, and a token has 20 at most" in said
+
+
+@pytest.mark.parametrize(
     ("error", "status"),
     [
         ("resource-exhausted", 429),
