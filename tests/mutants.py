@@ -199,29 +199,37 @@ def tests_of(module: str) -> list[str]:
 def try_fault(copy: Path, fault: Fault) -> tuple[Outcome, str]:
     """Return what the tests make of the fault, and which one notices it.
 
-    A test that fails is run again, with the fault and without it. One that fails by chance notices nothing,
-    so the others are run.
+    A test notices it if it fails twice with the fault, and passes without it. After one that failed by chance,
+    the tests go on.
     """
     module, tests = copy / fault.module, tests_of(fault.module)
     original = module.read_text()
-    flaky: list[str] = []
+    options = ["--cache-clear"]
+    failed_before = None
     while True:
         module.write_text(fault.text)
         try:
-            if run_tests(copy, ["--cache-clear", *tests, *flaky]) is Outcome.PASSED:
-                return Outcome.PASSED, "not noticed"
-            failed = re.findall(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", output(copy), re.MULTILINE)
-            again = run_tests(copy, ["--last-failed", *tests])
+            outcome = run_tests(copy, ["--stepwise", *options, *tests])
         finally:
             module.write_text(original)
-        if not failed:
-            return again, f"a run without a failed test {again.value}\n{output(copy)[-1000:]}"
-        name = failed[0]
-        if again is not Outcome.PASSED and (name in SOUND or run_tests(copy, [name]) is Outcome.PASSED):
-            SOUND.add(name)
-            return again, f"{name} {again.value}"
-        print(f"{name} has failed by chance", flush=True)
-        flaky.append(f"--deselect={name}")
+        if outcome is Outcome.PASSED:
+            return outcome, "not noticed"
+        failed = re.search(r"^(?:FAILED|ERROR) (tests/.+?)(?: - .*)?$", output(copy), re.MULTILINE)
+        name = failed[1] if failed else "a run without a failed test"
+        if name != failed_before:
+            failed_before = name
+            options = [option for option in options if option != "--cache-clear"]
+        elif not failed or is_sound(copy, name):
+            return outcome, f"{name} {outcome.value}"
+        else:
+            options.append(f"--deselect={name}")
+
+
+def is_sound(copy: Path, test: str) -> bool:
+    """Return whether a test passes without a fault."""
+    if test not in SOUND and run_tests(copy, ["-p", "no:stepwise", test]) is Outcome.PASSED:
+        SOUND.add(test)
+    return test in SOUND
 
 
 def run_tests(copy: Path, arguments: list[str]) -> Outcome:
@@ -251,7 +259,14 @@ def run_pytest(copy: Path, arguments: list[str]) -> None:
     sys.path.remove(str(ROOT))
     del sys.modules["tests"]  # The copy has its own.
     plugins = [option for plugin in PLUGINS for option in ("-p", plugin)]
-    options = ["-x", "-q", "--tb=short", "--show-capture=no", f"--timeout={SECONDS_FOR_A_TEST}", *plugins]
+    options = [
+        "--exitfirst",
+        "--quiet",
+        "--tb=short",
+        "--show-capture=no",
+        f"--timeout={SECONDS_FOR_A_TEST}",
+        *plugins,
+    ]
     code = pytest.main([*options, *arguments])
     sys.stdout.flush()
     os._exit(code)  # Without waiting for threads that a fault has left behind.
