@@ -199,8 +199,8 @@ def tests_of(module: str) -> list[str]:
 def try_fault(copy: Path, fault: Fault) -> tuple[Outcome, str]:
     """Return what the tests make of the fault, and which one notices it.
 
-    A test notices it if it fails twice with the fault, and passes without it. After one that failed by chance,
-    the tests go on.
+    A test notices it if it fails twice with the fault, and passes without it. After one that failed by
+    chance, the tests go on.
     """
     module, tests = copy / fault.module, tests_of(fault.module)
     original = module.read_text()

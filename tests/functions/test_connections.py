@@ -17,7 +17,7 @@ from local.momento.auth import make_api_key
 from local.sign_event import sign_event
 from tests.support.black_hole import BlackHole
 from tests.support.functions import Function
-from tests.support.momento import Momento
+from tests.support.momento import CACHE, Momento
 from tests.support.sample_events import sample_event
 from tests.support.webhook_requests import SIGNING_SECRET
 

@@ -128,17 +128,17 @@ def test_the_webhook_counts_each_message_once(
         record = {"messageId": "1", "receiptHandle": "1", "body": json.dumps(content)}
         return {"Records": [record | {"attributes": attributes}]}
 
-    message = body(f"course-{uuid.uuid4()}")
-    assert count(request(message)) == {"WebhookStatus200": 1}
-    assert count(request(message, sign_with="another")) == {"WebhookStatus403": 1}
+    message = comment(f"course-{uuid.uuid4()}")
+    assert count(signed(message)) == {"WebhookStatus200": 1}
+    assert count(signed(message, sign_with="another")) == {"WebhookStatus403": 1}
     assert count(spilled(message)) == {"SpilledMessagesDuplicate": 1}
-    assert count(spilled(body(f"course-{uuid.uuid4()}"))) == {"SpilledMessagesStored": 1}
+    assert count(spilled(comment(f"course-{uuid.uuid4()}"))) == {"SpilledMessagesStored": 1}
     assert count(spilled({})) == {"SpilledMessagesFailed": 1}
-    message = body(f"course-{uuid.uuid4()}")
+    message = comment(f"course-{uuid.uuid4()}")
     momento.admin("/fail", rpcs="list-push-front", error="internal", when="after", count=1)
-    assert count(request(message)) == {"WebhookStatus202": 1}
+    assert count(signed(message)) == {"WebhookStatus202": 1}
     assert count(spilled(message)) == {"SpilledMessagesStored": 1, "MessagesFoundWritten": 1}
-    event = body("", topic="event", text=json.dumps({"type": "order", "detail": {}}))
-    assert count(request(event)) == {"WebhookStatus200": 1}
+    event = comment("", topic="event", text=json.dumps({"type": "order", "detail": {}}))
+    assert count(signed(event)) == {"WebhookStatus200": 1}
     event["topic_sequence_number"] += 1_000_000
     assert count(spilled(event)) == {"SpilledMessagesStored": 1, "MessagesActedOnAgain": 1}

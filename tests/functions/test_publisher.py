@@ -17,6 +17,7 @@ import pytest
 from momento import CacheClient, Configurations, CredentialProvider
 from momento.responses import CacheGet
 
+from tests.support.aws_proxy import AwsProxy
 from tests.support.functions import Function
 from tests.support.momento import CACHE, TOPIC, Momento, Subscription
 from tests.support.sample_events import sample_event, sample_paths

@@ -20,7 +20,7 @@ from momento.responses import CacheListPushFront
 from local.sign_event import sign_event
 from tests.support.aws_proxy import AwsProxy
 from tests.support.functions import Function
-from tests.support.momento import CACHE, Momento
+from tests.support.momento import CACHE, TOPIC, Momento
 from tests.support.sample_events import sample_event, sample_paths
 from tests.support.spill_queue import receive_spilled
 from tests.support.webhook_requests import SIGNING_SECRET, comment, failures, signature, signed, status
@@ -157,7 +157,7 @@ def test_the_replay_window_ends_after_exactly_a_minute(
     now = int(time.time())
     monkeypatch.setattr(time, "time", lambda: now)
     made = now * 1000 - age_millis
-    assert webhook(request(body(course, publish_timestamp=made)))["statusCode"] == promised
+    assert webhook(signed(comment(course, publish_timestamp=made)))["statusCode"] == promised
 
 
 def test_looks_at_the_times_before_the_rest(webhook: Function, course: str) -> None:
@@ -350,7 +350,7 @@ def test_tells_messages_apart_by_page_where_there_is_one(
 def test_takes_the_largest_numbers_that_momento_can_send(webhook: Function, course: str) -> None:
     largest = 2**64 - 1
     numbers = {"topic_sequence_page": largest, "topic_sequence_number": largest, "event_timestamp": largest}
-    assert status(webhook(request(body(course, **numbers)))) == (200, "stored")
+    assert status(webhook(signed(comment(course, **numbers)))) == (200, "stored")
 
 
 def test_the_log_of_a_request_names_no_message_of_an_earlier_one(
@@ -362,11 +362,11 @@ def test_the_log_of_a_request_names_no_message_of_an_earlier_one(
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         return [line for line in lines if "message" in line]
 
-    webhook(request(body(course, topic_sequence_number=5, event_timestamp=7)))
+    webhook(signed(comment(course, topic_sequence_number=5, event_timestamp=7)))
     [stored] = logged()
     assert (stored["message"], stored["topic"], stored["message_id"]) == ("stored", TOPIC, "7-5")
     assert stored["correlation_id"] == stored["function_request_id"] == "request"
-    webhook(request(body(course), sign_with="another"))
+    webhook(signed(comment(course), sign_with="another"))
     [refused] = logged()
     assert (refused["message"], refused["reason"]) == ("refused", "wrong signature")
     assert not {"topic", "message_id"} & set(refused)
@@ -377,9 +377,9 @@ def test_the_log_says_why_and_how_often_a_message_was_tried_from_the_queue(
 ) -> None:
     webhook = load("webhook", POWERTOOLS_SERVICE_NAME=course)
     for content, reason in (
-        (body(course, token_id=""), ""),
-        (body(course, text="[]"), "not a JSON object"),
-        (body(course, cache=5), "cache must be a string"),
+        (comment(course, token_id=""), ""),
+        (comment(course, text="[]"), "not a JSON object"),
+        (comment(course, cache=5), "cache must be a string"),
     ):
         attributes = {"ApproximateReceiveCount": "3"}
         record = {"messageId": "1", "receiptHandle": "none", "body": json.dumps(content)}

@@ -7,6 +7,7 @@ import itertools
 import signal
 import subprocess
 
+from tests.support.metric_values import Metrics
 from tests.support.relay_site import Site
 from tests.support.waiting import SECONDS
 from tests.support.watched_metrics import metrics_environment, watched_metrics, written_metrics

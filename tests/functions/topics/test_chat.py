@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import base64
+import io
 import json
 import uuid
 from collections.abc import Callable, Iterable, Iterator
