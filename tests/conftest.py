@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import boto3
@@ -13,6 +14,11 @@ from local.poll import Place, open_demo_poll
 from tests.support.functions import Function, create_resources, load_function
 from tests.support.momento import CACHE, TOPIC, Momento
 from tests.support.wsgi_service import serve
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one worker more than there are processors, because many tests wait for other processes."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(scope="session")

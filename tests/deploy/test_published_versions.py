@@ -15,9 +15,15 @@ PROBES = ["12", "https://a.example.com", "a@example.com", "name"]
 """Values, at least one of which is valid for each parameter without `AllowedValues`."""
 
 
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    return Stack(tmp_path_factory.mktemp("before"), OTHERS)
+
+
 @pytest.mark.parametrize("parameter", PARAMETERS)
-def test_a_parameter_that_changes_a_function_publishes_a_version(parameter: str, tmp_path: Path) -> None:
-    before = Stack(tmp_path, OTHERS)
+def test_a_parameter_that_changes_a_function_publishes_a_version(
+    parameter: str, before: Stack, tmp_path: Path
+) -> None:
     allowed = PARAMETERS[parameter].get("AllowedValues", [])
     for value in map(str, allowed or PROBES):
         try:

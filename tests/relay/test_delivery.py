@@ -283,10 +283,14 @@ def test_attempts_come_less_and_less_often_and_the_log_tells_of_ever_fewer(
 ) -> None:
     delivery = importlib.import_module("relay.delivery")
     message = importlib.import_module("relay.message")
+    queue = importlib.import_module("aws_access.queues").Queue
     settings = site.settings()
     courier = delivery.Courier(
         importlib.import_module("relay.webhook_client").WebhookClient(settings, lambda: 10.0),
-        importlib.import_module("aws_access.queues").Queue(settings.dead_letter_queue_url, timeout_seconds=2),
+        *(
+            queue(url, timeout_seconds=2)
+            for url in (settings.dead_letter_queue_url, settings.spill_queue_url)
+        ),
         importlib.import_module("relay.relay_metrics").RelayMetrics(),
         settings.durations,
     )
@@ -296,7 +300,8 @@ def test_attempts_come_less_and_less_often_and_the_log_tells_of_ever_fewer(
         message.Message(TOPIC, message.Position(1, 1), "taylor", text, time.time()),
         time.monotonic(),
         courier,
-        lambda: done.append(True),
+        is_held_by_momento=lambda: True,
+        when_done=lambda: done.append(True),
     )
     assert 4000 < one.size < 8000
     site.webhook.answer = lambda _request: 503
