@@ -7,23 +7,13 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from local.cloudformation.template import REGION
-
-ROOT = Path(__file__).parents[2]
-
-
-@dataclass(frozen=True)
-class SamCli:
-    """How to run the SAM CLI: as `[sam.path, ...]` with `sam.environment`."""
-
-    path: Path
-    environment: Mapping[str, str]
+from tests.support.project import ROOT
+from tests.support.sam_cli import SamCli
 
 
 @pytest.fixture(scope="module")

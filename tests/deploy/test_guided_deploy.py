@@ -22,7 +22,8 @@ from moto.server import ThreadedMotoServer
 from samcli.yamlhelper import yaml_parse
 
 from local.cloudformation.template import REGION
-from tests.deploy.conftest import ROOT, SamCli
+from tests.support.project import ROOT
+from tests.support.sam_cli import SamCli
 
 # moto can create few of the resources.
 pytestmark = pytest.mark.filterwarnings("ignore:Tried to parse")

@@ -16,7 +16,8 @@ from samcli.yamlhelper import yaml_parse
 
 from scripts.package_bytecode import compile_package, find_python
 from scripts.package_size import package_sizes
-from tests.deploy.conftest import ROOT, SamCli
+from tests.support.project import ROOT
+from tests.support.sam_cli import SamCli
 
 MACHINES = {"x86_64": 62, "arm64": 183}
 """The number of each processor in the header of an ELF file."""

@@ -13,7 +13,8 @@ import pytest
 from samcli.yamlhelper import yaml_dump, yaml_parse
 
 from local.cloudformation.template import REGION
-from tests.deploy.test_translated_template import OTHERS, ROOT, Stack
+from tests.support.project import ROOT
+from tests.support.translated_template import OTHERS, Stack
 
 PARAMETERS: Mapping[str, Mapping[str, Any]] = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]
 PSEUDO_PARAMETERS = {"AWS::StackName": "s" * 128, "AWS::Region": REGION, "AWS::AccountId": "1" * 12}

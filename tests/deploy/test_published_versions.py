@@ -8,7 +8,8 @@ import pytest
 from samcli.yamlhelper import yaml_parse
 
 from local.cloudformation.template import TemplateError
-from tests.deploy.test_translated_template import OTHERS, PUBLISHED, ROOT, Stack
+from tests.support.project import ROOT
+from tests.support.translated_template import OTHERS, PUBLISHED, Stack
 
 PARAMETERS = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]
 PROBES = ["12", "https://a.example.com", "a@example.com", "name"]

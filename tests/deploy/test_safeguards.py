@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.test_translated_template import ALARM, OTHERS, Stack
+from tests.support.translated_template import ALARM, OTHERS, Stack
 
 PARAMETERS = OTHERS | {
     "AlarmEmail": "someone@example.com",

@@ -10,10 +10,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import boto3
 import pytest
 
-from local.momento.auth import make_api_key
 from local.sign_event import sign_event
 from tests.support.black_hole import BlackHole
 from tests.support.functions import Function
@@ -112,25 +110,6 @@ def test_the_publisher_mints_over_one_connection_and_publishes_over_another(
     for number in range(3):
         assert publisher({"messages": [comment(f"{user}-{number}")] * 2})["published"] == 2
     assert proxy.accepted == 2
-
-
-def test_the_webhook_closes_the_connection_of_an_api_key_that_was_replaced(
-    load: Callable[..., Function],
-    proxy: BlackHole,
-    momento: Momento,
-    user: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("POWERTOOLS_PARAMETERS_MAX_AGE", "0")
-    secrets = boto3.client("secretsmanager")
-    secrets.create_secret(Name=user, SecretString=make_api_key())
-    webhook = load("webhook", MOMENTO_LOCAL=proxy.address, MOMENTO_API_KEY_SECRET=user)
-    assert webhook(delivery(user))["statusCode"] == 202
-    before = proxy.accepted
-    secrets.put_secret_value(SecretId=user, SecretString=momento.server.api_key)
-    assert webhook(delivery(user))["statusCode"] == 200
-    assert proxy.accepted > before
-    proxy.wait_until_open(proxy.accepted - before)
 
 
 @pytest.mark.parametrize(("port", "first_byte"), [(443, b"\x16"), (None, b"P")])

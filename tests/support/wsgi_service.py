@@ -7,13 +7,15 @@ import threading
 from collections.abc import Iterator
 from wsgiref.types import WSGIApplication
 
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 
 @contextlib.contextmanager
-def serve(application: WSGIApplication) -> Iterator[str]:
+def serve(
+    application: WSGIApplication, request_handler: type[WSGIRequestHandler] | None = None
+) -> Iterator[str]:
     """Serve an application inside, and yield its URL."""
-    server = make_server("127.0.0.1", 0, application, threaded=True)
+    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=request_handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

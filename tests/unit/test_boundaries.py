@@ -74,7 +74,13 @@ def test_the_top_of_the_source_is_small() -> None:
     assert not list(SOURCE.glob("*.py"))
 
 
-@pytest.mark.parametrize("folder", ["abuse", "docs", "e2e", "functions", "local", "relay", "support", "unit"])
+@pytest.mark.parametrize(
+    "folder",
+    [
+        *("abuse", "deploy", "docs", "e2e", "functions", "local"),
+        *("relay", "support", "unit", "web"),
+    ],
+)
 def test_no_test_imports_from_another_or_from_its_fixtures(folder: str) -> None:
     """What several tests need is in tests/support."""
     names = {

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from playwright.sync_api import expect
 
-from tests.support.project import ROOT
+from tests.support.page import PHONE, finds_nothing, publish_as, shows
 from tests.support.running_stack import Stack
+from tests.support.visitor import Visit, Visitor
 
-from .conftest import Visit, Visitor
-from .test_page import PHONE, publish_as, shows
-
-AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 COLOR_SCHEMES: tuple[Literal["dark", "light"], ...] = ("dark", "light")
-RUN = """async () => {
-    const { violations, passes } = await axe.run(document);
-    const found = violations.map(({ help, nodes }) => `${help}: ${nodes.map(({ html }) => html)}`);
-    return { found, passed: passes.length };
-}"""
-
-
-def finds_nothing(visitor: Visitor) -> None:
-    # The page's content security policy forbids a script element.
-    visitor.page.evaluate(AXE.read_text(encoding="utf-8"))
-    result: dict[str, Any] = visitor.page.evaluate(RUN)
-    assert result["found"] == []
-    assert result["passed"] > 10
 
 
 def finds_nothing_in_any_look(visitor: Visitor) -> None:

@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, expect
 
+from tests.support.page import PHONE, finds_nothing, shows, tab_to
 from tests.support.running_stack import Stack
-
-from .conftest import Visit, Visitor
-from .test_accessibility import finds_nothing
-from .test_page import PHONE, shows, tab_to
+from tests.support.visitor import Visit, Visitor
 
 
 @pytest.fixture

@@ -15,12 +15,11 @@ from momento import TopicClient, TopicConfigurations
 from momento_wire_types import cachepubsub_pb2 as pubsub
 from playwright.sync_api import Route, expect
 
+from tests.support.page import RECORD, RECORDED, publish_as, shows
 from tests.support.running_stack import Stack, published
+from tests.support.visitor import Visit, Visitor
 
-from .conftest import Visit, Visitor
 from .momento_proxy import MomentoProxy
-from .test_page import publish_as, shows
-from .test_renewal import RECORD, RECORDED
 
 PUBLISH = b"POST /cache_client.pubsub.Pubsub/Publish"
 

@@ -6,53 +6,22 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from momento import TopicClient, TopicConfigurations
-from playwright.sync_api import Locator, Request, Route, expect
+from playwright.sync_api import Request, Route, expect
 
+from tests.support.page import PHONE, momento_address, password, publish_as, shows, tab_to
 from tests.support.running_stack import Stack
+from tests.support.visitor import Visit, Visitor
 
-from .conftest import Visit, Visitor
-
-PHONE = {"width": 360, "height": 740}
 # The part of the page with the SDK, which loads while the user signs in.
 SESSION_SCRIPT = "**/assets/momento-*.js"
-
-
-def password(stack: Stack, username: str) -> str:
-    return next(str(user["password"]) for user in stack.facts["users"] if user["username"] == username)
-
-
-def momento_address(stack: Stack) -> str:
-    """Return the part that is the same in all addresses of Momento, one of which each tab uses."""
-    return f".localhost:{urlsplit(stack.facts['momento']['web_url']).port}"
-
-
-def publish_as(stack: Stack, username: str, course: str, text: str) -> None:
-    event = {"userId": username, "courseId": course, "comment": text}
-    assert stack.invoke("PublisherFunction", event) == {"published": 1, "failed": []}
-
-
-def shows(comments: Locator, username: str, text: str) -> None:
-    """Expect one comment with this text, under this name."""
-    comment = comments.filter(has_text=text)
-    expect(comment).to_have_count(1)
-    expect(comment).to_contain_text(username)
 
 
 def is_renewal(request: Request) -> bool:
     """Return whether this request renews the sign-in at Cognito."""
     return "REFRESH_TOKEN" in (request.post_data or "")
-
-
-def tab_to(visitor: Visitor, control: Locator) -> None:
-    for _ in range(30):
-        visitor.page.keyboard.press("Tab")
-        if control.evaluate("control => control === document.activeElement"):
-            return
-    pytest.fail(f"Tab does not lead to {control}")
 
 
 def controls(visitor: Visitor) -> list[tuple[str, str]]:

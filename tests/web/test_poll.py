@@ -11,11 +11,9 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from local.poll import close_poll, local_place, open_poll
+from tests.support.page import PHONE, finds_nothing, momento_address, tab_to
 from tests.support.running_stack import Stack
-
-from .conftest import Visit, Visitor
-from .test_accessibility import finds_nothing
-from .test_page import PHONE, momento_address, tab_to
+from tests.support.visitor import Visit, Visitor
 
 QUESTION = "Do plants breathe at night?"
 CHOICES = ("Yes", "No", "Only on Sundays")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from .conftest import cannot_run
+from tests.support.prerequisites import cannot_run
 
 
 def test_a_skipped_test_says_what_to_run(monkeypatch: pytest.MonkeyPatch) -> None:

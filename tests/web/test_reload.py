@@ -8,10 +8,9 @@ from collections.abc import Callable
 
 from playwright.sync_api import expect
 
+from tests.support.page import publish_as, shows
 from tests.support.running_stack import Stack
-
-from .conftest import Visit, Visitor
-from .test_page import publish_as, shows
+from tests.support.visitor import Visit, Visitor
 
 ENTRIES_IN_STORAGE = "Object.keys(sessionStorage).length + Object.keys(localStorage).length"
 

@@ -10,19 +10,9 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Browser, expect
 
+from tests.support.page import RECORD, RECORDED
 from tests.support.running_stack import Stack, running_stack
-
-from .conftest import Visit
-
-# What appears in an element, in order. The list of comments itself keeps only the newest ones.
-RECORD = """(element) => {
-    element.appeared = [];
-    new MutationObserver((changes) => {
-        const added = changes.flatMap((change) => [...change.addedNodes]);
-        element.appeared.push(...added.map((node) => node.textContent));
-    }).observe(element, { childList: true });
-}"""
-RECORDED = "(element) => element.appeared"
+from tests.support.visitor import Visit
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,9 @@ from collections.abc import Callable
 
 from playwright.sync_api import Route, expect
 
+from tests.support.page import publish_as, shows, shows_error_beside, shows_no_error_beside
 from tests.support.running_stack import Stack
-
-from .conftest import Visit, Visitor
-from .test_page import publish_as, shows
-from .test_writing import shows_error_beside, shows_no_error_beside
+from tests.support.visitor import Visit, Visitor
 
 # Asks for tokens until there are no more. Requests differ, because equal ones get the same token.
 USE_UP_TOKENS = """async ([url, jwt]) => {

@@ -5,43 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import expect
 
+from tests.support.page import (
+    PHONE,
+    described_by,
+    momento_address,
+    password,
+    publish_as,
+    shows,
+    shows_error_beside,
+    shows_no_error_beside,
+)
 from tests.support.running_stack import Stack
-
-from .conftest import Visit
-from .test_page import PHONE, momento_address, password, publish_as, shows
+from tests.support.visitor import Visit
 
 # Refused, because it contains a character that changes the direction of text.
 NO_COURSE = "12\u202e3"
 # What the keyboard of a phone leaves of its screen.
 PHONE_WITH_KEYBOARD = {"width": 360, "height": 360}
-
-
-def described_by(field: Locator) -> str:
-    """Return the description that the browser gives to assistive technology."""
-    session = field.page.context.new_cdp_session(field.page)
-    element = session.send(
-        "Runtime.evaluate", {"expression": f"document.getElementById('{field.get_attribute('id')}')"}
-    )
-    nodes: list[dict[str, Any]] = session.send(
-        "Accessibility.getPartialAXTree", {"objectId": element["result"]["objectId"], "fetchRelatives": False}
-    )["nodes"]
-    return str(nodes[0].get("description", {}).get("value", ""))
-
-
-def shows_error_beside(field: Locator, text: str) -> Locator:
-    """Expect an error that is tied to the field and in sight. Return it."""
-    error = field.page.get_by_role("alert").filter(has_text=text)
-    expect(error).to_be_in_viewport(ratio=1)
-    assert text in described_by(field)
-    expect(field).to_have_attribute("aria-invalid", "true")
-    return error
-
-
-def shows_no_error_beside(field: Locator) -> None:
-    expect(field.page.get_by_role("alert")).to_be_hidden()
-    expect(field).not_to_have_attribute("aria-invalid", "true")
 
 
 def test_a_wrong_password_is_shown_beside_the_field(stack: Stack, visit: Visit) -> None:
