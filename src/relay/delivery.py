@@ -128,7 +128,9 @@ class Delivery:
 
     def leave(self) -> bool:
         """Leave the message to the next run, or else put it into a queue. Return whether it is safe."""
-        return self._is_held_by_momento() or (self._spill() if self._refused_with is None else self._keep())
+        if self._is_held_by_momento():
+            return True
+        return self._spill() if self._refused_with is None else self._keep()
 
     def _waits_too_long(self) -> bool:
         waited = time.monotonic() - self.waiting_since
@@ -136,10 +138,7 @@ class Delivery:
 
     def _spill(self) -> bool:
         """Put the message into the spill queue. Return whether that is done."""
-        try:
-            self._courier.spill_queue.send(self._courier.webhook.body(self._message).decode())
-        except QueueError as error:
-            logger.warning("the spill queue fails", reason=str(error))
+        if not self._send_to(self._courier.spill_queue, "the spill queue"):
             return False
         self._courier.metrics.add(SPILLED)
         self._when_done()
@@ -147,10 +146,7 @@ class Delivery:
 
     def _keep(self) -> bool:
         """Put the message into the dead-letter queue. Return whether that is done."""
-        try:
-            self._courier.dead_letters.send(self._courier.webhook.body(self._message).decode())
-        except QueueError as error:
-            logger.warning("the dead-letter queue fails", reason=str(error))
+        if not self._send_to(self._courier.dead_letters, "the dead-letter queue"):
             return False
         logger.error(
             "refused",
@@ -160,4 +156,12 @@ class Delivery:
         )
         self._courier.metrics.add(REFUSED)
         self._when_done()
+        return True
+
+    def _send_to(self, queue: Queue, name: str) -> bool:
+        try:
+            queue.send(self._courier.webhook.body(self._message).decode())
+        except QueueError as error:
+            logger.warning(f"{name} fails", reason=str(error))
+            return False
         return True

@@ -43,7 +43,7 @@ class Durations:
     """A refusal because the webhook has other parameters is final after so long: a deploy may be under way,
     whose relay takes over within about a minute."""
     patience_with_lane: float = 10
-    """A message that Momento may no longer hold waits so long in its lane, and then in the spill queue."""
+    """A message that Momento may no longer hold goes to the spill queue after so long in its lane."""
     report: float = 5
     """Between reports of the metrics."""
 
@@ -65,7 +65,7 @@ class Settings:
     max_bytes_in_hand: int = 50_000_000
     """About how much memory the messages that are read and wait for delivery take."""
     max_messages_behind: int = 500
-    """Momento still holds a message after which not more than so many of its topic were published.
+    """The relay expects Momento to hold at least so many of a topic's latest messages.
 
     Momento does not document how many it holds."""
     durations: Durations = Durations()
