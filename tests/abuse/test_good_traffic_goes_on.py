@@ -111,7 +111,7 @@ async def vend_tokens(stack: Stack, http: aiohttp.ClientSession, jwts: list[str]
             assert answer.status == 200, await answer.text()
 
 
-async def test_slow_large_and_unauthenticated_requests_do_not_keep_good_ones_out(stack: Stack) -> None:
+async def test_good_requests_are_served_beside_slow_large_and_unauthenticated_ones(stack: Stack) -> None:
     webhook, token_api = stack.facts["webhook_url"], stack.facts["token_url"]
     jwts = await asyncio.to_thread(jwts_of_new_users, stack)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:

@@ -151,7 +151,7 @@ class Nonsense:
         )
 
 
-async def test_nonsense_does_not_get_in_and_good_messages_do(stack: Stack) -> None:
+async def test_only_good_messages_are_stored_among_nonsense(stack: Stack) -> None:
     nonsense, course = Nonsense(Random(SEED)), f"course-{uuid.uuid4()}"  # noqa: S311
     slots = asyncio.Semaphore(AT_ONCE)
     statuses: Counter[int] = Counter()

@@ -71,7 +71,7 @@ def test_cloudformation_lint_finds_nothing(tmp_path: Path) -> None:
     assert (lint.returncode, lint.stdout, lint.stderr) == (0, "", "")
 
 
-def test_what_exists_refers_only_to_what_exists(stack: Stack) -> None:
+def test_existing_resources_refer_only_to_existing_resources(stack: Stack) -> None:
     for logical_id, resource in stack.resources.items():
         stack.properties(logical_id)
         depends_on = resource.get("DependsOn", [])

@@ -29,7 +29,7 @@ def comment(course: str, text: str = "well said") -> str:
     return json.dumps({"courseId": course, "comment": text})
 
 
-def test_says_where_everything_is(stack: Stack) -> None:
+def test_the_facts_name_every_address(stack: Stack) -> None:
     assert set(stack.facts) == {
         "momento",
         "token_url",
@@ -53,7 +53,7 @@ def test_says_where_everything_is(stack: Stack) -> None:
     assert len(stack.facts["users"]) >= 2
 
 
-def test_a_comment_is_stored_under_the_name_of_who_signed_in(
+def test_a_comment_is_stored_under_the_name_of_the_signed_in_user(
     stack: Stack, course: str, auth_token: str
 ) -> None:
     before = time.time()
@@ -93,7 +93,7 @@ def test_the_publisher_says_what_is_wrong_with_an_event(stack: Stack) -> None:
     assert "userId" in answer["errorMessage"]
 
 
-def test_what_is_published_without_an_identity_is_not_stored(stack: Stack, course: str) -> None:
+def test_a_message_without_an_identity_is_not_stored(stack: Stack, course: str) -> None:
     with TopicClient(TopicConfigurations.Default.latest(), stack.credentials()) as client:
         published(client.publish(stack.facts["cache"], stack.facts["topic"], comment(course, "nobody")))
     stack.wait_for_log("the publisher has no identity")
@@ -203,7 +203,7 @@ def test_bodies_of_any_content_type_are_verified_as_sent(stack: Stack, course: s
     ],
     ids=["empty", "not UTF-8", "no object", "deep", "long number", "huge"],
 )
-def test_signed_rubbish_is_a_bad_request_and_unsigned_forbidden(
+def test_signed_nonsense_is_a_bad_request_and_unsigned_nonsense_is_forbidden(
     body: bytes, status: int, stack: Stack
 ) -> None:
     assert stack.webhook(body, **{"momento-signature": stack.signature(body)}).status == status

@@ -54,7 +54,7 @@ def test_the_demo_uses_the_momento_that_the_environment_says(tmp_path: Path) -> 
     assert "taylor wrote" in output
 
 
-def test_half_of_a_given_momento_is_said_so_in_a_line(tmp_path: Path) -> None:
+def test_half_of_a_given_momento_is_reported_in_one_line(tmp_path: Path) -> None:
     with StartedStack(tmp_path, "--demo", MOMENTO_API_KEY="mine") as stack:
         output, _ = stack.communicate(timeout=60)
     assert stack.returncode == 1
@@ -63,7 +63,7 @@ def test_half_of_a_given_momento_is_said_so_in_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_stops_cleanly_and_takes_its_facts_with_it(number: signal.Signals, tmp_path: Path) -> None:
+def test_stopping_removes_the_facts(number: signal.Signals, tmp_path: Path) -> None:
     with StartedStack(tmp_path) as stack:
         stack.wait_until_ready()
         started = children(stack)

@@ -17,7 +17,7 @@ from tests.support.running_stack import Stack
 CONFIGURATION = tomllib.loads((ROOT / "samconfig.toml").read_text())
 
 
-def test_containers_get_the_environment_of_the_functions_but_the_hosts_address(stack: Stack) -> None:
+def test_containers_get_the_functions_environment_with_the_hosts_address(stack: Stack) -> None:
     environments = json.loads((stack.state_dir / "sam-environment.json").read_text())
     assert set(environments) == {
         "TokenVendorFunction",
@@ -39,7 +39,7 @@ def test_containers_get_the_environment_of_the_functions_but_the_hosts_address(s
     assert environments["WebhookFunction"]["IDEMPOTENCY_TABLE"] in tables
 
 
-def test_what_is_built_to_run_here_is_for_this_machine(stack: Stack) -> None:
+def test_a_build_for_sam_local_is_for_this_machine(stack: Stack) -> None:
     parameters = tomllib.loads((stack.state_dir / "sam-parameters.toml").read_text())
     machine = os.uname().machine
     assert parameters == {"Architecture": {"aarch64": "arm64"}.get(machine, machine)}

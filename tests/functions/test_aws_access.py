@@ -40,7 +40,7 @@ def records(module: Callable[[str], ModuleType], environment: dict[str, str]) ->
     return make
 
 
-def test_a_record_tells_what_became_of_a_message(
+def test_a_record_tells_the_state_of_a_message(
     module: Callable[[str], ModuleType], records: Callable[..., Any], key: tuple[str, ...]
 ) -> None:
     errors = module("message_records")
@@ -56,14 +56,14 @@ def test_a_record_tells_what_became_of_a_message(
             one.begin(key, MINUTE_MILLIS)
 
 
-def test_a_record_is_free_once_the_time_of_its_attempt_is_over(
+def test_another_attempt_can_take_a_record_once_the_first_one_has_timed_out(
     records: Callable[..., Any], key: tuple[str, ...]
 ) -> None:
     records().begin(key, -1000)
     assert records().begin(key, MINUTE_MILLIS) is True
 
 
-def test_a_late_release_does_not_free_what_another_attempt_has_taken(
+def test_a_late_release_does_not_free_the_record_of_another_attempt(
     module: Callable[[str], ModuleType], records: Callable[..., Any], key: tuple[str, ...]
 ) -> None:
     errors = module("message_records")
@@ -76,7 +76,7 @@ def test_a_late_release_does_not_free_what_another_attempt_has_taken(
         records().begin(key, MINUTE_MILLIS)
 
 
-def test_a_record_that_has_expired_is_free_though_dynamodb_has_not_removed_it(
+def test_an_expired_record_is_free_before_dynamodb_removes_it(
     records: Callable[..., Any], key: tuple[str, ...]
 ) -> None:
     expired = records(timedelta(seconds=-10))
@@ -85,13 +85,15 @@ def test_a_record_that_has_expired_is_free_though_dynamodb_has_not_removed_it(
     assert records().begin(key, MINUTE_MILLIS) is True
 
 
-def test_each_part_of_a_key_counts(records: Callable[..., Any], key: tuple[str, ...]) -> None:
+def test_two_keys_that_differ_in_one_part_are_different(
+    records: Callable[..., Any], key: tuple[str, ...]
+) -> None:
     for other in (key, key[1:], (*key[:2], f"{key[2]}x"), (key[0], *reversed(key[1:]))):
         assert records().begin(other, MINUTE_MILLIS) is False
 
 
 @pytest.mark.parametrize("operation", ["begin", "complete", "release"])
-def test_an_error_says_which_step_dynamodb_has_failed(
+def test_an_error_names_the_step_that_failed_in_dynamodb(
     module: Callable[[str], ModuleType], key: tuple[str, ...], operation: str
 ) -> None:
     errors = module("message_records")
@@ -122,7 +124,7 @@ def sent(sqs: AwsProxy) -> list[tuple[str, int]]:
     return [(call["MessageBody"], call["DelaySeconds"]) for call in calls]
 
 
-def test_a_message_is_sent_again_where_the_connection_broke(queue: Any, sqs: AwsProxy) -> None:
+def test_a_message_is_sent_again_after_a_broken_connection(queue: Any, sqs: AwsProxy) -> None:
     sqs.troubles["SendMessage"] = "lose"
     queue.send("text", delay_seconds=7)
     assert sent(sqs) == [("text", 7)] * 2
@@ -180,7 +182,7 @@ def test_updating_a_lease_is_attempted_twice(
     assert table.update(name, "SET holder = :me", me) == {"id": {"S": name}, "holder": {"S": "me"}}
 
 
-def test_a_condition_that_does_not_hold_tells_what_the_item_has(
+def test_a_failed_condition_returns_the_item(
     module: Callable[[str], ModuleType], environment: dict[str, str]
 ) -> None:
     leases, name = module("lease_table"), uuid.uuid4().hex
@@ -195,7 +197,7 @@ def test_a_condition_that_does_not_hold_tells_what_the_item_has(
     assert held.value.item == {"id": {"S": name}, "holder": {"S": "me"}}
 
 
-def test_a_secret_is_kept_until_it_is_read_again(module: Callable[[str], ModuleType]) -> None:
+def test_a_secret_is_cached_until_it_expires(module: Callable[[str], ModuleType]) -> None:
     secrets, name = module("secrets"), uuid.uuid4().hex
     stored = boto3.client("secretsmanager")
     stored.create_secret(Name=name, SecretString=" first\n")
@@ -228,7 +230,7 @@ def test_an_error_names_the_secret(module: Callable[[str], ModuleType], operatio
 
 
 @pytest.mark.parametrize("value", [{"SecretString": " \n"}, {"SecretBinary": b"bytes"}])
-def test_a_secret_without_text_is_an_error_of_its_own(
+def test_a_binary_secret_raises_its_own_error(
     module: Callable[[str], ModuleType], value: dict[str, Any]
 ) -> None:
     secrets, name = module("secrets"), uuid.uuid4().hex

@@ -132,7 +132,7 @@ def test_a_connection_is_encrypted_unless_momento_is_local(
         channel.close()
 
 
-def test_what_is_stored_without_a_time_to_live_is_kept_for_a_day(
+def test_an_item_without_a_ttl_is_kept_for_a_day(
     environment: dict[str, str], momento: Momento, user: str
 ) -> None:
     client = importlib.import_module("momento_access.cache_client")
@@ -145,7 +145,7 @@ def test_what_is_stored_without_a_time_to_live_is_kept_for_a_day(
 
 
 @pytest.mark.parametrize("error", ["unavailable", "internal"])
-def test_a_call_that_fails_is_left_to_the_caller_to_repeat(
+def test_a_failed_call_is_not_retried(
     error: str, environment: dict[str, str], momento: Momento, user: str
 ) -> None:
     client = importlib.import_module("momento_access.cache_client")

@@ -60,25 +60,25 @@ def fields(credentials: CredentialProvider | module.Credentials) -> list[object]
 
 
 @pytest.mark.parametrize("token", TOKENS)
-def test_a_token_says_where_it_belongs(access: ModuleType, token: str) -> None:
+def test_a_token_contains_its_endpoints(access: ModuleType, token: str) -> None:
     expected = fields(CredentialProvider.from_disposable_token(token))
     assert fields(access.token_credentials(token, settings())) == expected
 
 
 @pytest.mark.parametrize("api_key", TOKENS)
-def test_a_v1_key_is_read_as_a_token_is(access: ModuleType, api_key: str) -> None:
+def test_a_v1_key_is_decoded_like_a_token(access: ModuleType, api_key: str) -> None:
     expected = fields(CredentialProvider.from_disposable_token(api_key))
     assert fields(access.api_key_credentials(settings(api_key))) == expected
 
 
 @pytest.mark.parametrize("api_key", V2_KEYS)
-def test_a_v2_key_belongs_to_the_endpoint_given(access: ModuleType, api_key: str) -> None:
+def test_a_v2_key_uses_the_given_endpoint(access: ModuleType, api_key: str) -> None:
     expected = fields(CredentialProvider.from_api_key_v2(api_key, ENDPOINT))
     assert fields(access.api_key_credentials(settings(api_key, ENDPOINT))) == expected
 
 
 @pytest.mark.parametrize("token", NO_TOKENS)
-def test_what_is_no_token_is_refused(access: ModuleType, token: str) -> None:
+def test_text_that_is_not_a_token_is_refused(access: ModuleType, token: str) -> None:
     with pytest.raises(InvalidArgumentException):
         CredentialProvider.from_disposable_token(token)
     with pytest.raises(access.InvalidCredentialsError):
@@ -86,13 +86,13 @@ def test_what_is_no_token_is_refused(access: ModuleType, token: str) -> None:
 
 
 @pytest.mark.parametrize("value", [5, [], {}, {"api_key": "x"}, {"endpoint": "x"}, None])
-def test_what_has_not_the_form_of_a_token_is_refused(access: ModuleType, value: object) -> None:
+def test_a_token_of_another_form_is_refused(access: ModuleType, value: object) -> None:
     with pytest.raises(access.InvalidCredentialsError):
         access.token_credentials(encoded(value), settings())
 
 
 @pytest.mark.parametrize("api_key", [key for key in NO_V2_KEYS if key])
-def test_what_is_no_v2_key_is_refused_where_there_is_an_endpoint(access: ModuleType, api_key: str) -> None:
+def test_only_a_v2_key_is_accepted_together_with_an_endpoint(access: ModuleType, api_key: str) -> None:
     with pytest.raises(InvalidArgumentException):
         CredentialProvider.from_api_key_v2(api_key, ENDPOINT)
     given = settings(api_key, ENDPOINT)
@@ -102,7 +102,7 @@ def test_what_is_no_v2_key_is_refused_where_there_is_an_endpoint(access: ModuleT
 
 @pytest.mark.parametrize("before", ["", "\ufeff", " ", "\n"])
 @pytest.mark.parametrize("after", ["\n", "\r\n", " \t", "\u00a0", "\u3000", "\u2028", "\x85"])
-def test_blanks_and_a_byte_order_mark_around_an_api_key_are_ignored(
+def test_spaces_and_a_byte_order_mark_around_an_api_key_are_ignored(
     access: ModuleType, before: str, after: str
 ) -> None:
     credentials = access.api_key_credentials(settings(f"{before}{V2_KEYS[1]}{after}", ENDPOINT))
@@ -110,7 +110,7 @@ def test_blanks_and_a_byte_order_mark_around_an_api_key_are_ignored(
 
 
 @pytest.mark.parametrize("api_key", ["x\ny", "x y", "sch\u00f6n", "x\u200by", "", "x\x00y"], ids=repr)
-def test_an_api_key_that_no_header_can_carry_is_refused_with_the_secrets_name(
+def test_an_api_key_that_does_not_fit_a_header_is_refused_with_the_secrets_name(
     access: ModuleType, api_key: str
 ) -> None:
     given = settings(encoded({"endpoint": ENDPOINT, "api_key": api_key}))
@@ -120,7 +120,7 @@ def test_an_api_key_that_no_header_can_carry_is_refused_with_the_secrets_name(
 
 
 @pytest.mark.parametrize("endpoint", ["", "cell-1\n", "a b", "https://cell-1", "x:443", "\u00e4"], ids=repr)
-def test_an_endpoint_that_is_no_host_is_refused_with_the_secrets_name(
+def test_an_endpoint_that_is_not_a_host_is_refused_with_the_secrets_name(
     access: ModuleType, endpoint: str
 ) -> None:
     given = settings(encoded({"endpoint": endpoint, "api_key": "x"}))
@@ -141,7 +141,7 @@ def test_a_binary_secret_is_refused_with_its_name(access: ModuleType) -> None:
         access.api_key_credentials(given)
 
 
-def test_a_mended_secret_is_taken_at_once(access: ModuleType) -> None:
+def test_a_corrected_secret_is_used_at_once(access: ModuleType) -> None:
     given = settings("no key", ENDPOINT)
     boto3.client("secretsmanager").put_secret_value(SecretId=given.api_key_secret, SecretString="no key yet")
     secrets = importlib.import_module("aws_access.secrets")
@@ -150,7 +150,7 @@ def test_a_mended_secret_is_taken_at_once(access: ModuleType) -> None:
     assert access.api_key_credentials(given).auth_token == V2_KEYS[1]
 
 
-def test_a_local_momento_is_called_instead(access: ModuleType) -> None:
+def test_a_local_momento_is_called_if_one_is_configured(access: ModuleType) -> None:
     local = dataclasses.replace(settings(V2_KEYS[1], ENDPOINT), local="127.0.0.1:8080")
     assert access.api_key_credentials(local) == access.Credentials(V2_KEYS[1], "127.0.0.1", "127.0.0.1", 8080)
 

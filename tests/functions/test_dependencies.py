@@ -48,7 +48,7 @@ def site_packages(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_functions_import_each_distribution_and_need_no_other(
+def test_the_functions_import_every_pinned_distribution_and_no_other(
     site_packages: Path, environment: dict[str, str]
 ) -> None:
     def invoke(function: str, event: dict[str, Any]) -> dict[str, Any]:

@@ -37,7 +37,7 @@ importlib.import_module(sys.argv[1])
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
 @pytest.mark.parametrize("function", ["token_vendor", "publisher", "webhook"])
-def test_no_connection_thread_or_secret_is_made(function: str, environment: dict[str, str]) -> None:
+def test_loading_makes_no_connection_thread_or_secret(function: str, environment: dict[str, str]) -> None:
     """Neither to AWS, whose answers would be the secrets, nor to Momento."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
@@ -51,12 +51,12 @@ def test_no_connection_thread_or_secret_is_made(function: str, environment: dict
 
 
 @pytest.mark.parametrize("function", ["token_vendor", "publisher", "webhook"])
-def test_what_is_loaded_is_not_searched_for_garbage(function: str, environment: dict[str, str]) -> None:
+def test_the_garbage_collector_skips_what_was_loaded(function: str, environment: dict[str, str]) -> None:
     assert load(COLLECTIONS, function, environment).split("\n")[-2] == "True True True"
 
 
 @pytest.mark.parametrize("function", ["token_vendor", "publisher", "webhook"])
-def test_of_aws_only_the_services_used_are_read(function: str, environment: dict[str, str]) -> None:
+def test_only_the_used_aws_services_are_read(function: str, environment: dict[str, str]) -> None:
     read = set(re.findall(r"botocore/data/([\w-]+)", load(OPENED, function, environment)))
     assert "secretsmanager" in read
     assert read <= {"dynamodb", "secretsmanager", "partitions", "_retry", "sdk-default-configuration"}

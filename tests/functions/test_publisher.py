@@ -95,13 +95,13 @@ def test_a_message_has_the_same_id_when_lambda_repeats_the_event(
 
 
 @pytest.mark.parametrize("message_id", ["", "x" * 65, 5, None, "line\nbreak", ["x"]])
-def test_refuses_ids_that_are_no_ids(message_id: Any, publisher: Function, user: str) -> None:
+def test_refuses_invalid_ids(message_id: Any, publisher: Function, user: str) -> None:
     with pytest.raises(ValueError, match="id must be"):
         publisher({**message(user), "id": message_id})
 
 
 @pytest.mark.parametrize("topic", ["unknown", "", None, 5, ["comment"]])
-def test_says_which_topics_there_are(topic: Any, publisher: Function, user: str) -> None:
+def test_names_the_known_topics_if_a_topic_is_unknown(topic: Any, publisher: Function, user: str) -> None:
     with pytest.raises(ValueError, match="topic must be one of comment"):
         publisher({"userId": user, "topic": topic, "message": {"courseId": 1, "comment": "x"}})
 
@@ -150,7 +150,7 @@ def test_answers_each_sample_event_as_its_name_says(path: str, publisher_of_all_
         message("taylor", "x", "x" * 129),
     ],
 )
-def test_raises_where_the_event_is_not_of_the_form(event: Any, publisher: Function) -> None:
+def test_raises_an_error_for_an_event_of_another_form(event: Any, publisher: Function) -> None:
     with pytest.raises(ValueError, match=r"event must be|userId|courseId|comment"):
         publisher(event)
 
@@ -164,7 +164,7 @@ def test_publishes_the_good_messages_of_a_batch(publisher: Function, user: str) 
     assert all(failure["error"] for failure in answer["failed"])
 
 
-def test_an_empty_batch_is_fine(publisher: Function) -> None:
+def test_an_empty_batch_is_accepted(publisher: Function) -> None:
     assert publisher({"messages": []}) == {"published": 0, "failed": []}
 
 
@@ -182,7 +182,7 @@ def test_refuses_comments_that_cannot_be_encoded(publisher: Function, user: str)
     assert publisher(message(user, "half \ud83d a pair"))["failed"][0]["retryable"] is False
 
 
-def test_mints_a_token_once_for_a_user(publisher: Function, momento: Momento, user: str) -> None:
+def test_mints_one_token_for_a_user(publisher: Function, momento: Momento, user: str) -> None:
     assert publisher(message(user)) == PUBLISHED
     momento.admin("/fail", rpcs="generate-disposable-token", error="permission-denied")
     assert publisher(message(user)) == PUBLISHED
@@ -204,7 +204,7 @@ def test_uses_no_token_in_the_last_tenth_of_its_life(
     assert "did not mint a token" in failure["error"]
 
 
-def test_begins_with_no_message_whose_publishing_may_not_end_in_time(
+def test_publishes_only_messages_that_can_be_published_in_time(
     publisher: Function, momento: Momento, user: str
 ) -> None:
     """Opening a session may take 10 s, publishing 2 s, and answering 1 s."""
@@ -247,7 +247,7 @@ def test_a_token_that_is_refused_is_replaced(publisher: Function, momento: Momen
 
 @pytest.mark.parametrize("rpc", ["topic-publish", "generate-disposable-token"])
 @pytest.mark.parametrize("error", ["unavailable", "resource-exhausted"])
-def test_tries_again_where_momento_refuses_for_now(
+def test_tries_again_if_momento_refuses_for_now(
     rpc: str, error: str, publisher: Function, momento: Momento, user: str
 ) -> None:
     momento.admin("/fail", rpcs=rpc, error=error, count=2)
@@ -317,7 +317,7 @@ def test_waits_out_an_outage(publisher: Function, momento: Momento, user: str) -
     assert answer["published"] == 2
 
 
-def test_connects_at_once_when_momento_is_back(publisher: Function, momento: Momento, user: str) -> None:
+def test_reconnects_at_once_when_momento_is_back(publisher: Function, momento: Momento, user: str) -> None:
     assert publisher(message(user)) == PUBLISHED
     momento.admin("/block")
     until = time.monotonic() + 3
@@ -345,7 +345,7 @@ def test_reports_what_it_could_not_publish_in_time(
     assert [(one["index"], one["retryable"]) for one in answer["failed"]] == [(0, retryable), (1, retryable)]
 
 
-def test_answers_in_time_however_slow_momento_is(publisher: Function, momento: Momento) -> None:
+def test_answers_in_time_even_if_momento_is_slow(publisher: Function, momento: Momento) -> None:
     momento.admin("/delay", rpcs="generate-disposable-token topic-publish", ms=1500)
     started = time.monotonic()
     answer = publisher({"messages": [message(f"user-{uuid.uuid4()}") for _ in range(4)]}, timeout=15)
@@ -356,7 +356,7 @@ def test_answers_in_time_however_slow_momento_is(publisher: Function, momento: M
     ]
 
 
-def test_does_not_publish_twice_where_the_answer_is_late(
+def test_does_not_publish_twice_if_the_answer_is_late(
     publisher: Function, momento: Momento, user: str
 ) -> None:
     """Nobody knows whether such a message is out: whether to risk a second copy is for the caller to say."""

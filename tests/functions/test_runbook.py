@@ -20,12 +20,12 @@ from tests.support.webhook_requests import comment, signed
 NOWHERE = "http://127.0.0.1:9"
 
 
-def test_the_runbook_looks_into_the_logs_of_functions() -> None:
+def test_the_runbook_searches_the_logs_of_functions() -> None:
     """Each is covered by a test: here, and the relay's beside the relay."""
     assert log_groups() == {"WebhookLogs", "TokenVendorLogs", "PublisherLogs", "RelayLogs"}
 
 
-def test_the_webhook_logs_what_the_runbook_looks_for(
+def test_the_webhook_logs_what_the_runbook_searches_for(
     load: Callable[..., Function],
     momento: Momento,
     monkeypatch: pytest.MonkeyPatch,
@@ -59,7 +59,7 @@ def test_the_webhook_logs_what_the_runbook_looks_for(
     assert missing("WebhookLogs", caplog) == set()
 
 
-def test_the_token_vendor_logs_what_the_runbook_looks_for(
+def test_the_token_vendor_logs_what_the_runbook_searches_for(
     load: Callable[..., Function], momento: Momento, caplog: pytest.LogCaptureFixture
 ) -> None:
     event = sample_event("token_vendor/200_signed_in.json")
@@ -75,7 +75,7 @@ def test_the_token_vendor_logs_what_the_runbook_looks_for(
     assert missing("TokenVendorLogs", caplog) == set()
 
 
-def test_the_publisher_logs_what_the_runbook_looks_for(
+def test_the_publisher_logs_what_the_runbook_searches_for(
     load: Callable[..., Function], momento: Momento, caplog: pytest.LogCaptureFixture
 ) -> None:
     momento.admin("/fail", rpcs="topic-publish", error="internal")

@@ -99,9 +99,7 @@ def test_the_token_may_use_no_other_topic(vendor: Function, momento: Momento, us
     assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED  # type: ignore[attr-defined]
 
 
-def test_the_token_may_read_the_courses_asked_for_and_nothing_else(
-    vendor: Function, momento: Momento, user: str
-) -> None:
+def test_the_token_may_read_only_the_requested_courses(vendor: Function, momento: Momento, user: str) -> None:
     mine, number, other = f"course-{uuid.uuid4()}", time.time_ns(), f"course-{uuid.uuid4()}"
     with momento.cache_client() as owner:
         for name in (mine, str(number), other):
@@ -129,7 +127,7 @@ def test_without_courses_the_token_may_read_nothing(vendor: Function, momento: M
         assert isinstance(cache.set(CACHE, "anything", "x"), CacheSet.Error)
 
 
-def test_the_token_may_not_mint_others(vendor: Function, momento: Momento, user: str) -> None:
+def test_the_token_may_not_mint_tokens(vendor: Function, momento: Momento, user: str) -> None:
     from momento import AuthClient
     from momento.auth.access_control.disposable_token_scopes import DisposableTokenScopes
     from momento.config.auth_configurations import AuthConfigurations
@@ -144,14 +142,14 @@ def test_the_token_may_not_mint_others(vendor: Function, momento: Momento, user:
     )
 
 
-def test_hands_out_a_token_again_for_the_same_identity_and_scope_only(vendor: Function, user: str) -> None:
+def test_reuses_a_token_only_for_the_same_identity_and_scope(vendor: Function, user: str) -> None:
     first = token(vendor(request(user, {"courseIds": ["1", 2]})))
     assert token(vendor(request(user, {"courseIds": ["2", 1, "1"]}))) == first
     assert token(vendor(request(user, {"courseIds": ["1"]})))["authToken"] != first["authToken"]
     assert token(vendor(request(user + "x", {"courseIds": ["1", 2]})))["authToken"] != first["authToken"]
 
 
-def test_hands_out_no_token_with_less_than_half_of_its_life_left(vendor: Function, user: str) -> None:
+def test_reuses_no_token_with_less_than_half_of_its_life_left(vendor: Function, user: str) -> None:
     from token_vendor.settings import Settings
     from token_vendor.token_vendor import TokenVendor
 
@@ -167,13 +165,13 @@ def test_hands_out_no_token_with_less_than_half_of_its_life_left(vendor: Functio
     assert latest.expires_at > first.expires_at
 
 
-def test_reads_are_given_by_topic(vendor: Function, momento: Momento, user: str) -> None:
+def test_each_topic_gives_its_own_read_permissions(vendor: Function, momento: Momento, user: str) -> None:
     by_topic = token(vendor(request(user, {"reads": {"comment": ["1", 2]}})))
     assert token(vendor(request(user, {"courseIds": ["1", 2]}))) == by_topic
     assert token(vendor(request(user, {"courseIds": ["1"], "reads": {"comment": [2]}}))) == by_topic
 
 
-def test_a_user_reads_the_courses_of_their_claim_only(load: Callable[..., Function], user: str) -> None:
+def test_a_user_may_read_only_the_courses_in_their_claim(load: Callable[..., Function], user: str) -> None:
     vendor = load("token_vendor", COURSE_IDS_CLAIM="https://example.com/courses")
     claims = {"https://example.com/courses": "[math 7]"}
     token(vendor(request(user, {"courseIds": ["math", 7]}, **claims)))
@@ -212,7 +210,9 @@ def test_a_user_who_has_used_up_the_limit_gets_one_token_every_two_seconds(
     assert [ask(1000) for _ in range(11)] == [(200, None)] * 10 + [(429, "2")]
 
 
-def test_requests_at_momentos_minting_limit_count(vendor: Function, momento: Momento, user: str) -> None:
+def test_requests_that_reach_momentos_minting_limit_count(
+    vendor: Function, momento: Momento, user: str
+) -> None:
     momento.admin("/fail", rpcs="generate-disposable-token", error="resource-exhausted")
     for course in range(10):
         answer = vendor(request(user, {"courseIds": [course]}))
@@ -231,7 +231,7 @@ def test_a_token_that_could_not_be_minted_does_not_count(
     token(vendor(request(user)))
 
 
-def test_gives_no_token_that_a_replaced_api_key_has_minted(
+def test_reuses_no_token_of_a_replaced_api_key(
     load: Callable[..., Function], momento: Momento, user: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from local.momento.auth import make_api_key
@@ -246,7 +246,7 @@ def test_gives_no_token_that_a_replaced_api_key_has_minted(
 
 
 @pytest.mark.parametrize("identity", [None, "", "x" * 65, 5, "line\nbreak", "\ud800", ["taylor"]])
-def test_refuses_identities_that_fit_no_token(identity: Any, vendor: Function) -> None:
+def test_refuses_identities_that_do_not_fit_a_token(identity: Any, vendor: Function) -> None:
     assert vendor(request(identity))["statusCode"] == 401
 
 
@@ -262,14 +262,14 @@ def test_refuses_identities_that_fit_no_token(identity: Any, vendor: Function) -
         {"authorizer": {"jwt": {"claims": []}}},
     ],
 )
-def test_refuses_who_was_not_verified(context: dict[str, Any], vendor: Function) -> None:
+def test_refuses_requests_without_verified_claims(context: dict[str, Any], vendor: Function) -> None:
     answer = vendor(
         {"requestContext": context, "headers": {"authorization": "Bearer x"}, "body": '{"sub":"me"}'}
     )
     assert (answer["statusCode"], json.loads(answer["body"])) == (401, {"message": "Unauthorized"})
 
 
-def test_takes_the_claim_that_is_configured(load: Callable[..., Function], user: str) -> None:
+def test_uses_the_configured_claim(load: Callable[..., Function], user: str) -> None:
     vendor = load("token_vendor", TOKEN_ID_CLAIM="cognito:username")
     assert token(vendor(request("a-sub", **{"cognito:username": user})))["tokenId"] == user
     assert vendor(request("a-sub"))["statusCode"] == 401
@@ -314,7 +314,7 @@ def test_the_body_is_optional(body: str, vendor: Function, user: str) -> None:
     ],
     ids=lambda body: body[:24],
 )
-def test_says_what_is_wrong_with_a_body(body: str, vendor: Function, user: str) -> None:
+def test_names_the_fault_of_a_body(body: str, vendor: Function, user: str) -> None:
     answer = vendor(request(user, body))
     assert answer["statusCode"] == 400
     assert json.loads(answer["body"])["message"].startswith("Bad request: ")
@@ -353,7 +353,7 @@ def test_a_token_has_no_more_permissions_than_momento_puts_into_one(
         ("permission-denied", 502),
     ],
 )
-def test_says_that_momento_failed_and_nothing_of_how(
+def test_says_that_momento_failed_without_details(
     error: str, status: int, vendor: Function, momento: Momento, user: str
 ) -> None:
     momento.admin("/fail", rpcs="generate-disposable-token", error=error)
@@ -365,7 +365,7 @@ def test_says_that_momento_failed_and_nothing_of_how(
     token(vendor(request(user)))
 
 
-def test_asks_momento_again_where_a_connection_broke(vendor: Function, momento: Momento, user: str) -> None:
+def test_asks_momento_again_after_a_broken_connection(vendor: Function, momento: Momento, user: str) -> None:
     momento.admin("/fail", rpcs="generate-disposable-token", error="unavailable", count=1)
     token(vendor(request(user)))
 
@@ -387,7 +387,7 @@ def test_accepts_a_v1_key(load: Callable[..., Function], momento: Momento, user:
 
 
 @pytest.mark.parametrize("changes", [{"MOMENTO_API_KEY_SECRET": "missing"}, {"MOMENTO_ENDPOINT": ""}])
-def test_tells_nothing_of_its_own_failures(
+def test_tells_callers_nothing_about_its_own_failures(
     changes: dict[str, str], load: Callable[..., Function], user: str
 ) -> None:
     answer = load("token_vendor", **changes)(request(user))

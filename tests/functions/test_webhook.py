@@ -60,7 +60,7 @@ def text_with_id(course: str, message_id: Any) -> str:
     return json.dumps({"courseId": course, "comment": "well said", "id": message_id})
 
 
-def test_stores_what_was_published_twice_with_one_id_once(
+def test_stores_a_message_that_was_published_twice_with_one_id_once(
     webhook: Function, momento: Momento, course: str
 ) -> None:
     text = text_with_id(course, f"click in {course[:50]}")
@@ -70,7 +70,7 @@ def test_stores_what_was_published_twice_with_one_id_once(
     assert (entry["userID"], entry["id"]) == ("taylor", json.loads(text)["id"])
 
 
-def test_nobody_can_claim_the_id_of_somebody_elses_message(
+def test_a_user_cannot_claim_the_id_of_another_users_message(
     webhook: Function, momento: Momento, course: str
 ) -> None:
     text = text_with_id(course, f"click in {course[:50]}")
@@ -79,7 +79,7 @@ def test_nobody_can_claim_the_id_of_somebody_elses_message(
     assert [entry["userID"] for entry in momento.entries(course)] == ["taylor", "mallory"]
 
 
-def test_looks_for_the_publisher_and_the_id_before_it_stores_again(
+def test_looks_for_publisher_and_id_before_it_stores_again(
     webhook: Function, momento: Momento, course: str, spilled: Callable[[int], dict[str, Any]]
 ) -> None:
     text = text_with_id(course, f"click in {course[:50]}")
@@ -93,7 +93,7 @@ def test_looks_for_the_publisher_and_the_id_before_it_stores_again(
 
 
 @pytest.mark.parametrize("message_id", ["", "x" * 65, 5, None, "line\nbreak", ["x"], "\u202e"])
-def test_refuses_ids_that_are_no_ids(message_id: Any, webhook: Function, course: str) -> None:
+def test_refuses_invalid_ids(message_id: Any, webhook: Function, course: str) -> None:
     answer = webhook(signed(comment(course, text=text_with_id(course, message_id))))
     assert answer["statusCode"] == 400
     assert "id must be" in json.loads(answer["body"])["message"]
@@ -120,7 +120,7 @@ def test_refreshes_the_lists_time_to_live(webhook: Function, momento: Momento, c
     assert 500 < momento.remaining_ttl_seconds(course) <= 600
 
 
-def test_numbers_and_strings_name_the_same_course(webhook: Function, momento: Momento) -> None:
+def test_a_number_and_its_text_name_the_same_course(webhook: Function, momento: Momento) -> None:
     number = time.time_ns()
     for course_id in (number, str(number)):
         webhook(signed(comment("", text=json.dumps({"courseId": course_id, "comment": "same"}))))
@@ -141,7 +141,7 @@ def test_answers_each_sample_event_as_its_name_says(path: str, webhook_of_all_to
 @pytest.mark.parametrize(
     ("age_seconds", "promised"), [(0, 200), (57, 200), (-57, 200), (63, 403), (-63, 403), (1e9, 403)]
 )
-def test_accepts_requests_of_the_last_minute_only(
+def test_accepts_only_requests_of_the_last_minute(
     age_seconds: float, promised: int, webhook: Function, course: str
 ) -> None:
     made = int((time.time() - age_seconds) * 1000)
@@ -160,7 +160,7 @@ def test_the_replay_window_ends_after_exactly_a_minute(
     assert webhook(signed(comment(course, publish_timestamp=made)))["statusCode"] == promised
 
 
-def test_looks_at_the_times_before_the_rest(webhook: Function, course: str) -> None:
+def test_checks_the_times_before_anything_else(webhook: Function, course: str) -> None:
     assert webhook(signed(comment(course, publish_timestamp=1, text=None)))["statusCode"] == 403
 
 
@@ -182,7 +182,7 @@ def test_looks_at_the_times_before_the_rest(webhook: Function, course: str) -> N
         lambda raw: "\ud800" * 64,
     ],
 )
-def test_refuses_all_but_the_one_signature(
+def test_refuses_every_wrong_signature(
     forge: Callable[[bytes], str | None], webhook: Function, momento: Momento, course: str
 ) -> None:
     raw = json.dumps(comment(course)).encode()
@@ -231,7 +231,7 @@ NOT_OF_THE_FORM = [
 
 
 @pytest.mark.parametrize("raw", NOT_OF_THE_FORM, ids=lambda raw: repr(raw[:12]))
-def test_says_that_signed_rubbish_is_a_bad_request(raw: bytes, webhook: Function) -> None:
+def test_answers_400_to_signed_nonsense(raw: bytes, webhook: Function) -> None:
     assert webhook(signed(raw))["statusCode"] == 400
 
 
@@ -249,7 +249,7 @@ def test_says_that_signed_rubbish_is_a_bad_request(raw: bytes, webhook: Function
     ],
 )
 @pytest.mark.parametrize("value", [None, [], {}, True, -1, 1.5, 2**64])
-def test_says_which_field_is_wrong(field: str, value: Any, webhook: Function, course: str) -> None:
+def test_names_the_wrong_field(field: str, value: Any, webhook: Function, course: str) -> None:
     answer = webhook(signed(comment(course, **{field: value})))
     assert answer["statusCode"] == 400
     assert field in json.loads(answer["body"])["message"]
@@ -280,11 +280,11 @@ def test_says_which_field_is_wrong(field: str, value: Any, webhook: Function, co
     ],
     ids=lambda text: text[:30],
 )
-def test_refuses_texts_that_are_no_comment(text: str, webhook: Function, course: str) -> None:
+def test_refuses_texts_that_are_not_comments(text: str, webhook: Function, course: str) -> None:
     assert webhook(signed(comment(course, text=text)))["statusCode"] == 400
 
 
-def test_stores_any_comment_as_it_is(webhook: Function, momento: Momento, course: str) -> None:
+def test_stores_any_comment_unchanged(webhook: Function, momento: Momento, course: str) -> None:
     comments = ["", "\u0000\u2028</script>", "\U0001f389", "half \ud83d a pair", "x" * 3900]
     for written in comments:
         text = json.dumps({"courseId": course, "comment": written})
@@ -329,7 +329,7 @@ def test_stores_a_message_once(webhook: Function, momento: Momento, course: str)
         {"topic_sequence_page": 3},
     ],
 )
-def test_stores_other_messages_too(
+def test_stores_each_message_that_differs(
     difference: dict[str, int], webhook: Function, momento: Momento, course: str
 ) -> None:
     message = comment(course)
@@ -338,7 +338,7 @@ def test_stores_other_messages_too(
     assert len(momento.entries(course)) == 2
 
 
-def test_tells_messages_apart_by_page_where_there_is_one(
+def test_tells_messages_apart_by_page_if_there_is_one(
     webhook: Function, momento: Momento, course: str
 ) -> None:
     first = comment(course, topic_sequence_page=1)
@@ -353,7 +353,7 @@ def test_takes_the_largest_numbers_that_momento_can_send(webhook: Function, cour
     assert status(webhook(signed(comment(course, **numbers)))) == (200, "stored")
 
 
-def test_the_log_of_a_request_names_no_message_of_an_earlier_one(
+def test_the_log_of_a_request_names_only_its_own_message(
     load: Callable[..., Function], course: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     webhook = load("webhook", POWERTOOLS_SERVICE_NAME=course)  # A logger of its own, which writes here.
@@ -396,7 +396,7 @@ def spilled(environment: dict[str, str], course: str) -> Callable[[int], dict[st
 
 
 @pytest.mark.parametrize("error", ["unavailable", "resource-exhausted", "permission-denied", "internal"])
-def test_keeps_what_momento_does_not_take_and_stores_it_later(
+def test_keeps_messages_that_momento_does_not_take_and_stores_them_later(
     error: str, webhook: Function, momento: Momento, course: str, spilled: Callable[[int], dict[str, Any]]
 ) -> None:
     message = comment(course, text=json.dumps({"courseId": course, "comment": "\u00fc \ufffe"}))
@@ -414,7 +414,7 @@ def test_keeps_what_momento_does_not_take_and_stores_it_later(
     ]
 
 
-def test_a_message_kept_for_later_may_be_delivered_again_before(
+def test_a_message_in_the_spill_queue_may_be_delivered_again_before_it_is_stored(
     webhook: Function, momento: Momento, course: str, spilled: Callable[[int], dict[str, Any]]
 ) -> None:
     message = signed(comment(course))
@@ -441,13 +441,13 @@ def test_stores_what_it_can_of_a_batch(
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"cache": CACHE})])
-def test_what_no_try_can_store_stays_in_the_queue(text: str, webhook: Function) -> None:
+def test_a_message_that_no_try_can_store_stays_in_the_queue(text: str, webhook: Function) -> None:
     attributes = {"ApproximateReceiveCount": "1"}
     record = {"messageId": "1", "receiptHandle": "none", "body": text, "attributes": attributes}
     assert failures(webhook({"Records": [record]})) == ["1"]
 
 
-def test_waits_for_longer_after_every_try(
+def test_waits_longer_after_every_try(
     load: Callable[..., Function],
     aws_endpoint: str,
     course: str,
@@ -470,7 +470,7 @@ def test_waits_for_longer_after_every_try(
     assert all(0.5 * most - 1 < pause <= most for pause, most in zip(pauses, limits, strict=True)), pauses
 
 
-def test_says_so_when_it_can_neither_write_nor_keep_a_message(
+def test_answers_503_if_it_can_neither_write_nor_keep_a_message(
     load: Callable[..., Function], momento: Momento, course: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:9")
@@ -566,7 +566,7 @@ def test_a_message_that_waited_for_longer_than_its_record_is_kept_is_found(
     assert len(momento.entries(course)) == 1
 
 
-def test_a_write_without_a_record_is_a_success_all_the_same(
+def test_a_write_without_a_record_is_a_success(
     load: Callable[..., Function], momento: Momento, aws_endpoint: str, course: str
 ) -> None:
     """To answer that it failed would have the message delivered again, for nothing."""
@@ -576,7 +576,7 @@ def test_a_write_without_a_record_is_a_success_all_the_same(
     assert len(momento.entries(course)) == 1
 
 
-def test_is_not_held_up_by_its_own_record(
+def test_does_not_wait_for_its_own_record(
     load: Callable[..., Function], momento: Momento, aws_endpoint: str, course: str
 ) -> None:
     """Where the answer to a put is lost, the SDK puts again and is refused for what it has put itself."""
@@ -602,7 +602,7 @@ def test_keeps_messages_while_dynamodb_is_away(
 
 
 @pytest.mark.parametrize("hanging", ["PutItem", "UpdateItem", "list-push-front", "all"])
-def test_answers_in_time_whatever_hangs(
+def test_answers_in_time_if_a_service_hangs(
     hanging: str, load: Callable[..., Function], momento: Momento, aws_endpoint: str, course: str
 ) -> None:
     if hanging in {"list-push-front", "all"}:
@@ -632,7 +632,7 @@ def test_keeps_messages_while_the_cache_is_missing(load: Callable[..., Function]
     assert status(webhook(signed(comment(course, cache="missing")))) == (202, "queued")
 
 
-def test_remembers_a_message_as_long_as_asked(
+def test_remembers_a_message_for_the_configured_time(
     webhook: Function, environment: dict[str, str], course: str
 ) -> None:
     webhook(signed(comment(course)))
@@ -649,7 +649,7 @@ def rotated(course: str) -> Callable[[str], None]:
     return lambda value: secrets.put_secret_value(SecretId=course, SecretString=value) and None
 
 
-def test_takes_either_version_of_a_signing_secret_that_is_rotated(
+def test_accepts_both_versions_of_a_rotated_signing_secret(
     load: Callable[..., Function], course: str, rotated: Callable[[str], None]
 ) -> None:
     def signed_with(secret: str, webhook: Function) -> int:
@@ -668,7 +668,7 @@ def test_takes_either_version_of_a_signing_secret_that_is_rotated(
     assert [signed_with(secret, latest) for secret in ("third", "second", "first")] == [200, 200, 403]
 
 
-def test_knows_the_two_last_secrets_once_the_kept_one_is_replaced(
+def test_accepts_the_last_two_secrets_after_the_cached_one_is_replaced(
     load: Callable[..., Function],
     course: str,
     rotated: Callable[[str], None],
@@ -687,7 +687,7 @@ def test_knows_the_two_last_secrets_once_the_kept_one_is_replaced(
     assert answers("fourth", "third", "second", "first") == [200, 200, 403, 403]
 
 
-def test_takes_the_previous_secret_though_it_could_not_be_read_at_first(
+def test_accepts_the_previous_secret_after_it_could_not_be_read_at_first(
     load: Callable[..., Function],
     aws_endpoint: str,
     course: str,
@@ -707,7 +707,9 @@ def test_takes_the_previous_secret_though_it_could_not_be_read_at_first(
 NO_TEXT: list[dict[str, Any]] = [{"SecretString": "\n"}, {"SecretBinary": b"bytes"}]
 
 
-def test_takes_a_mended_signing_secret_within_seconds(load: Callable[..., Function], course: str) -> None:
+def test_accepts_a_corrected_signing_secret_within_seconds(
+    load: Callable[..., Function], course: str
+) -> None:
     secrets = boto3.client("secretsmanager")
     secrets.create_secret(Name=course, SecretBinary=b"bytes")
     webhook = load("webhook", WEBHOOK_SIGNING_SECRET=course)
@@ -720,7 +722,7 @@ def test_takes_a_mended_signing_secret_within_seconds(load: Callable[..., Functi
 
 
 @pytest.mark.parametrize("no_text", NO_TEXT, ids=repr)
-def test_a_previous_signing_secret_that_was_no_text_does_no_harm(
+def test_a_binary_previous_signing_secret_does_no_harm(
     no_text: dict[str, Any], load: Callable[..., Function], course: str, rotated: Callable[[str], None]
 ) -> None:
     webhook = load("webhook", WEBHOOK_SIGNING_SECRET=course)
@@ -731,7 +733,7 @@ def test_a_previous_signing_secret_that_was_no_text_does_no_harm(
     assert webhook(signed(comment(course), sign_with="another"))["statusCode"] == 403
 
 
-def test_wrong_signatures_do_not_have_the_secret_read_all_the_time(
+def test_wrong_signatures_do_not_make_it_read_the_secret_each_time(
     load: Callable[..., Function], aws_endpoint: str, course: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with AwsProxy(aws_endpoint) as aws:
@@ -774,7 +776,7 @@ def test_keeps_messages_while_the_api_key_is_wrong(
     assert len(momento.entries(course)) == 2
 
 
-def test_comes_back_after_momento_was_away(webhook: Function, momento: Momento, course: str) -> None:
+def test_recovers_after_an_outage_of_momento(webhook: Function, momento: Momento, course: str) -> None:
     assert status(webhook(signed(comment(course)))) == (200, "stored")
     momento.admin("/block")
     second = signed(comment(course))
@@ -786,14 +788,16 @@ def test_comes_back_after_momento_was_away(webhook: Function, momento: Momento, 
     assert len(momento.entries(course)) == 2
 
 
-def test_begins_no_attempt_that_may_not_end_in_time(webhook: Function, momento: Momento, course: str) -> None:
+def test_begins_only_an_attempt_that_can_end_in_time(
+    webhook: Function, momento: Momento, course: str
+) -> None:
     message = signed(comment(course))
     assert status(webhook(message, timeout=2.9)) == (202, "queued")
     assert momento.entries(course) == []
     assert status(webhook(message, timeout=3.9)) == (200, "stored")
 
 
-def test_begins_no_second_attempt_that_may_not_end_in_time(
+def test_begins_a_second_attempt_only_if_it_can_end_in_time(
     webhook: Function, momento: Momento, course: str
 ) -> None:
     message = signed(comment(course))
@@ -833,7 +837,7 @@ json_values = st.recursive(
 @given(
     changes=st.dictionaries(st.sampled_from(sorted(comment(""))), json_values, min_size=1), raw=st.binary()
 )
-def test_malformed_requests_are_refused_for_what_is_wrong_with_them(
+def test_a_refusal_names_the_fault_of_a_malformed_request(
     changes: dict[str, Any], raw: bytes, webhook: Function
 ) -> None:
     """A signed request is refused with 403 only for its time, and with 422 only for its publisher."""

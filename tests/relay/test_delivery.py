@@ -18,7 +18,7 @@ from tests.support.waiting import wait_until
 from tests.support.webhook_server import Reply, Request
 
 
-def test_a_message_is_posted_as_momento_would_and_says_its_page(site: Site) -> None:
+def test_a_message_is_posted_like_momentos_webhooks_with_its_page_added(site: Site) -> None:
     began = time.time() * 1000
     text = '{"courseId": 123, "comment": "naïve ✓"}'
     site.start()
@@ -56,7 +56,7 @@ def test_a_message_is_posted_as_momento_would_and_says_its_page(site: Site) -> N
     assert "momento-realtime-identity" in request.headers["user-agent"]
 
 
-def test_each_message_is_under_its_publisher_and_in_order(site: Site) -> None:
+def test_each_message_has_its_publisher_and_its_place_in_the_order(site: Site) -> None:
     site.start()
     for number, publisher in enumerate(["taylor", "", "sam", "taylor"]):
         site.momento.publish(f"{number}", publisher=publisher)
@@ -68,7 +68,7 @@ def test_each_message_is_under_its_publisher_and_in_order(site: Site) -> None:
     assert [one.text for one in site.webhook.requests if one.fields["token_id"] == "taylor"] == ["0", "3"]
 
 
-def test_binary_messages_are_passed_over(site: Site) -> None:
+def test_binary_messages_are_skipped(site: Site) -> None:
     running = site.start()
     site.momento.publish("before", b"\xff", "after", b"\xfe")
     site.webhook.wait_for_taken("before", "after")
@@ -77,7 +77,7 @@ def test_binary_messages_are_passed_over(site: Site) -> None:
 
 
 @pytest.mark.parametrize("status", [307, 408, 429, 500, 502, 503, 504])
-def test_a_message_is_posted_until_it_is_taken_and_the_next_waits(site: Site, status: int) -> None:
+def test_a_message_is_posted_until_it_is_accepted_and_the_next_one_waits(site: Site, status: int) -> None:
     answers = iter([status, status, 202, 200])
     site.webhook.answer = lambda _request: next(answers)
     running = site.start()
@@ -116,7 +116,7 @@ def test_a_relay_is_behind_until_it_has_caught_up(site: Site, metrics: Metrics) 
     wait_until(lambda: metrics.values("RelayLagSeconds")[-1] == 0)
 
 
-def test_a_broken_connection_and_no_answer_are_tried_again(site: Site) -> None:
+def test_a_call_without_an_answer_is_tried_again(site: Site) -> None:
     is_over = threading.Event()
     tries = 0
 
@@ -138,7 +138,7 @@ def test_a_broken_connection_and_no_answer_are_tried_again(site: Site) -> None:
     assert running.stop()["delivered"] == 1
 
 
-def test_a_webhook_that_is_not_there_is_waited_for(site: Site) -> None:
+def test_the_relay_waits_for_a_webhook_that_is_away(site: Site) -> None:
     url = site.webhook.url
     site.environment["WEBHOOK_URL"] = "http://127.0.0.1:9/"
     refused = site.start()
@@ -152,7 +152,7 @@ def test_a_webhook_that_is_not_there_is_waited_for(site: Site) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])
-def test_what_the_webhook_refuses_is_kept_and_the_next_follows(site: Site, status: int) -> None:
+def test_a_refused_message_is_kept_and_the_next_one_follows(site: Site, status: int) -> None:
     site.webhook.answer = lambda request: status if request.text == "bad" else 200
     running = site.start()
     site.momento.publish("good", "bad", "better")
@@ -164,7 +164,7 @@ def test_what_the_webhook_refuses_is_kept_and_the_next_follows(site: Site, statu
     assert {**kept, "publish_timestamp": 0} == {**sent, "publish_timestamp": 0}
 
 
-def test_a_refused_message_is_not_passed_over_until_it_is_kept(site: Site) -> None:
+def test_a_refused_message_holds_its_place_until_it_is_kept(site: Site) -> None:
     queue = site.environment["DEAD_LETTER_QUEUE_URL"]
     site.environment["DEAD_LETTER_QUEUE_URL"] = f"{queue}-which-is-not-there"
     site.webhook.answer = lambda request: 400 if request.text == "bad" else 200
@@ -181,7 +181,7 @@ def test_a_refused_message_is_not_passed_over_until_it_is_kept(site: Site) -> No
     assert [one["text"] for one in site.dead_letters()] == ["bad"]
 
 
-def test_a_rotated_secret_is_read_anew(site: Site) -> None:
+def test_a_rotated_secret_is_read_again(site: Site) -> None:
     secret = "the-signing-secret"
 
     def answer(request: Request) -> int:
@@ -200,7 +200,7 @@ def test_a_rotated_secret_is_read_anew(site: Site) -> None:
 
 
 @pytest.mark.parametrize("error", [-90, 90])
-def test_a_webhook_with_another_time_gets_its_own(site: Site, error: float) -> None:
+def test_a_webhook_with_another_clock_gets_requests_with_its_own_time(site: Site, error: float) -> None:
     def answer(request: Request) -> int:
         now = time.time() + error
         return 200 if abs(request.fields["publish_timestamp"] / 1000 - now) < 60 else 403
@@ -214,7 +214,7 @@ def test_a_webhook_with_another_time_gets_its_own(site: Site, error: float) -> N
     assert running.stop()["refused"] == 0
 
 
-def test_a_lasting_403_counts_in_the_end(site: Site) -> None:
+def test_a_403_that_lasts_becomes_a_refusal(site: Site) -> None:
     site.webhook.answer = lambda request: 403 if request.text == "bad" else 200
     running = site.start(refusal=0.5)
     site.momento.publish("bad", "good")
@@ -238,7 +238,7 @@ def test_a_403_does_not_count_while_the_secret_cannot_be_read_again(site: Site) 
     assert running.stop() == {"status": "relayed", "delivered": 2, "refused": 0, "discontinuities": 0}
 
 
-def test_a_call_does_not_outlast_the_time_that_is_allowed(site: Site) -> None:
+def test_a_call_ends_within_the_allowed_time(site: Site) -> None:
     is_over = threading.Event()
     site.webhook.answer = lambda _request: 500 if is_over.wait(20) else 200
     module = importlib.import_module("relay.webhook_client")
@@ -250,7 +250,7 @@ def test_a_call_does_not_outlast_the_time_that_is_allowed(site: Site) -> None:
     assert (answer.verdict, answer.status) == (module.Verdict.FAILED, None)
 
 
-def test_no_call_begins_without_time_for_it(site: Site) -> None:
+def test_a_call_begins_only_if_it_can_end_in_time(site: Site) -> None:
     module = importlib.import_module("relay.webhook_client")
     client = module.WebhookClient(site.settings(), lambda: 0.0)
     message = importlib.import_module("relay.message")
@@ -268,7 +268,9 @@ def test_no_call_begins_without_time_for_it(site: Site) -> None:
         ("UNTRUSTED", [403]),
     ],
 )
-def test_what_a_status_says_about_a_message(site: Site, verdict: str, statuses: list[int]) -> None:
+def test_a_status_decides_whether_a_message_is_tried_again(
+    site: Site, verdict: str, statuses: list[int]
+) -> None:
     client = importlib.import_module("relay.webhook_client").WebhookClient(site.settings(), lambda: 10.0)
     message = importlib.import_module("relay.message")
     one = message.Message(TOPIC, message.Position(1, 1), "taylor", "text", time.time())
@@ -278,7 +280,7 @@ def test_what_a_status_says_about_a_message(site: Site, verdict: str, statuses: 
         assert (answer.verdict.name, answer.status) == (verdict, status)
 
 
-def test_attempts_come_less_and_less_often_and_the_log_tells_of_ever_fewer(
+def test_pauses_between_attempts_grow_and_the_log_reports_fewer_of_them(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     delivery = importlib.import_module("relay.delivery")
@@ -335,7 +337,7 @@ WEBHOOK_FORBIDDEN = Reply(403, {"Content-Type": "application/json"}, b'{"message
         Reply(400, {"x-amzn-errortype": "ValidationException"}),
     ],
 )
-def test_what_aws_refuses_is_no_dead_letter(site: Site, refusal: Reply) -> None:
+def test_a_refusal_by_aws_makes_no_dead_letter(site: Site, refusal: Reply) -> None:
     answers = iter([refusal] * 4)
     site.webhook.answer = lambda _request: next(answers, 200)
     running = site.start(refusal=0)
@@ -345,7 +347,7 @@ def test_what_aws_refuses_is_no_dead_letter(site: Site, refusal: Reply) -> None:
     assert running.stop() == {"status": "relayed", "delivered": 1, "refused": 0, "discontinuities": 0}
 
 
-def test_a_403_of_the_webhook_itself_counts_in_the_end(site: Site) -> None:
+def test_a_403_of_the_webhook_itself_becomes_a_refusal(site: Site) -> None:
     site.webhook.answer = lambda request: WEBHOOK_FORBIDDEN if request.text == "bad" else 200
     running = site.start(refusal=0.5)
     site.momento.publish("bad", "good")
@@ -354,7 +356,7 @@ def test_a_403_of_the_webhook_itself_counts_in_the_end(site: Site) -> None:
     assert [one["text"] for one in site.dead_letters()] == ["bad"]
 
 
-def test_a_pause_that_the_webhook_asks_for_is_made(site: Site) -> None:
+def test_the_relay_pauses_as_the_webhook_asks(site: Site) -> None:
     """Its second attempt comes after the fourth of another message, which fails without a wish."""
 
     def answer(request: Request) -> int | Reply:

@@ -102,7 +102,7 @@ def test_a_flood_is_delivered_by_turns_with_the_others(site: Site, metrics: Metr
     site.webhook.wait_for_taken("flood 0", "ann 0", "bob 0", "flood 1", "ann 1", *flood[2:], "last")
 
 
-def test_what_is_before_a_message_in_flight_is_saved_and_the_rest_is_delivered_again(site: Site) -> None:
+def test_the_position_before_the_first_message_in_flight_is_saved(site: Site) -> None:
     site.webhook.answer = lambda request: 503 if request.text == "stuck" else 200
     process = site.start_process()
     site.momento.publish("one", publisher="ann")
@@ -164,7 +164,7 @@ class Parcel:
         return None
 
 
-def test_no_more_is_in_hand_than_there_is_room_for() -> None:
+def test_the_messages_in_hand_are_bounded() -> None:
     lanes = Lanes(max_bytes=30)
     may_go = threading.Event()
     done: list[str] = []
@@ -228,7 +228,7 @@ def test_a_message_that_cannot_be_spilled_is_delivered_later(site: Site) -> None
     assert site.spilled() == []
 
 
-def test_a_run_that_ends_spills_what_the_next_one_may_not_get(site: Site) -> None:
+def test_a_run_that_ends_spills_messages_that_the_next_one_may_not_get(site: Site) -> None:
     keep_waiting(site, "ann")
     running = site.start(max_messages_behind=5)
     site.momento.publish("first", "second", publisher="ann")
@@ -242,7 +242,7 @@ def test_a_run_that_ends_spills_what_the_next_one_may_not_get(site: Site) -> Non
     site.webhook.wait_for(lambda: "second" in site.webhook.taken)
 
 
-def test_closed_lanes_take_nothing_more_and_nobody_waits_for_room() -> None:
+def test_closed_lanes_refuse_messages_and_nobody_waits_for_room() -> None:
     lanes = Lanes(max_bytes=10)
     may_go = threading.Event()
     lanes.put(Parcel("a", may_go, []))
@@ -254,7 +254,7 @@ def test_closed_lanes_take_nothing_more_and_nobody_waits_for_room() -> None:
     assert lanes.count == 1
 
 
-def test_the_oldest_in_hand_is_the_first_of_any_lane() -> None:
+def test_the_oldest_message_in_hand_is_found_over_all_lanes() -> None:
     lanes = Lanes(max_bytes=100)
     assert lanes.oldest_seconds() == 0
     now = time.monotonic()
@@ -265,7 +265,7 @@ def test_the_oldest_in_hand_is_the_first_of_any_lane() -> None:
     assert lanes.oldest_seconds() == pytest.approx(100, abs=10)
 
 
-def test_at_least_one_call_is_made_at_once(site: Site) -> None:
+def test_the_concurrency_must_be_one_or_more(site: Site) -> None:
     for_how_many = importlib.import_module("relay.settings").Settings.from_environ
     site.environment.pop("RELAY_CONCURRENCY", None)
     assert for_how_many(site.environment).concurrency == 16

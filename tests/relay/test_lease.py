@@ -30,7 +30,7 @@ def put_holder(site: Site) -> None:
     )
 
 
-def test_a_run_leaves_where_another_is_at_work(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_ends_if_another_one_holds_the_lease(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     working = site.start()
     wait_until(lambda: "holder" in site.item())
     holder = site.item()["holder"]
@@ -89,7 +89,7 @@ def test_a_dead_holder_is_replaced(site: Site) -> None:
     assert time.monotonic() - began >= 0.5
 
 
-def test_of_many_one_relays(site: Site) -> None:
+def test_only_one_relay_delivers(site: Site) -> None:
     texts = [str(number) for number in range(50)]
     all_of_them = [site.start(lease=20) for _ in range(4)]
     site.momento.publish(*texts)
@@ -98,7 +98,7 @@ def test_of_many_one_relays(site: Site) -> None:
     assert [one["delivered"] for one in outcomes if one["status"] == "relayed" and one["delivered"]] == [50]
 
 
-def test_whoever_lost_the_lease_delivers_no_more(site: Site) -> None:
+def test_a_relay_that_lost_the_lease_delivers_no_more(site: Site) -> None:
     first = site.start(lease=20)
     site.momento.publish("one")
     site.webhook.wait_for_taken("one")
@@ -112,7 +112,7 @@ def test_whoever_lost_the_lease_delivers_no_more(site: Site) -> None:
     assert second.stop()["delivered"] == 1
 
 
-def test_dynamodb_may_be_away_for_less_than_the_lease(site: Site) -> None:
+def test_the_relay_survives_an_outage_of_dynamodb_shorter_than_the_lease(site: Site) -> None:
     running = site.start(lease=10)
     site.momento.publish("one")
     site.webhook.wait_for_taken("one")
@@ -181,7 +181,7 @@ def test_a_lease_is_written_only_when_a_renewal_or_a_checkpoint_is_due(
     assert len(site.aws.calls) == renews
 
 
-def test_after_a_longer_time_it_delivers_no_more_until_it_has_the_lease_again(site: Site) -> None:
+def test_after_a_longer_outage_it_delivers_only_with_the_lease_again(site: Site) -> None:
     running = site.start(lease=1)
     site.momento.publish("one")
     site.webhook.wait_for_taken("one")
@@ -225,7 +225,7 @@ def test_a_run_of_a_newer_version_takes_over_at_once(site: Site) -> None:
     assert new.stop()["delivered"] == 1
 
 
-def test_an_older_version_does_not_ask_back(site: Site) -> None:
+def test_an_older_version_does_not_take_over(site: Site) -> None:
     """It was started first, and has waited all the time, as a process does."""
     holding = site.start(lease=20)
     wait_until(lambda: "holder" in site.item())
@@ -274,7 +274,7 @@ def test_changed_parameters_make_no_dead_letters(site: Site) -> None:
     assert set(site.item()["bookmarks"]) == {f"{cache}/poll", f"{cache}/chat"}
 
 
-def test_a_lasting_refusal_because_of_other_parameters_counts_in_the_end(site: Site) -> None:
+def test_a_refusal_for_other_parameters_that_lasts_becomes_a_dead_letter(site: Site) -> None:
     refusal = Reply(400, {}, b'{"message": "Bad request: this webhook is not for that cache and topic"}')
     site.webhook.answer = lambda _request: refusal
     running = site.start(deploy=0.5)

@@ -48,7 +48,7 @@ def stopped(process: subprocess.Popen[str]) -> str:
     return output
 
 
-def test_a_report_has_what_is_new_and_a_sample_of_the_delivery_times(
+def test_a_report_has_new_counts_and_a_sample_of_the_delivery_times(
     aws: dict[str, str], metrics: Metrics
 ) -> None:
     relay = importlib.import_module("relay.relay_metrics").RelayMetrics()

@@ -33,7 +33,7 @@ def test_a_killed_relay_loses_nothing(site: Site) -> None:
     assert running.stop()["discontinuities"] == 0
 
 
-def test_a_stopped_relay_saves_where_it_was_and_lets_the_next_begin(site: Site) -> None:
+def test_a_stopped_relay_saves_its_position_and_releases_the_lease(site: Site) -> None:
     for stop_signal, text in ((signal.SIGTERM, "one"), (signal.SIGINT, "two")):
         process = site.start_process()
         site.momento.publish(text)

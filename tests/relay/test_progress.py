@@ -66,7 +66,7 @@ def test_a_message_shows_what_is_missing_before_it(message: Position, found: Gap
     assert progress.last == message
 
 
-def test_nothing_is_missing_of_what_was_never_followed() -> None:
+def test_a_topic_that_was_never_followed_misses_nothing() -> None:
     assert Progress(None).skip_to(Position(7, 100)) is None
     assert Progress(None).move_to(Position(7, 100)) is None
 

@@ -11,7 +11,7 @@ from tests.support.waiting import wait_until
 from tests.support.webhook_server import Reply
 
 
-def test_the_relay_logs_what_the_runbook_looks_for(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_relay_logs_what_the_runbook_searches_for(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     def logs(*texts: str) -> bool:
         return all(text in logged_text(list(caplog.records)) for text in texts)
 

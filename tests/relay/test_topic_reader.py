@@ -17,14 +17,14 @@ from tests.support.scripted_topic import ScriptedTopic, heartbeat, item
 from tests.support.waiting import wait_until
 
 
-def test_what_momento_still_holds_is_delivered_at_first(site: Site) -> None:
+def test_the_first_start_delivers_the_messages_that_momento_holds(site: Site) -> None:
     site.momento.publish("one", "two")
     running = site.start()
     site.webhook.wait_for_taken("one", "two")
     assert running.stop()["discontinuities"] == 0
 
 
-def test_what_it_no_longer_holds_at_first_is_not_missed(site: Site) -> None:
+def test_the_first_start_does_not_miss_messages_that_momento_no_longer_holds(site: Site) -> None:
     texts = [str(number) for number in range(1100)]
     site.momento.publish(*texts)
     running = site.start()
@@ -32,7 +32,7 @@ def test_what_it_no_longer_holds_at_first_is_not_missed(site: Site) -> None:
     assert running.stop() == {"status": "relayed", "delivered": 1000, "refused": 0, "discontinuities": 0}
 
 
-def test_what_comes_while_nobody_relays_is_delivered_later(site: Site) -> None:
+def test_messages_published_between_two_runs_are_delivered_later(site: Site) -> None:
     site.momento.publish("one")
     running = site.start()
     site.webhook.wait_for_taken("one")
@@ -88,7 +88,7 @@ def test_a_topic_that_restarts_under_its_reader_loses_none(site: Site, metrics: 
     assert metrics["RelayTopicRestarts"] == 1
 
 
-def test_a_stuck_delivery_is_no_silence_of_momento(site: Site, metrics: Metrics) -> None:
+def test_a_stuck_delivery_is_not_taken_for_silence_of_momento(site: Site, metrics: Metrics) -> None:
     stuck_until = time.monotonic() + 3
     site.webhook.answer = lambda _request: 200 if time.monotonic() > stuck_until else 503
     running = site.start(silence=1.5)
@@ -99,7 +99,7 @@ def test_a_stuck_delivery_is_no_silence_of_momento(site: Site, metrics: Metrics)
     assert metrics["RelayReconnects"] == 0
 
 
-def test_momento_may_go_and_come_back(site: Site, metrics: Metrics) -> None:
+def test_the_relay_survives_an_outage_of_momento(site: Site, metrics: Metrics) -> None:
     running = site.start()
     site.momento.publish("one")
     site.webhook.wait_for_taken("one")
@@ -113,7 +113,7 @@ def test_momento_may_go_and_come_back(site: Site, metrics: Metrics) -> None:
 
 
 @pytest.mark.parametrize("error", ["unavailable", "not-found", "permission-denied", "resource-exhausted"])
-def test_an_error_of_momento_is_not_the_end(site: Site, error: str) -> None:
+def test_the_relay_goes_on_after_an_error_of_momento(site: Site, error: str) -> None:
     site.momento.admin("/fail", rpcs="topic-subscribe", error=error, count=3)
     site.momento.publish("one")
     site.start()
@@ -121,7 +121,7 @@ def test_an_error_of_momento_is_not_the_end(site: Site, error: str) -> None:
 
 
 @pytest.mark.parametrize("wrong_key", [make_api_key(), "not a key at all"], ids=["revoked", "malformed"])
-def test_a_changed_api_key_is_read_anew(
+def test_a_changed_api_key_is_read_again(
     site: Site, metrics: Metrics, wrong_key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("aws_access.secrets.SECONDS_BETWEEN_REREADS", 0.1)
@@ -135,7 +135,7 @@ def test_a_changed_api_key_is_read_anew(
     site.webhook.wait_for_taken("one")
 
 
-def test_a_stream_that_brought_something_is_followed_at_once(site: Site) -> None:
+def test_after_a_stream_with_messages_the_next_one_opens_at_once(site: Site) -> None:
     """If pauses went on doubling over all of these streams, they would take three quarters of a minute."""
     numbers = range(1, 13)
     server = ScriptedTopic(*([item(n)] for n in numbers), ends=True).serve(site)
@@ -158,7 +158,7 @@ def test_a_silent_stream_is_replaced_by_one_that_goes_on(site: Site) -> None:
     assert (second.resume_at_topic_sequence_number, second.sequence_page) == (7, 7)
 
 
-def test_numbers_that_jump_are_a_gap_though_nobody_says_so(site: Site, metrics: Metrics) -> None:
+def test_numbers_that_jump_are_a_gap_even_without_a_discontinuity(site: Site, metrics: Metrics) -> None:
     server = ScriptedTopic([item(1), item(4), item(5), item(1, page=8), item(3, page=9)]).serve(site)
     running = site.start()
     site.webhook.wait_for_taken("7-1", "7-4", "7-5", "8-1", "9-3")
@@ -229,7 +229,7 @@ def test_a_hand_over_on_an_idle_topic_misses_nothing(
     assert running.stop()["discontinuities"] == discontinuities
 
 
-def test_a_connection_that_hangs_is_replaced_long_before_a_silence_counts(site: Site) -> None:
+def test_a_hanging_connection_is_replaced_before_silence_is_noticed(site: Site) -> None:
     """As when a load balancer has forgotten it: nothing arrives, and nobody closes it."""
     with BlackHole(site.momento.server.host, site.momento.server.port) as proxy:
         site.environment["MOMENTO_LOCAL"] = proxy.address

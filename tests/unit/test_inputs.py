@@ -131,7 +131,7 @@ def test_an_identity_has_64_characters_at_most(character: str) -> None:
 
 
 @pytest.mark.parametrize("identity", [None, 1, "", "x" * 65, "a\u0000b", "a\nb", "\udc00", ["a"]])
-def test_refuses_identities_that_fit_no_token(identity: Any) -> None:
+def test_refuses_identities_that_do_not_fit_a_token(identity: Any) -> None:
     with pytest.raises(InvalidInputError):
         parse_identity(identity)
 

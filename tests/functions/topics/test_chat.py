@@ -129,7 +129,7 @@ def test_asks_for_masked_profanity_and_for_no_translation_into_the_authors_langu
     assert texts(momento, room)["en"] == ["[en] what the ?$#@$"]
 
 
-def test_a_language_that_fails_holds_back_no_other_and_is_tried_again_alone(
+def test_a_failed_language_delays_no_other_and_is_tried_again_alone(
     chat: Deliveries, translate: Translate, momento: Momento, room: str
 ) -> None:
     translate.failing = {"en"}
@@ -150,7 +150,7 @@ def test_a_language_that_fails_holds_back_no_other_and_is_tried_again_alone(
 
 @pytest.mark.parametrize("rpcs", ["topic-publish", "list-push-front"])
 @pytest.mark.parametrize("error", ["internal", "unavailable", "resource-exhausted"])
-def test_no_language_is_missing_or_doubled_after_a_fault_of_momento(
+def test_every_language_has_the_message_once_after_a_fault_of_momento(
     rpcs: str, error: str, chat: Deliveries, momento: Momento, room: str
 ) -> None:
     momento.admin("/fail", rpcs=rpcs, error=error, count=1)
@@ -166,7 +166,7 @@ def test_no_language_is_missing_or_doubled_after_a_fault_of_momento(
     }
 
 
-def test_a_message_that_is_found_done_is_not_shown_again(
+def test_a_message_that_was_already_shown_is_not_shown_again(
     chat: Deliveries, translate: Translate, momento: Momento, environment: dict[str, str], room: str
 ) -> None:
     request = chat.request(said(room))
@@ -203,7 +203,7 @@ def test_the_history_is_kept_for_a_day(chat: Deliveries, momento: Momento, room:
         assert 86_300 < momento.remaining_ttl_seconds(f"chat:{room}:{language}") <= 86_400
 
 
-def test_the_other_languages_wait_for_the_next_try_where_momento_does_not_answer(
+def test_the_other_languages_wait_for_the_next_try_if_momento_does_not_answer(
     chat: Deliveries, momento: Momento, room: str
 ) -> None:
     """To wait for Momento once more for each of them would take longer than the webhook has."""
@@ -233,7 +233,7 @@ def test_the_other_languages_wait_for_the_next_try_where_momento_does_not_answer
         ({"text": "\x01" * 150}, "text must have 900 bytes at most"),
     ],
 )
-def test_refuses_what_cannot_be_shown(
+def test_refuses_messages_that_cannot_be_shown(
     fields: dict[str, Any], reason: str, chat: Deliveries, translate: Translate, room: str
 ) -> None:
     status, answer = chat.send(said(room) | fields)
@@ -252,7 +252,7 @@ def test_shows_the_longest_text_of_any_script(
     assert texts(momento, room)["de"] == [f"[de] {text}"]
 
 
-def test_users_say_on_chat_and_hear_and_read_the_rooms_that_they_asked_for(
+def test_a_token_may_publish_on_chat_and_read_the_requested_rooms(
     chat: Deliveries, momento: Momento, load: Callable[..., Function], room: str
 ) -> None:
     other = f"{room}2"  # Begins with the same characters.
@@ -278,7 +278,7 @@ def test_users_say_on_chat_and_hear_and_read_the_rooms_that_they_asked_for(
 
 
 @pytest.mark.parametrize("room", ["", ":", "lobby:en", None])
-def test_no_token_is_given_for_what_is_no_room(room: Any, load: Callable[..., Function]) -> None:
+def test_no_token_is_given_for_an_invalid_room(room: Any, load: Callable[..., Function]) -> None:
     answer = ask_for_token(load, [room])
     assert answer["statusCode"] == 400
     assert "room must" in json.loads(answer["body"])["message"]

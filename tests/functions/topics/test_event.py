@@ -101,7 +101,7 @@ def test_a_message_that_is_delivered_again_is_sent_once(
 
 
 @pytest.mark.parametrize("trouble", ["fail", "hang"])
-def test_an_event_that_is_not_taken_is_tried_again(
+def test_an_event_that_eventbridge_refuses_is_tried_again(
     trouble: Any,
     events: Deliveries,
     proxied: Proxied,
@@ -162,7 +162,7 @@ def test_a_doubled_event_has_the_same_publisher_and_id(
         ({"detail": {"name": "x" * 250_000}}, "detail must have 250000 bytes at most"),
     ],
 )
-def test_refuses_what_is_no_event(
+def test_refuses_messages_that_are_not_events(
     fields: dict[str, Any], reason: str, events: Deliveries, proxied: Proxied
 ) -> None:
     status, answer = events.send({"type": "order", "detail": {}} | fields)
@@ -171,7 +171,7 @@ def test_refuses_what_is_no_event(
     assert proxied.events.calls == []
 
 
-def test_takes_the_longest_type_and_the_largest_detail(events: Deliveries, proxied: Proxied) -> None:
+def test_accepts_the_longest_type_and_the_largest_detail(events: Deliveries, proxied: Proxied) -> None:
     type_ = "x" * 128
     detail = {"": "x" * (250_000 - 128 - len('["", {"": ""}]'))}
     parse = importlib.import_module("topics.event").Events({"EVENT_BUS_NAME": BUS}).parse
@@ -182,12 +182,12 @@ def test_takes_the_longest_type_and_the_largest_detail(events: Deliveries, proxi
     assert len(proxied.events.calls) == 1
 
 
-def test_refuses_a_number_that_json_does_not_have(events: Deliveries) -> None:
+def test_refuses_numbers_that_json_does_not_have(events: Deliveries) -> None:
     text = '{"type": "order", "detail": {"price": 1e999}}'
     assert events.send(text) == (400, "Bad request: not valid JSON")
 
 
-def test_users_may_publish_events_and_not_listen_to_those_of_others(
+def test_users_may_publish_events_but_not_subscribe_to_them(
     momento: Momento, load: Callable[..., Function]
 ) -> None:
     vendor = load("token_vendor", TOPICS="comment,event", EVENT_BUS_NAME=BUS)

@@ -177,7 +177,7 @@ def test_a_tally_is_kept_for_a_day(votes: Deliveries, momento: Momento, poll: st
         assert 86_300 < momento.remaining_ttl_seconds(key) <= 86_400
 
 
-def test_nobody_has_voted_where_the_votes_are_gone(
+def test_the_tally_is_zero_if_the_votes_are_deleted_meanwhile(
     momento: Momento, environment: dict[str, str], poll: str
 ) -> None:
     def meanwhile() -> None:
@@ -224,7 +224,7 @@ def published_until_now(momento: Momento, results: Subscription) -> list[Any]:
     return [json.loads(text) for text in iter(lambda: results.next()[1], "the end")]
 
 
-def test_what_a_voter_has_voted_before_is_not_kept(votes: Deliveries, momento: Momento, poll: str) -> None:
+def test_only_the_last_vote_of_a_voter_is_kept(votes: Deliveries, momento: Momento, poll: str) -> None:
     for number in range(30):
         votes.send(vote(poll, FRUIT[number % 3]), "kim", order=(1000, number))
     with momento.cache_client() as cache:
@@ -243,7 +243,7 @@ def test_what_a_voter_has_voted_before_is_not_kept(votes: Deliveries, momento: M
         ({"pollId": True}, "pollId must be a whole number or a string of 1 to 64 visible characters"),
     ],
 )
-def test_refuses_what_is_no_vote(
+def test_refuses_messages_that_are_not_votes(
     fields: dict[str, Any], reason: str, votes: Deliveries, momento: Momento, poll: str
 ) -> None:
     status, said = votes.send({**vote(poll, "apple"), **fields})
@@ -264,7 +264,7 @@ def test_refuses_votes_while_a_poll_is_closed(
     assert tally(momento, poll) == {"apple": 0, "pear": 1, "plum": 0}
 
 
-def test_a_token_reads_definition_and_tally_of_its_polls_and_nobodys_vote(
+def test_a_token_may_read_the_definition_and_tally_of_its_polls_but_no_vote(
     votes: Deliveries, momento: Momento, place: Place, load: Callable[..., Function], poll: str
 ) -> None:
     other = f"{poll}2"  # Begins with the same characters.
@@ -284,7 +284,7 @@ def test_a_token_reads_definition_and_tally_of_its_polls_and_nobodys_vote(
         assert response.error_code is MomentoErrorCode.PERMISSION_ERROR, response  # type: ignore[union-attr]
 
 
-def test_a_token_votes_and_listens_to_the_results_only(
+def test_a_token_may_only_vote_and_subscribe_to_results(
     momento: Momento, load: Callable[..., Function], poll: str
 ) -> None:
     auth_token = token(load, poll)
@@ -299,7 +299,7 @@ def test_a_token_votes_and_listens_to_the_results_only(
 
 
 @pytest.mark.parametrize("poll_id", ["", ":", "votes:42", ":votes", None])
-def test_no_token_is_given_for_what_is_no_poll(poll_id: Any, load: Callable[..., Function]) -> None:
+def test_no_token_is_given_for_an_invalid_poll(poll_id: Any, load: Callable[..., Function]) -> None:
     answer = ask_for_token(load, poll_id)
     assert answer["statusCode"] == 400
     assert "pollId must" in json.loads(answer["body"])["message"]
@@ -351,7 +351,7 @@ def test_the_command_opens_and_closes_a_poll_of_the_local_stack(
         ("42", ["a" * 2000, "b" * 2000]),
     ],
 )
-def test_no_poll_is_opened_that_could_not_be_used(poll_id: str, choices: list[str], place: Place) -> None:
+def test_a_poll_that_could_not_be_used_is_not_opened(poll_id: str, choices: list[str], place: Place) -> None:
     with pytest.raises(PollError):
         open_poll(place, poll_id, "?", choices)
 

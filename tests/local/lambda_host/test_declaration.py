@@ -32,7 +32,7 @@ def _template(folder: Path, old: str, new: str) -> Template:
         ("AllowMethods: [POST]", "AllowMethods: 5", "Api in the template is malformed"),
     ],
 )
-async def test_says_where_something_is_missing_or_malformed(
+async def test_names_the_place_of_a_missing_or_malformed_value(
     tmp_path: Path, old: str, new: str, complaint: str
 ) -> None:
     template = _template(tmp_path, old, new)
@@ -57,7 +57,7 @@ async def test_says_where_something_is_missing_or_malformed(
         ("{DetailedMetricsEnabled: true}", Throttle(10_000, 5_000)),
     ],
 )
-def test_an_account_s_limits_are_in_force_where_a_route_has_none(
+def test_a_route_without_limits_has_those_of_an_account(
     tmp_path: Path, settings: str, throttle: Throttle
 ) -> None:
     template = _template(tmp_path, "{ThrottlingRateLimit: 10, ThrottlingBurstLimit: 1}", settings)

@@ -135,7 +135,7 @@ async def test_messages_come_as_lambda_builds_them_and_are_deleted(
     await _until_empty(queue)
 
 
-async def test_only_what_failed_comes_again_and_at_last_is_a_dead_letter(
+async def test_only_failed_messages_come_again_and_become_dead_letters(
     host: LambdaHost, queue_of: Callable[[str], Queue], log_lines: Logged
 ) -> None:
     queue, dead_letters = queue_of("Messages"), queue_of("DeadLetters")
@@ -183,7 +183,7 @@ async def test_an_answer_that_names_no_message_decides_over_the_whole_batch(
     }
 
 
-async def test_answers_mean_nothing_where_failures_are_not_reported(
+async def test_answers_mean_nothing_if_failures_are_not_reported(
     host: LambdaHost, queue_of: Callable[[str], Queue]
 ) -> None:
     await queue_of("PlainMessages").send({"fail": 1}, {"answer": "fine"})
@@ -218,7 +218,7 @@ async def test_a_queue_must_hold_messages_for_as_long_as_the_function_may_take(
         await host.__aenter__()
 
 
-async def test_a_role_has_to_allow_what_lambda_does_at_the_queue(
+async def test_a_role_has_to_allow_lambdas_calls_to_the_queue(
     services: AwsServices, tmp_path: Path, start_host: HostFactory
 ) -> None:
     text = (FOLDER / "events.yaml").read_text().replace(", sqs:GetQueueAttributes", "")
@@ -229,7 +229,7 @@ async def test_a_role_has_to_allow_what_lambda_does_at_the_queue(
         await host.__aenter__()
 
 
-async def test_a_schedule_invokes_at_once_and_then_at_its_rate_whatever_still_runs(
+async def test_a_schedule_invokes_at_once_and_then_at_its_rate_beside_running_invocations(
     monkeypatch: pytest.MonkeyPatch, host_of_schedule: LambdaHost, log_lines: Logged
 ) -> None:
     await _until(lambda: len(_scheduled(log_lines)) >= 2)

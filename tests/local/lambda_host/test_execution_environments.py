@@ -64,7 +64,7 @@ async def _wait_for_who_came(folder: Path) -> int:
     return int(files[0].name)
 
 
-async def test_invocations_at_once_run_in_processes_of_their_own(host: LambdaHost, tmp_path: Path) -> None:
+async def test_concurrent_invocations_run_in_separate_processes(host: LambdaHost, tmp_path: Path) -> None:
     (tmp_path / "met").mkdir()
     event = {"folder": str(tmp_path / "met"), "expected": 3}
     pids = await asyncio.gather(*(_invoke(host, "MeetFunction", event) for _ in range(3)))
@@ -97,7 +97,7 @@ async def test_a_process_that_has_ended_while_idle_is_replaced(host: LambdaHost)
     assert json.loads(result.payload)["pid"] != first
 
 
-async def test_invocations_queue_where_the_limit_is_reached(start_host: HostFactory) -> None:
+async def test_invocations_beyond_the_limit_wait(start_host: HostFactory) -> None:
     async with start_host(max_concurrency=1) as host:
         answers = await asyncio.gather(*(_invoke(host, "EchoFunction", number) for number in range(20)))
     assert [answer["event"] for answer in answers] == list(range(20))
@@ -115,13 +115,13 @@ async def test_an_invocation_that_takes_too_long_is_ended(host: LambdaHost) -> N
     assert await _invoke(host, "SlowFunction", 0)
 
 
-async def test_an_invocation_has_its_own_time_not_what_the_one_before_left(host: LambdaHost) -> None:
+async def test_each_invocation_has_its_full_time(host: LambdaHost) -> None:
     first = await _invoke(host, "SlowFunction", 0)
     await asyncio.sleep(0.8)
     assert await _invoke(host, "SlowFunction", 0.4) == first
 
 
-async def test_an_environment_that_waits_for_nothing_is_handed_nothing() -> None:
+async def test_only_an_environment_that_asks_gets_an_invocation() -> None:
     template = Template.load(FOLDER / "template.yaml", {"Issuer": ISSUER})
     configuration = declared_functions(template, FOLDER, {})["EchoFunction"]
     function = Function(configuration, 1, assume_role, lambda _function, _line: None)
@@ -176,9 +176,7 @@ async def test_an_invocation_whose_start_cannot_be_logged_fails_at_once() -> Non
      (7, "Runtime exited with error: exit status 7"),
      ("signal", "Runtime exited with error: signal: SIGABRT")],
 )  # fmt: skip
-async def test_a_process_that_ends_in_an_invocation_fails_it(
-    host: LambdaHost, event: object, reason: str
-) -> None:
+async def test_an_invocation_fails_if_its_process_ends(host: LambdaHost, event: object, reason: str) -> None:
     result = await host.invoke("ExitFunction", json.dumps(event).encode())
     assert _error(result) == ("Runtime.ExitError", f"RequestId: {result.request_id} Error: {reason}")
     assert "about to exit" in result.log
@@ -208,9 +206,7 @@ async def test_a_function_that_cannot_start_is_started_once_for_each_invocation(
     assert len(starts) == 4
 
 
-async def test_a_function_finds_what_lambda_gives_it(
-    host: LambdaHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_function_has_lambdas_environment(host: LambdaHost, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "the-developers-own")
     monkeypatch.setenv("MOMENTO_API_KEY", "the-developers-own")
     found = await _invoke(host, "EnvironmentFunction", {})
@@ -262,7 +258,7 @@ async def test_both_streams_go_to_the_log_of_the_function_in_order(
     assert (tmp_path / "logs" / "LogFunction.log").read_text().split("\n")[1:-3] == doubled
 
 
-async def test_stopping_ends_all_processes_and_answers_what_runs(
+async def test_stopping_ends_all_processes_and_answers_running_invocations(
     start_host: HostFactory, log_lines: list[tuple[str, str]], tmp_path: Path
 ) -> None:
     (tmp_path / "met").mkdir()

@@ -53,7 +53,7 @@ async def test_any_method_and_path_become_an_event(host: LambdaHost, http: aioht
         ("image/png", b"\x89PNG", False),
     ],
 )
-async def test_bodies_are_text_or_base64_by_their_type(
+async def test_the_type_of_a_body_decides_between_text_and_base64(
     host: LambdaHost, http: aiohttp.ClientSession, content_type: str, body: bytes, text: bool
 ) -> None:
     event = await _event(host, http, body, {"Content-Type": content_type})
@@ -62,7 +62,7 @@ async def test_bodies_are_text_or_base64_by_their_type(
     assert received == body
 
 
-async def test_a_body_arrives_as_it_was_sent_compressed_or_not(
+async def test_a_body_arrives_as_it_was_sent_even_if_compressed(
     host: LambdaHost, http: aiohttp.ClientSession
 ) -> None:
     body = gzip.compress(b'{"a": 1}')
@@ -71,7 +71,7 @@ async def test_a_body_arrives_as_it_was_sent_compressed_or_not(
     assert base64.b64decode(event["body"]) == body
 
 
-async def test_odd_headers_are_no_error(host: LambdaHost) -> None:
+async def test_odd_headers_are_accepted(host: LambdaHost) -> None:
     address = urlsplit(host.function_url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     writer.write(b"GET / HTTP/1.1\r\nHost: \xff:x\r\nX-Odd: a\xffb\r\nConnection: close\r\n\r\n")
@@ -84,7 +84,7 @@ async def test_odd_headers_are_no_error(host: LambdaHost) -> None:
     assert event["requestContext"]["domainName"] == "\ufffd"
 
 
-async def test_answers_with_what_the_function_returns(host: LambdaHost, http: aiohttp.ClientSession) -> None:
+async def test_answers_with_the_result_of_the_function(host: LambdaHost, http: aiohttp.ClientSession) -> None:
     answer = '{"statusCode": 403, "headers": {"Content-Type": "application/json"}, "body": "{\\"a\\": 1}"}'
     async with http.post(host.function_url, params={"answer": answer}) as response:
         assert response.status == 403
@@ -107,7 +107,7 @@ async def test_a_body_over_the_limit_is_refused(host: LambdaHost, http: aiohttp.
         assert response.status == 413
 
 
-async def test_every_request_is_reported_whatever_became_of_it(
+async def test_every_request_is_reported(
     start_host: HostFactory, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reported: list[AnsweredRequest] = []

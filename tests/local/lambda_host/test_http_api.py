@@ -145,7 +145,7 @@ async def test_an_unknown_route_is_not_found(
         assert await response.json() == {"message": "Not Found"}
 
 
-async def test_a_response_is_what_the_function_says(host: LambdaHost, http: aiohttp.ClientSession) -> None:
+async def test_the_function_decides_the_response(host: LambdaHost, http: aiohttp.ClientSession) -> None:
     answer = {
         "statusCode": 201,
         "headers": {"Content-Type": "text/plain", "X-Number": 5, "Content-Length": "999"},
@@ -199,7 +199,7 @@ async def test_a_failing_function_is_an_error_without_detail(
     assert json.loads(body) == {"message": "Internal Server Error"}
 
 
-async def test_a_body_that_is_no_event_any_more_is_too_large(
+async def test_a_body_that_makes_the_event_too_large_is_refused(
     host: LambdaHost, http: aiohttp.ClientSession
 ) -> None:
     for size in (MAX_PAYLOAD_BYTES - 100, MAX_PAYLOAD_BYTES + 1):
@@ -279,7 +279,7 @@ def _request_of(size: int, *, values: int, line: int = 0) -> bytes:
 
 
 @pytest.mark.parametrize("shape", [{"values": 1}, {"values": 150}, {"values": 1, "line": 9_000}])
-async def test_takes_10240_bytes_of_request_line_and_header_values_and_no_more(
+async def test_accepts_at_most_10240_bytes_of_request_line_and_header_values(
     host: LambdaHost, shape: dict[str, int]
 ) -> None:
     status, _ = await _exchange(host.http_api_url, _request_of(10_240, **shape))
@@ -305,9 +305,7 @@ async def test_a_malformed_request_is_not_logged(host: LambdaHost, caplog: pytes
     assert "SECRET" not in caplog.text
 
 
-async def test_an_origin_that_is_not_allowed_is_told_nothing(
-    host: LambdaHost, http: aiohttp.ClientSession
-) -> None:
+async def test_a_forbidden_origin_gets_no_cors_headers(host: LambdaHost, http: aiohttp.ClientSession) -> None:
     for method in ("OPTIONS", "POST"):
         headers = {"Origin": "http://localhost:5173.evil.test", "Access-Control-Request-Method": "POST"}
         async with http.request(method, f"{host.http_api_url}/token", headers=headers) as response:
@@ -321,7 +319,7 @@ async def test_all_origins_of_a_scheme_may_be_allowed(host: LambdaHost, http: ai
             assert response.headers["Access-Control-Allow-Origin"] == origin
 
 
-async def test_answers_carry_the_headers_of_the_api_and_not_the_functions(
+async def test_answers_have_the_cors_headers_of_the_api_instead_of_the_functions(
     host: LambdaHost, http: aiohttp.ClientSession
 ) -> None:
     answer = {

@@ -105,7 +105,7 @@ async def test_refuses_a_function_version_or_alias_that_does_not_exist(
          "not authorized to perform: lambda:InvokeFunction on resource: arn:aws:lambda:us-east-1:2109"),
     ],
 )  # fmt: skip
-async def test_refuses_a_name_that_cannot_be_one_of_this_account(
+async def test_refuses_a_name_of_another_account(
     lambda_client: Any, way: dict[str, str], status: int, code: str, message: str
 ) -> None:
     error = await _refusal(lambda_client, **way)
@@ -163,7 +163,7 @@ async def test_passes_the_client_context_on(lambda_client: Any, context: str) ->
     ],
 )
 @pytest.mark.parametrize("kind", ["RequestResponse", "Event", "DryRun"])
-async def test_refuses_a_client_context_that_is_not_one_before_the_function_runs(
+async def test_refuses_an_invalid_client_context_before_the_function_runs(
     lambda_client: Any, log_lines: list[tuple[str, str]], context: str, kind: str
 ) -> None:
     error = await _refusal(

@@ -76,7 +76,7 @@ async def test_accepts_a_token_with_and_without_its_prefix(
         {"typ": ["anything"], "azp": 1},
     ],
 )
-async def test_accepts_what_the_documentation_accepts(
+async def test_accepts_the_claims_that_the_documentation_accepts(
     host: LambdaHost, http: aiohttp.ClientSession, issuer: Issuer, claims: dict[str, Any]
 ) -> None:
     assert await _status(host, http, f"Bearer {issuer.token(**claims)}") == 200
@@ -107,14 +107,14 @@ async def test_accepts_what_the_documentation_accepts(
         {"exp": 10**400},
     ],
 )
-async def test_refuses_claims_that_are_not_right(
+async def test_refuses_wrong_claims(
     host: LambdaHost, http: aiohttp.ClientSession, issuer: Issuer, claims: dict[str, Any]
 ) -> None:
     assert await _status(host, http, f"Bearer {issuer.token(**claims)}") == 401
 
 
 @pytest.mark.parametrize("claims", [{"aud": None, "client_id": "app"}, {"nbf": None}, {"iat": None}])
-async def test_takes_a_claim_that_is_null_for_one_that_is_not_there(
+async def test_treats_a_null_claim_as_missing(
     host: LambdaHost, http: aiohttp.ClientSession, issuer: Issuer, claims: dict[str, Any]
 ) -> None:
     token = issuer.signed({**issuer.claims(), **claims})
@@ -122,13 +122,13 @@ async def test_takes_a_claim_that_is_null_for_one_that_is_not_there(
 
 
 @pytest.mark.parametrize("claims", [[], ["iss"], "text", 5, None, {}])
-async def test_refuses_a_payload_that_is_no_set_of_claims(
+async def test_refuses_a_payload_that_is_not_an_object(
     host: LambdaHost, http: aiohttp.ClientSession, issuer: Issuer, claims: object
 ) -> None:
     assert await _status(host, http, f"Bearer {issuer.signed(claims)}") == 401
 
 
-async def test_refuses_a_signature_of_somebody_else(
+async def test_refuses_a_signature_by_another_key(
     host: LambdaHost, http: aiohttp.ClientSession, issuer: Issuer
 ) -> None:
     assert await _status(host, http, f"Bearer {issuer.token()}") == 200
@@ -168,7 +168,7 @@ async def test_refuses_another_algorithm(
         "Bearer ...",
     ],
 )
-async def test_refuses_what_is_no_token(
+async def test_refuses_text_that_is_not_a_token(
     host: LambdaHost, http: aiohttp.ClientSession, authorization: str | None
 ) -> None:
     assert await _status(host, http, authorization) == 401
@@ -179,7 +179,7 @@ async def test_refuses_a_token_that_is_nested_too_deep(host: LambdaHost, http: a
     assert await _status(host, http, f"Bearer {deep}.e30.e30") == 401
 
 
-async def test_says_why_a_token_is_refused_and_asks_for_one_where_there_is_none(
+async def test_says_why_a_token_is_refused_and_asks_for_a_missing_one(
     host: LambdaHost, http: aiohttp.ClientSession, issuer: Issuer
 ) -> None:
     async with http.post(f"{host.http_api_url}/token") as response:
@@ -191,7 +191,7 @@ async def test_says_why_a_token_is_refused_and_asks_for_one_where_there_is_none(
         )
 
 
-async def test_fetches_keys_once_and_not_for_every_made_up_key_id(
+async def test_fetches_keys_once_even_for_unknown_key_ids(
     http: aiohttp.ClientSession, issuer: Issuer
 ) -> None:
     authorizer = _authorizer(http, issuer, seconds_between_fetches=3600)
@@ -204,7 +204,9 @@ async def test_fetches_keys_once_and_not_for_every_made_up_key_id(
     assert issuer.fetches == 1
 
 
-async def test_asks_an_issuer_that_fails_no_more_often(http: aiohttp.ClientSession, issuer: Issuer) -> None:
+async def test_asks_a_failing_issuer_no_more_often_than_others(
+    http: aiohttp.ClientSession, issuer: Issuer
+) -> None:
     issuer.status = 500
     authorizer = _authorizer(http, issuer, seconds_between_fetches=3600)
     for _ in range(3):
@@ -213,7 +215,7 @@ async def test_asks_an_issuer_that_fails_no_more_often(http: aiohttp.ClientSessi
     assert issuer.fetches == 1
 
 
-async def test_fetches_keys_anew_when_they_rotate(http: aiohttp.ClientSession, issuer: Issuer) -> None:
+async def test_fetches_keys_again_when_they_rotate(http: aiohttp.ClientSession, issuer: Issuer) -> None:
     authorizer = _authorizer(http, issuer, seconds_between_fetches=0)
     assert (await authorizer.claims(issuer.token()))["sub"] == "someone"
     issuer.published = ["third"]
@@ -224,7 +226,7 @@ async def test_fetches_keys_anew_when_they_rotate(http: aiohttp.ClientSession, i
 
 @pytest.mark.parametrize("algorithm", ["RS256", "RS384", "RS512"])
 @pytest.mark.parametrize("members", [{}, {"use": "sig"}, {"use": None, "alg": None}])
-async def test_a_key_without_an_algorithm_verifies_all_of_rsa(
+async def test_a_key_without_an_algorithm_verifies_every_rsa_algorithm(
     host: LambdaHost,
     http: aiohttp.ClientSession,
     issuer: Issuer,
@@ -235,7 +237,7 @@ async def test_a_key_without_an_algorithm_verifies_all_of_rsa(
     assert await _status(host, http, issuer.signed(issuer.claims(), algorithm=algorithm)) == 200
 
 
-async def test_a_key_verifies_its_own_algorithm_only(
+async def test_a_key_verifies_only_its_own_algorithm(
     host: LambdaHost, http: aiohttp.ClientSession, issuer: Issuer
 ) -> None:
     issuer.key_set = {"keys": [issuer.jwk(alg="RS512")]}
@@ -255,7 +257,7 @@ def _elliptic(kid: str) -> dict[str, Any]:
     return {**jwt.algorithms.ECAlgorithm.to_jwk(key, as_dict=True), "kid": kid, "use": "sig"}
 
 
-async def test_any_of_several_keys_with_one_id_may_have_signed(
+async def test_each_of_several_keys_with_one_id_verifies(
     host: LambdaHost, http: aiohttp.ClientSession, issuer: Issuer
 ) -> None:
     issuer.key_set = {
@@ -292,7 +294,7 @@ ODD_KEYS: list[Any] = [
 
 
 @pytest.mark.parametrize("odd", ODD_KEYS)
-async def test_ignores_a_key_that_is_none_it_can_use(
+async def test_ignores_a_key_that_it_cannot_use(
     host: LambdaHost, http: aiohttp.ClientSession, issuer: Issuer, odd: Any
 ) -> None:
     issuer.key_set = {"keys": [odd, issuer.jwk("second"), odd]}
@@ -396,7 +398,7 @@ async def test_refuses_all_tokens_of_an_issuer_whose_discovery_document_leads_no
         assert await _status(host, http, issuer.token(iss=issuer.url)) == 401
 
 
-async def test_refuses_all_tokens_where_the_issuer_cannot_be_asked(
+async def test_refuses_all_tokens_if_the_issuer_cannot_be_reached(
     start_host: HostFactory, http: aiohttp.ClientSession, issuer: Issuer
 ) -> None:
     async with start_host(jwks_urls={ISSUER: "http://127.0.0.1:1/jwks.json"}) as host:

@@ -35,7 +35,7 @@ async def test_a_blocked_port_drops_connections_and_takes_no_new_ones(momento, h
     assert (await http.post(f"{momento.admin_url}/block")).status == 200
 
 
-async def test_an_unblocked_port_is_the_same_and_all_data_is_there(momento, http, connections):
+async def test_an_unblocked_port_has_its_number_and_all_data_again(momento, http, connections):
     port = momento.port
     client = await connections.cache()
     await client.set("cache", "key", "value")
@@ -51,7 +51,7 @@ async def test_an_unblocked_port_is_the_same_and_all_data_is_there(momento, http
     assert hit.cache_body == b"value"
 
 
-async def test_blocking_and_unblocking_at_once_end_as_the_last_of_them_says(momento, rpcs):
+async def test_the_last_of_concurrent_blocks_and_unblocks_decides(momento, rpcs):
     get = cacheclient_pb2._GetRequest(cache_key=b"key")
     for calls in ((momento.block, momento.unblock), (momento.block,), (momento.unblock, momento.unblock)):
         await asyncio.gather(*(call() for call in calls))
@@ -79,7 +79,7 @@ async def test_a_port_that_another_process_listens_on_stays_blocked(momento, htt
 
 
 @pytest.mark.parametrize("sync", [False, True])
-async def test_clients_go_on_as_before_when_their_port_is_unblocked(momento, http, connections, sync):
+async def test_clients_go_on_when_their_port_is_unblocked(momento, http, connections, sync):
     """One round may be luck: connections break at different moments of their calls."""
     client = await connections.cache(sync=sync)
     topics = await connections.topics(sync=sync)
@@ -100,7 +100,7 @@ async def test_clients_go_on_as_before_when_their_port_is_unblocked(momento, htt
         assert hit.value_string == str(number)
 
 
-async def test_what_a_block_interrupts_ends_as_unavailable(momento, http, connections):
+async def test_a_block_ends_running_calls_as_unavailable(momento, http, connections):
     """CANCELLED would be for the SDKs what the caller wanted: they would not try again."""
     get = cacheclient_pb2._GetRequest(cache_key=b"key")
     subscription = cachepubsub_pb2._SubscriptionRequest(cache_name="cache", topic="topic")
@@ -160,7 +160,7 @@ async def test_calls_can_be_delayed(momento, http, connections):
 @pytest.mark.parametrize(
     ("fault", "status"), [("fail?error=internal", "INTERNAL"), ("delay?ms=5000", "DEADLINE_EXCEEDED")]
 )
-async def test_calls_can_be_carried_out_without_a_word(momento, http, rpcs, fault, status):
+async def test_calls_can_be_carried_out_without_an_answer(momento, http, rpcs, fault, status):
     await http.post(f"{momento.admin_url}/{fault}&rpcs=set&when=after")
     request = cacheclient_pb2._SetRequest(cache_key=b"key", cache_body=b"value", ttl_milliseconds=60_000)
     unconfirmed = rpcs.Set(request, timeout=0.5)
@@ -196,7 +196,7 @@ async def test_the_answer_to_a_batch_can_fail_after_its_work(momento, http, rpcs
         ("/reset-topic?cache=cache", "topic is missing"),
     ],
 )
-async def test_it_says_what_is_wrong(momento, http, path, complaint):
+async def test_an_invalid_request_gets_its_fault_named(momento, http, path, complaint):
     answer = await http.post(momento.admin_url + path)
     assert answer.status == 400
     assert complaint in await answer.text()

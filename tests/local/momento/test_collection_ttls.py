@@ -30,7 +30,7 @@ async def remaining_seconds(rpcs) -> float:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-async def test_a_change_refreshes_the_ttl_only_where_it_is_to(connections, rpcs, change):
+async def test_a_change_refreshes_the_ttl_only_if_asked(connections, rpcs, change):
     client = await connections.cache()
 
     async def apply(ttl: CollectionTtl) -> None:
@@ -45,7 +45,7 @@ async def test_a_change_refreshes_the_ttl_only_where_it_is_to(connections, rpcs,
     assert 499 < await remaining_seconds(rpcs) <= 500
 
 
-async def test_taking_something_out_leaves_the_ttl(connections, rpcs):
+async def test_removing_something_keeps_the_ttl(connections, rpcs):
     client = await connections.cache()
     await client.list_concatenate_back(
         "cache", "collection", ["a", "b", "c"], ttl=CollectionTtl.of(timedelta(seconds=500))
@@ -55,7 +55,7 @@ async def test_taking_something_out_leaves_the_ttl(connections, rpcs):
     assert 499 < await remaining_seconds(rpcs) <= 500
 
 
-async def test_expired_items_are_freed_without_being_asked_for(start_momento, connect, eventually):
+async def test_expired_items_are_freed_without_a_request(start_momento, connect, eventually):
     momento = await start_momento(timings=Timings(sweep=0.05))
     client = await connect(momento).cache()
     for number in range(5):

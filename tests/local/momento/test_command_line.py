@@ -107,7 +107,7 @@ async def test_the_given_key_is_used(serve):
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-async def test_heartbeats_come_as_often_as_they_are_told_to(serve):
+async def test_heartbeats_come_at_the_given_interval(serve):
     momento = await serve("--no-auth", "--create-cache", "made", "--heartbeat-seconds", "0.01")
     async with grpc.aio.insecure_channel(momento.value("gRPC")) as channel, asyncio.timeout(5):
         request = cachepubsub_pb2._SubscriptionRequest(cache_name="made", topic="topic")
@@ -121,7 +121,7 @@ async def test_without_authentication_no_key_is_needed(serve):
     assert (await momento.get("")).result == cacheclient_pb2.Miss
 
 
-async def test_webhooks_share_a_secret_which_is_made_up_unless_given(serve):
+async def test_webhooks_share_the_given_or_a_generated_secret(serve):
     webhooks = ("--webhook", "c/one=http://127.0.0.1:9/1", "--webhook", "c/two=http://127.0.0.1:9/2")
     momento = await serve(*webhooks)
     assert "c/one -> http://127.0.0.1:9/1" in momento.printed
@@ -145,7 +145,7 @@ async def test_a_taken_port_names_the_flag_that_moves_it(flag):
 
 
 @pytest.mark.parametrize("host", ["::1", "192.0.2.1"])
-async def test_a_host_that_is_none_to_listen_on_is_no_taken_port(host):
+async def test_an_invalid_host_is_not_reported_as_a_taken_port(host):
     code, stderr = await complaint(*FREE_PORTS, "--host", host)
     assert code == 1
     assert stderr.startswith(f"Cannot listen on {host}: [Errno ")
@@ -171,7 +171,7 @@ async def test_a_host_that_is_none_to_listen_on_is_no_taken_port(host):
         (("--heartbeat-seconds", "often"), "not a positive number"),
     ],
 )
-async def test_a_wrong_argument_is_said_to_be_wrong(arguments, message):
+async def test_a_wrong_argument_is_reported(arguments, message):
     code, stderr = await complaint(*arguments)
     assert code == 2
     assert message in stderr

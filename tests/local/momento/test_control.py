@@ -34,7 +34,7 @@ async def test_caches_are_created_listed_and_deleted(client):
     assert again.error_code is MomentoErrorCode.NOT_FOUND_ERROR
 
 
-async def test_a_cache_made_anew_is_empty(client):
+async def test_a_cache_that_is_created_again_is_empty(client):
     await client.set("cache", "key", "value")
     await client.delete_cache("cache")
     await client.create_cache("cache")

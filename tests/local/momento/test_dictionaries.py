@@ -12,7 +12,7 @@ from momento.responses import (
 from momento_wire_types import cacheclient_pb2 as pb
 
 
-async def test_fields_are_set_got_and_fetched(client):
+async def test_fields_can_be_set_got_and_fetched(client):
     assert isinstance(await client.dictionary_fetch("cache", "d"), CacheDictionaryFetch.Miss)
     stored = await client.dictionary_set_fields("cache", "d", {"a": "1", "b": "2"})
     assert isinstance(stored, CacheDictionarySetFields.Success)
@@ -22,7 +22,7 @@ async def test_fields_are_set_got_and_fetched(client):
     assert fetched.value_dictionary_string_string == {"a": "1", "b": "3"}
 
 
-async def test_fields_are_answered_one_by_one_in_the_order_asked(client):
+async def test_fields_are_answered_in_the_order_of_the_request(client):
     missing = await client.dictionary_get_fields("cache", "d", ["a"])
     assert isinstance(missing, CacheDictionaryGetFields.Miss)
     await client.dictionary_set_fields("cache", "d", {"a": "1", "b": "2"})
@@ -37,7 +37,7 @@ async def test_fields_are_answered_one_by_one_in_the_order_asked(client):
     assert isinstance(await client.dictionary_get_field("cache", "d", "no"), CacheDictionaryGetField.Miss)
 
 
-async def test_a_field_is_incremented_from_nothing(client):
+async def test_a_missing_field_is_incremented_from_zero(client):
     for expected in (3, 6):
         response = await client.dictionary_increment("cache", "d", "count", 3)
         assert isinstance(response, CacheDictionaryIncrement.Success)
@@ -49,7 +49,7 @@ async def test_a_field_is_incremented_from_nothing(client):
     assert refused.error_code is MomentoErrorCode.FAILED_PRECONDITION_ERROR
 
 
-async def test_a_dictionary_without_its_last_field_is_gone(client):
+async def test_a_dictionary_is_deleted_with_its_last_field(client):
     await client.dictionary_set_fields("cache", "d", {"a": "1", "b": "2", "c": "3"})
     await client.dictionary_remove_field("cache", "d", "a")
     fetched = await client.dictionary_fetch("cache", "d")
@@ -61,7 +61,7 @@ async def test_a_dictionary_without_its_last_field_is_gone(client):
     assert isinstance(removed, CacheDictionaryRemoveFields.Success)
 
 
-async def test_length_and_deletion_as_a_whole(client, rpcs):
+async def test_a_dictionary_has_a_length_and_can_be_deleted(client, rpcs):
     length = await rpcs.DictionaryLength(pb._DictionaryLengthRequest(dictionary_name=b"d"))
     assert length.WhichOneof("dictionary") == "missing"
     await client.dictionary_set_fields("cache", "d", {"a": "1", "b": "2"})

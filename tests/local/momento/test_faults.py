@@ -18,7 +18,7 @@ async def statuses(call, times: int) -> list[str]:
     return [(await call().code()).name for _ in range(times)]
 
 
-async def test_calls_fail_as_often_as_they_are_told_to(rpcs):
+async def test_calls_fail_as_often_as_asked(rpcs):
     faulty = rpcs.sending(
         request_id="1", return_error="unavailable", error_rpcs="get list-fetch", error_count="2"
     )
@@ -27,7 +27,7 @@ async def test_calls_fail_as_often_as_they_are_told_to(rpcs):
     assert await statuses(lambda: other.Get(GET), 2) == ["INTERNAL", "OK"]
 
 
-async def test_counts_begin_anew_when_other_faults_are_asked_for_under_the_same_id(rpcs):
+async def test_other_faults_under_the_same_id_reset_the_counts(rpcs):
     faulty = rpcs.sending(request_id="1", return_error="unavailable", error_rpcs="get", error_count="1")
     assert await statuses(lambda: faulty.Get(GET), 2) == ["UNAVAILABLE", "OK"]
     other = faulty.sending(return_error="internal", error_count="2")
@@ -45,7 +45,7 @@ async def test_without_an_id_nothing_is_counted(rpcs):
     assert await statuses(lambda: other.Get(GET), 1) == ["INTERNAL"]
 
 
-async def test_the_counts_of_what_was_longest_not_asked_for_are_forgotten(rpcs, monkeypatch):
+async def test_the_counts_that_were_unused_for_longest_are_forgotten(rpcs, monkeypatch):
     monkeypatch.setattr(faults, "_REMEMBERED_REQUESTS", 2)
     first, second, third = (
         rpcs.sending(request_id=number, return_error="unavailable", error_rpcs="get", error_count="1")
@@ -57,7 +57,7 @@ async def test_the_counts_of_what_was_longest_not_asked_for_are_forgotten(rpcs, 
     assert await statuses(lambda: second.Get(GET), 1) == ["UNAVAILABLE"]
 
 
-async def test_without_a_count_every_call_fails_and_only_those_named(rpcs):
+async def test_without_a_count_every_named_call_fails(rpcs):
     faulty = rpcs.sending(request_id="1", return_error="deadline-exceeded", error_rpcs="get")
     assert await statuses(lambda: faulty.Get(GET), 3) == ["DEADLINE_EXCEEDED"] * 3
     delete = pb._DeleteRequest(cache_key=b"key")
@@ -66,7 +66,7 @@ async def test_without_a_count_every_call_fails_and_only_those_named(rpcs):
 
 
 @pytest.mark.parametrize("error", sorted(ERRORS))
-async def test_every_status_can_be_had(rpcs, error):
+async def test_every_status_can_be_asked_for(rpcs, error):
     faulty = rpcs.sending(request_id="1", return_error=error, error_rpcs="get")
     assert await faulty.Get(GET).code() is ERRORS[error]
 
@@ -97,7 +97,7 @@ async def test_rpcs_are_named_in_kebab_case(rpcs, name, call):
     assert await call(faulty).code() is grpc.StatusCode.DATA_LOSS
 
 
-async def test_calls_are_delayed_as_often_as_they_are_told_to(rpcs):
+async def test_calls_are_delayed_as_often_as_asked(rpcs):
     slow = rpcs.sending(request_id="1", delay_rpcs="get", delay_ms="400", delay_count="1")
     began = time.monotonic()
     await slow.Get(GET)
@@ -121,7 +121,7 @@ async def test_a_delayed_call_can_fail_as_well(rpcs):
     assert time.monotonic() - began >= 0.1
 
 
-async def test_a_stream_breaks_after_as_many_messages_as_it_is_told_to(rpcs):
+async def test_a_stream_breaks_after_the_given_number_of_messages(rpcs):
     breaking = rpcs.sending(
         request_id="1",
         stream_error_rpcs="topic-subscribe",

@@ -65,7 +65,7 @@ def post(momento, http):
 
 
 @pytest.mark.parametrize("content_type", [TEXT, BINARY])
-async def test_a_unary_call(post, content_type):
+async def test_a_unary_call_works(post, content_type):
     value = bytes(range(256)) * 100
     request = cacheclient_pb2._SetRequest(cache_key=b"k", cache_body=value, ttl_milliseconds=10_000)
     response = await post("cache_client.Scs/Set", request, content_type)
@@ -140,7 +140,7 @@ async def test_a_header_that_grpc_cannot_carry_is_an_error_in_the_trailers(momen
     assert f"grpc-status:{status}\r\ngrpc-message:The%20header%20{header}%20must".encode() in answer
 
 
-async def test_bytes_that_are_no_message_are_an_invalid_argument(momento, http):
+async def test_malformed_bytes_are_an_invalid_argument(momento, http):
     headers = {"Content-Type": BINARY, "authorization": momento.api_key, "cache": "cache"}
     for path in ("cache_client.Scs/Get", "cache_client.Scs/GetBatch", "token.Token/GenerateDisposableToken"):
         response = await http.post(f"{momento.web_url}/{path}", data=framed(b"\xff\xff"), headers=headers)
@@ -148,7 +148,7 @@ async def test_bytes_that_are_no_message_are_an_invalid_argument(momento, http):
 
 
 @pytest.mark.parametrize("deadline", ["9" * 5000 + "H", "100000000m", "1", "x", "\u0661m"])
-async def test_a_deadline_that_is_none_is_ignored(post, deadline):
+async def test_an_invalid_deadline_is_ignored(post, deadline):
     get = cacheclient_pb2._GetRequest(cache_key=b"k")
     response = await post("cache_client.Scs/Get", get, grpc_timeout=deadline)
     assert (await Frames(response, TEXT).next())[0] == 0
@@ -164,7 +164,7 @@ async def test_credentials_are_checked_and_metadata_passed_on(post):
     assert (await Frames(response, TEXT).trailers())["grpc-status"] == "15"
 
 
-async def test_the_browsers_deadline_holds(post):
+async def test_a_browsers_deadline_is_kept(post):
     get = cacheclient_pb2._GetRequest(cache_key=b"k")
     response = await post(
         "cache_client.Scs/Get", get, request_id="1", delay_rpcs="get", delay_ms="3000", grpc_timeout="50m"
@@ -217,7 +217,7 @@ async def test_a_preflight_allows_what_it_asks_for(momento, http):
         ("Get", BINARY, bytes(9_000_000), 413),
     ],
 )
-async def test_what_is_no_grpc_web_call_is_refused(momento, method, content_type, body, status):
+async def test_only_grpc_web_calls_are_accepted(momento, method, content_type, body, status):
     url = f"{momento.web_url}/cache_client.Scs/{method}"
     async with aiohttp.ClientSession() as http:
         response = await http.post(url, data=body, headers={"Content-Type": content_type})

@@ -133,7 +133,7 @@ async def numbers_until(stream, last: int) -> tuple[list[int], list[int]]:
     return delivered, missed
 
 
-async def test_deliveries_count_and_what_is_left_out_is_a_discontinuity(limited):
+async def test_deliveries_count_and_omitted_ones_are_a_discontinuity(limited):
     rpcs = await limited.rpcs()
     request = pb._SubscriptionRequest(cache_name="cache", topic="topic")
     streams = [rpcs.Subscribe(request) for _ in range(3)]

@@ -22,7 +22,7 @@ async def elements(client) -> list[str]:
     return [] if isinstance(fetched, CacheListFetch.Miss) else fetched.value_list_string
 
 
-async def test_what_is_pushed_to_an_end_stands_there(client):
+async def test_a_pushed_value_is_at_its_end_of_the_list(client):
     assert isinstance(await client.list_fetch("cache", "l"), CacheListFetch.Miss)
     for value, length in (("b", 1), ("a", 2)):
         pushed = await client.list_push_front("cache", "l", value)
@@ -61,7 +61,7 @@ async def test_concatenated_values_keep_their_order(client):
     assert await elements(client) == ["b", "u", "v"]
 
 
-async def test_popping_takes_from_the_ends_until_nothing_is_left(client):
+async def test_values_can_be_popped_from_both_ends_until_none_is_left(client):
     await client.list_concatenate_back("cache", "l", ["a", "b", "c"])
     front = await client.list_pop_front("cache", "l")
     assert isinstance(front, CacheListPopFront.Hit)
@@ -116,7 +116,7 @@ async def test_slices_count_from_either_end(rpcs, start, end, expected):
     assert left.WhichOneof("list") == ("found" if expected else "missing")
 
 
-async def test_ranges_are_erased_by_the_indices_before_the_erasure(client, rpcs):
+async def test_ranges_are_erased_by_their_indices_before_the_call(client, rpcs):
     erase = pb._ListEraseRequest(
         list_name=b"l",
         some={"ranges": [{"begin_index": 0, "count": 2}, {"begin_index": 4, "count": 9}]},

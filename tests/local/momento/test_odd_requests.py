@@ -104,7 +104,7 @@ async def status_of(call: Any) -> grpc.StatusCode:
     return grpc.StatusCode.OK
 
 
-async def test_no_request_makes_the_server_stumble(start_momento, connect):
+async def test_no_request_makes_the_server_fail(start_momento, connect):
     momento = await start_momento(timings=Timings(heartbeat=0.001))
     rpcs = await connect(momento).rpcs()
     dice = random.Random(1)  # noqa: S311

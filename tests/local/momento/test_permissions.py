@@ -102,7 +102,7 @@ PREFIXED_EVERYWHERE = ITEMS[:2] + ITEMS[3:]
         (Scopes.topic_publish_subscribe(AllCaches(), AllTopics()), [], []),
     ],
 )
-async def test_cache_scopes(connections, scope, readable, writable, sync):
+async def test_a_token_may_do_what_its_cache_scope_allows(connections, scope, readable, writable, sync):
     client = await connections.cache(await connections.token(scope), sync=sync)
     assert await permitted_on_items(client, ITEMS) == (readable, writable)
 
@@ -128,7 +128,7 @@ TOPIC_EVERYWHERE = [TOPICS[0], TOPICS[2]]
         (Scopes.cache_read_write(AllCaches()), [], []),
     ],
 )
-async def test_topic_scopes(connections, scope, published, subscribed, sync):
+async def test_a_token_may_do_what_its_topic_scope_allows(connections, scope, published, subscribed, sync):
     client = await connections.topics(await connections.token(scope), sync=sync)
     assert [t for t in TOPICS if is_permitted(await client.publish(*t, "text"))] == published
     subscriptions = {t: await client.subscribe(*t) for t in TOPICS}
@@ -230,7 +230,7 @@ async def test_every_call_is_refused_without_the_access_it_needs(connections):
             assert refused == (role is None or needed not in role), (method, role, status)
 
 
-async def test_a_call_that_nobody_has_thought_of_is_not_let_through():
+async def test_an_unknown_call_is_refused():
     with pytest.raises(KeyError):
         list(_rpcs(SCS, {}))
 
@@ -291,7 +291,7 @@ async def test_a_call_refused_for_one_key_does_nothing_to_the_others(connections
     assert (await rpcs.Get(pb._GetRequest(cache_key=b"key"))).result == pb.Miss
 
 
-async def test_a_stranger_does_not_learn_which_caches_there_are(connections):
+async def test_a_caller_without_permissions_cannot_learn_which_caches_exist(connections):
     holder = await connections.rpcs(await connections.token(Scopes.cache_read_only("cache")))
     status = await status_of(holder.sending(cache="no-such-cache").Get(pb._GetRequest(cache_key=b"k")))
     assert status is grpc.StatusCode.PERMISSION_DENIED

@@ -19,7 +19,7 @@ from momento_wire_types import cacheclient_pb2 as pb
 from local.momento.store import Cache, List
 
 
-async def test_what_was_set_is_got_until_it_is_deleted(client):
+async def test_an_item_can_be_got_until_it_is_deleted(client):
     assert isinstance(await client.get("cache", "key"), CacheGet.Miss)
     assert isinstance(await client.set("cache", "key", b"\x00\xff"), CacheSet.Success)
     hit = await client.get("cache", "key")
@@ -59,7 +59,7 @@ async def test_set_if_not_exists_stores_once(client):
     assert (await client.get("cache", "key")).value_string == "first"
 
 
-async def test_increment_counts_from_nothing_up_and_down(client):
+async def test_increment_counts_up_and_down_from_zero(client):
     for amount, expected in ((5, 5), (-7, -2), (1, -1)):
         response = await client.increment("cache", "key", amount)
         assert isinstance(response, CacheIncrement.Success)
@@ -68,7 +68,7 @@ async def test_increment_counts_from_nothing_up_and_down(client):
 
 
 @pytest.mark.parametrize("value", ["abc", "1.5", "1_0", " 1", "", b"\xff", str(2**63 - 1)])
-async def test_what_is_no_64_bit_integer_cannot_be_incremented(client, value):
+async def test_only_a_64_bit_integer_can_be_incremented(client, value):
     await client.set("cache", "key", value)
     response = await client.increment("cache", "key")
     assert isinstance(response, CacheIncrement.Error)
@@ -81,7 +81,7 @@ async def test_an_unknown_cache_is_not_found(client):
     assert response.error_code is MomentoErrorCode.NOT_FOUND_ERROR
 
 
-async def test_a_scalar_is_no_list_and_a_list_no_scalar(client):
+async def test_a_scalar_cannot_be_used_as_a_list_or_a_list_as_a_scalar(client):
     await client.set("cache", "scalar", "value")
     await client.list_push_back("cache", "list", "value")
     as_list = await client.list_fetch("cache", "scalar")
@@ -167,7 +167,7 @@ async def test_keys_exist_answers_in_the_order_of_the_keys(rpcs):
         ("overwrite_to_milliseconds", 90_000, "set"),
     ],
 )
-async def test_update_ttl_changes_it_only_the_way_it_is_asked_to(rpcs, change, milliseconds, result):
+async def test_update_ttl_changes_a_ttl_only_in_the_given_direction(rpcs, change, milliseconds, result):
     await rpcs.Set(pb._SetRequest(cache_key=b"k", cache_body=b"1", ttl_milliseconds=50_000))
     answer = await rpcs.UpdateTtl(pb._UpdateTtlRequest(cache_key=b"k", **{change: milliseconds}))
     assert answer.WhichOneof("result") == result
@@ -176,7 +176,7 @@ async def test_update_ttl_changes_it_only_the_way_it_is_asked_to(rpcs, change, m
     assert expected - 1000 < left <= expected
 
 
-async def test_what_is_not_there_has_no_ttl_and_no_type(rpcs):
+async def test_a_missing_item_has_no_ttl_and_no_type(rpcs):
     ttl = await rpcs.ItemGetTtl(pb._ItemGetTtlRequest(cache_key=b"no"))
     assert ttl.WhichOneof("result") == "missing"
     update = await rpcs.UpdateTtl(pb._UpdateTtlRequest(cache_key=b"no", overwrite_to_milliseconds=1))
@@ -206,13 +206,13 @@ async def test_every_item_knows_its_type(client, rpcs):
     ],
     ids=["empty key", "no TTL", "absurd TTL"],
 )
-async def test_what_the_sdk_would_not_send_is_an_invalid_argument(rpcs, request_):
+async def test_a_request_that_the_sdk_would_not_send_is_an_invalid_argument(rpcs, request_):
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await rpcs.Set(request_)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_the_longest_ttls_can_be_had_and_read(rpcs):
+async def test_the_longest_ttls_can_be_set_and_read(rpcs):
     longest = 2**63 - 1
     await rpcs.Set(pb._SetRequest(cache_key=b"k", cache_body=b"1", ttl_milliseconds=longest))
     request = pb._UpdateTtlRequest(cache_key=b"k", overwrite_to_milliseconds=longest)

@@ -19,7 +19,7 @@ async def test_elements_are_added_once_and_removed(client):
     assert not hasattr(removed, "error_code")
 
 
-async def test_contains_and_length(client, rpcs):
+async def test_a_set_knows_its_elements_and_its_length(client, rpcs):
     request = pb._SetContainsRequest(set_name=b"s", elements=[b"b", b"no", b"a"])
     assert (await rpcs.SetContains(request)).WhichOneof("set") == "missing"
     length = await rpcs.SetLength(pb._SetLengthRequest(set_name=b"s"))
@@ -29,7 +29,7 @@ async def test_contains_and_length(client, rpcs):
     assert (await rpcs.SetLength(pb._SetLengthRequest(set_name=b"s"))).found.length == 2
 
 
-async def test_a_sample_stays_in_the_set_and_what_is_popped_does_not(client, rpcs):
+async def test_sampled_elements_stay_in_the_set_and_popped_ones_do_not(client, rpcs):
     everything = {b"a", b"b", b"c", b"d"}
     await client.set_add_elements("cache", "s", everything)
     sample = (await rpcs.SetSample(pb._SetSampleRequest(set_name=b"s", limit=3))).found.elements

@@ -45,7 +45,7 @@ def letters(response) -> str:
         (10, None, SortOrder.ASCENDING, ""),
     ],
 )
-async def test_fetching_by_rank(sorted_set, start, end, order, expected):
+async def test_elements_can_be_fetched_by_rank(sorted_set, start, end, order, expected):
     response = await sorted_set.sorted_set_fetch_by_rank("cache", "z", start, end, order)
     assert letters(response) == expected
 
@@ -62,14 +62,14 @@ async def test_fetching_by_rank(sorted_set, start, end, order, expected):
         ((6.0, None, SortOrder.ASCENDING, None, None), ""),
     ],
 )
-async def test_fetching_by_score(sorted_set, arguments, expected):
+async def test_elements_can_be_fetched_by_score(sorted_set, arguments, expected):
     """Minimum, maximum, order, offset and count."""
     response = await sorted_set.sorted_set_fetch_by_score("cache", "z", *arguments)
     assert letters(response) == expected
 
 
 @pytest.mark.usefixtures("sorted_set")
-async def test_exclusive_scores_and_values_alone(rpcs):
+async def test_elements_can_be_fetched_by_exclusive_scores_and_without_scores(rpcs):
     by_score = {"min_score": {"score": 1, "exclusive": True}, "max_score": {"score": 4, "exclusive": True}}
     request = pb._SortedSetFetchRequest(set_name=b"z", by_score={**by_score, "count": -1})
     answer = await rpcs.SortedSetFetch(request)
@@ -81,7 +81,7 @@ async def test_scores_come_with_the_elements(sorted_set):
     assert dict(response.value_list_string) == SCORES
 
 
-async def test_putting_an_element_again_gives_it_another_score(sorted_set):
+async def test_putting_an_element_again_replaces_its_score(sorted_set):
     await sorted_set.sorted_set_put_element("cache", "z", "a", 10.0)
     assert letters(await sorted_set.sorted_set_fetch_by_rank("cache", "z")) == "bcdea"
 
@@ -104,20 +104,20 @@ async def test_ranks_follow_the_order_of_the_fetch(sorted_set, order, ranks):
         assert response.rank == rank
 
 
-async def test_what_is_not_there_has_no_rank(sorted_set):
+async def test_a_missing_element_has_no_rank(sorted_set):
     for name, value in (("z", "no"), ("no", "a")):
         response = await sorted_set.sorted_set_get_rank("cache", name, value)
         assert isinstance(response, CacheSortedSetGetRank.Miss)
 
 
-async def test_a_score_is_incremented_from_nothing(client):
+async def test_a_missing_score_is_incremented_from_zero(client):
     for amount, expected in ((2.5, 2.5), (-1.0, 1.5)):
         response = await client.sorted_set_increment_score("cache", "z", "a", amount)
         assert isinstance(response, CacheSortedSetIncrementScore.Success)
         assert response.score == expected
 
 
-async def test_a_sorted_set_without_its_last_element_is_gone(sorted_set):
+async def test_a_sorted_set_is_deleted_with_its_last_element(sorted_set):
     removed = await sorted_set.sorted_set_remove_elements("cache", "z", {"a", "b", "c", "no"})
     assert isinstance(removed, CacheSortedSetRemoveElements.Success)
     assert letters(await sorted_set.sorted_set_fetch_by_rank("cache", "z")) == "de"
@@ -128,7 +128,7 @@ async def test_a_sorted_set_without_its_last_element_is_gone(sorted_set):
     assert not hasattr(removed, "error_code")
 
 
-async def test_removal_as_a_whole(sorted_set, rpcs):
+async def test_a_sorted_set_can_be_deleted(sorted_set, rpcs):
     await rpcs.SortedSetRemove(pb._SortedSetRemoveRequest(set_name=b"z", all={}))
     miss = await sorted_set.sorted_set_fetch_by_rank("cache", "z")
     assert isinstance(miss, CacheSortedSetFetch.Miss)
@@ -145,14 +145,14 @@ async def test_removal_as_a_whole(sorted_set, rpcs):
     ],
 )
 @pytest.mark.usefixtures("sorted_set")
-async def test_lengths(rpcs, bounds, length):
+async def test_a_sorted_set_has_a_length_as_a_whole_and_by_score(rpcs, bounds, length):
     answer = await rpcs.SortedSetLengthByScore(pb._SortedSetLengthByScoreRequest(set_name=b"z", **bounds))
     assert answer.found.length == length
     answer = await rpcs.SortedSetLength(pb._SortedSetLengthRequest(set_name=b"z"))
     assert answer.found.length == 5
 
 
-async def test_lengths_of_what_is_not_there(rpcs):
+async def test_a_missing_sorted_set_has_no_length(rpcs):
     for answer in (
         rpcs.SortedSetLength(pb._SortedSetLengthRequest(set_name=b"no")),
         rpcs.SortedSetLengthByScore(pb._SortedSetLengthByScoreRequest(set_name=b"no")),
@@ -168,7 +168,7 @@ async def test_lengths_of_what_is_not_there(rpcs):
         ("MAX", {"a": 2.0, "b": 10.0, "c": 40.0}),
     ],
 )
-async def test_a_union_weighs_and_aggregates(client, rpcs, aggregate, expected):
+async def test_a_union_applies_weights_and_an_aggregate(client, rpcs, aggregate, expected):
     await client.sorted_set_put_elements("cache", "x", {"a": 1.0, "b": 2.0})
     await client.sorted_set_put_elements("cache", "y", {"b": 1.0, "c": 4.0})
     await client.sorted_set_put_elements("cache", "z", {"old": 1.0})
@@ -187,7 +187,7 @@ async def test_a_union_weighs_and_aggregates(client, rpcs, aggregate, expected):
     assert dict(fetched.value_list_string) == expected
 
 
-async def test_a_sum_may_exceed_what_a_float_holds(client, rpcs):
+async def test_a_sum_beyond_a_float_is_infinite(client, rpcs):
     for name in ("x", "y"):
         await client.sorted_set_put_element("cache", name, "a", 1e308)
     sources = [{"set_name": name, "weight": 1} for name in (b"x", b"y")]

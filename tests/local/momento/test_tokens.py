@@ -41,11 +41,11 @@ def unsigned_token() -> str:
     return jwt.encode({"exp": 2**33, "token_id": "me", "permissions": ""}, None, algorithm="none")
 
 
-async def test_a_made_up_key_is_of_the_v2_form(momento):
+async def test_a_generated_key_is_a_v2_key(momento):
     assert CredentialProvider.from_api_key_v2(momento.api_key, "localhost").auth_token == momento.api_key
 
 
-async def test_the_given_key_opens_everything(start_momento, connect):
+async def test_the_given_key_permits_everything(start_momento, connect):
     momento = await start_momento(api_key="a-key")
     assert momento.api_key == "a-key"
     assert isinstance(await (await connect(momento).cache()).create_cache("other"), CreateCache.Success)
@@ -54,7 +54,7 @@ async def test_the_given_key_opens_everything(start_momento, connect):
     assert (await (await connect(momento).rpcs(v1_key)).Get(GET)).result == cacheclient_pb2.Miss
 
 
-async def test_a_given_key_of_the_v1_form_opens_everything_wrapped_or_not(start_momento, connect):
+async def test_a_given_v1_key_permits_everything_wrapped_or_not(start_momento, connect):
     key = base64.b64encode(json.dumps({"endpoint": "localhost", "api_key": "inner-key"}).encode()).decode()
     momento = await start_momento(api_key=key)
     for shown in (key, "inner-key"):
@@ -83,7 +83,7 @@ async def test_a_wrong_key_is_refused_by_every_service(rpcs, key):
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-async def test_no_key_is_no_way_in(rpcs, connections):
+async def test_a_call_without_a_key_is_refused(rpcs, connections):
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await rpcs.sending(authorization="").Get(GET)
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
@@ -92,7 +92,7 @@ async def test_no_key_is_no_way_in(rpcs, connections):
     assert listed.error_code is MomentoErrorCode.AUTHENTICATION_ERROR
 
 
-async def test_without_authentication_an_empty_key_opens_everything_and_a_wrong_one_nothing(
+async def test_without_authentication_an_empty_key_permits_everything_and_a_wrong_one_nothing(
     start_momento, connect
 ):
     momento = await start_momento(auth_required=False)
@@ -105,7 +105,7 @@ async def test_without_authentication_an_empty_key_opens_everything_and_a_wrong_
     assert refused.error_code is MomentoErrorCode.AUTHENTICATION_ERROR
 
 
-async def test_a_minted_token_says_where_to_connect_and_until_when(momento, connections):
+async def test_a_minted_token_contains_its_endpoint_and_expiry(momento, connections):
     before = int(time.time())
     minted = await (await connections.auth()).generate_disposable_token(READ_CACHE, ExpiresIn.minutes(30))
     assert isinstance(minted, GenerateDisposableToken.Success)
@@ -152,7 +152,7 @@ async def test_a_subscription_ends_with_its_token(connections, rpcs, is_busy):
     assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-async def test_a_token_is_no_key(connections):
+async def test_a_token_cannot_be_used_as_a_key(connections):
     token = await connections.token(DisposableTokenScopes.cache_read_write(AllCaches()))
     client = await connections.cache(token)
     for response in (
@@ -174,7 +174,7 @@ async def test_a_token_cannot_mint_by_naming_the_key_within_the_request(momento,
     assert await holder.GenerateDisposableToken(request).code() is grpc.StatusCode.PERMISSION_DENIED
 
 
-async def test_the_key_within_the_request_will_do(momento, rpcs):
+async def test_a_key_within_the_request_is_enough(momento, rpcs):
     permissions = {"explicit": {"permissions": [{"cache_permissions": {"all_caches": {}}}]}}
     # As the JavaScript SDKs have it.
     without_credentials = rpcs.sending(authorization="")
@@ -188,7 +188,7 @@ async def test_the_key_within_the_request_will_do(momento, rpcs):
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-async def test_the_key_within_the_request_counts_too(rpcs, connections):
+async def test_a_token_or_wrong_key_within_the_request_is_refused(rpcs, connections):
     token = await connections.token(READ_CACHE)
     permissions = {"explicit": {"permissions": [{"cache_permissions": {"all_caches": {}}}]}}
     for key, status in ((token, "PERMISSION_DENIED"), ("wrong", "UNAUTHENTICATED")):
@@ -214,7 +214,7 @@ async def test_the_key_within_the_request_counts_too(rpcs, connections):
         ({"permissions": 0}, False),
     ],
 )
-async def test_tokens_have_hard_limits(momento, rpcs, asked_for, allowed):
+async def test_tokens_have_momentos_limits(momento, rpcs, asked_for, allowed):
     statement = {"cache_permissions": {"role": "CacheReadOnly", "all_caches": {}}}
     minting = rpcs.GenerateDisposableToken(
         pb._GenerateDisposableTokenRequest(
@@ -232,7 +232,7 @@ async def test_tokens_have_hard_limits(momento, rpcs, asked_for, allowed):
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_no_token_is_a_super_users(momento, rpcs):
+async def test_a_super_users_token_cannot_be_minted(momento, rpcs):
     request = pb._GenerateDisposableTokenRequest(
         auth_token=momento.api_key, expires={"valid_for_seconds": 60}, permissions={"super_user": "SuperUser"}
     )
@@ -241,7 +241,7 @@ async def test_no_token_is_a_super_users(momento, rpcs):
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_tokens_of_another_server_are_strangers(connections, start_momento, connect):
+async def test_tokens_of_another_server_are_refused(connections, start_momento, connect):
     token = await connections.token(ALL_TOPICS)
     other = await start_momento()
     response = await (await connect(other).topics(token)).subscribe("cache", "topic")

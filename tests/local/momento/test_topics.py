@@ -72,7 +72,7 @@ async def test_subscribers_get_text_and_bytes_with_their_numbers(topic_client):
     subscription.unsubscribe()
 
 
-async def test_the_sdks_resume_where_they_are_told_to(topic_client):
+async def test_the_sdks_resume_at_the_given_number(topic_client):
     for value in ("one", "two", "three"):
         await topic_client.publish("cache", "topic", value)
     subscription = await topic_client.subscribe("cache", "topic", resume_at_topic_sequence_number=2)
@@ -100,7 +100,7 @@ async def test_a_subscription_without_a_number_begins_with_the_latest_message(rp
     assert await read_item(stream) == (3, "third")
 
 
-async def test_a_subscription_without_a_number_pays_no_attention_to_a_page(rpcs, page):
+async def test_a_subscription_without_a_number_ignores_the_page(rpcs, page):
     assert await read_item(subscribe(rpcs, page=page - 1)) == (1, "first")
 
 
@@ -111,7 +111,7 @@ async def test_a_subscription_from_1_begins_with_messages_before_the_newest(rpcs
     assert await read_item(stream) == (2, "second")
 
 
-async def test_a_subscription_begins_with_the_next_message_where_none_is_held(rpcs, momento, http, page):
+async def test_a_subscription_begins_with_the_next_message_if_none_is_held(rpcs, momento, http, page):
     await http.post(f"{momento.admin_url}/reset-topic?cache=cache&topic=topic")
     stream = subscribe(rpcs)
     await read(stream, "heartbeat")
@@ -183,7 +183,7 @@ async def test_a_number_that_is_still_to_come_is_a_discontinuity(rpcs, page):
     assert await read_item(stream) == (2, "second")
 
 
-async def test_what_is_no_longer_held_is_a_discontinuity(rpcs, page):
+async def test_dropped_messages_are_a_discontinuity(rpcs, page):
     for _ in range(HISTORY_MESSAGES // 100):
         await asyncio.gather(*(publish(rpcs, "more") for _ in range(100)))
     await publish(rpcs, "last")
@@ -204,7 +204,7 @@ async def test_an_old_page_is_a_discontinuity(rpcs, momento, http, page):
     assert await read_item(stream) == (1, "anew")
 
 
-async def test_a_reset_is_announced_to_those_who_are_there(rpcs, momento, http, page):
+async def test_a_reset_is_announced_to_subscribers(rpcs, momento, http, page):
     stream = subscribe(rpcs)
     assert await read_item(stream) == (1, "first")
     await http.post(f"{momento.admin_url}/reset-topic?cache=cache&topic=topic")
@@ -226,7 +226,7 @@ async def test_resets_within_one_millisecond_have_pages_that_grow(monkeypatch):
     assert pages == [1000, 1001, 1002]
 
 
-async def test_an_idle_topic_starts_anew(start_momento, connect):
+async def test_an_idle_topic_counts_from_the_start_again(start_momento, connect):
     momento = await start_momento(timings=Timings(topic_idle_reset=0.5, sweep=0.02))
     rpcs = await connect(momento).rpcs()
     stream = subscribe(rpcs)
@@ -241,7 +241,7 @@ async def test_an_idle_topic_starts_anew(start_momento, connect):
     assert before.sequence_page < after.sequence_page == gap.new_sequence_page
 
 
-async def test_an_idle_topic_that_nobody_hears_is_forgotten(start_momento, connect, eventually):
+async def test_an_idle_topic_without_subscribers_is_forgotten(start_momento, connect, eventually):
     momento = await start_momento(timings=Timings(topic_idle_reset=0.05, sweep=0.02))
     rpcs = await connect(momento).rpcs()
     await publish(rpcs, "first")
@@ -252,7 +252,7 @@ async def test_an_idle_topic_that_nobody_hears_is_forgotten(start_momento, conne
     assert await read_item(stream) == (1, "anew")
 
 
-async def test_a_subscriber_that_does_not_read_loses_messages_and_is_told_so(rpcs, page):
+async def test_a_subscriber_that_does_not_read_gets_a_discontinuity(rpcs, page):
     stream = subscribe(rpcs, resume_at=1, page=page)
     await read_item(stream)
     value = "x" * 4000
@@ -303,7 +303,7 @@ async def test_a_subscriber_that_leaves_is_no_longer_counted(rpcs, momento, even
     ],
     ids=["no value", "no topic", "no cache"],
 )
-async def test_what_names_too_little_is_an_invalid_argument(rpcs, request_):
+async def test_a_request_without_a_name_is_an_invalid_argument(rpcs, request_):
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await rpcs.Publish(request_)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT

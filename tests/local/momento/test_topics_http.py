@@ -81,14 +81,14 @@ async def test_a_poll_without_a_number_begins_with_the_latest_message(http, url,
     assert [item["item"]["value"]["text"] for item in (await response.json())["items"]] == ["two"]
 
 
-async def test_a_body_that_is_not_in_its_content_encoding_is_refused(http, url, super_user):
+async def test_a_body_with_a_wrong_content_encoding_is_refused(http, url, super_user):
     headers = {**super_user, "Content-Encoding": "gzip"}
     response = await http.post(url, data=b"no gzip", headers=headers)
     assert (response.status, await response.text()) == (400, "The body cannot be read")
     assert response.headers["Access-Control-Allow-Origin"] == "*"
 
 
-async def test_what_is_missing_is_told(publish, poll, momento):
+async def test_missing_messages_are_reported(publish, poll, momento):
     await publish("before")
     topic = momento._topics.get("cache", "topic")
     old_page = topic.sequence_page
@@ -119,7 +119,7 @@ async def test_the_content_type_says_what_a_message_is(publish, poll, content_ty
     assert item["item"]["value"] == value
 
 
-async def test_an_item_says_whose_token_has_published_it(publish, poll, connections):
+async def test_an_item_has_the_token_id_of_its_publisher(publish, poll, connections):
     scope = DisposableTokenScopes.topic_publish_only("cache", "topic")
     token = await connections.token(scope, token_id="taylor")
     assert await publish("hello", headers={"Authorization": token}) == 204
@@ -135,7 +135,7 @@ async def test_a_token_may_be_in_the_query_but_not_twice(http, url, momento, sup
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_who_may_not_is_refused(http, url, momento, connections, method):
+async def test_a_caller_without_permission_is_refused(http, url, momento, connections, method):
     reads_a_list = await connections.token(DisposableTokenScopes.cache_key_read_only("cache", "list"))
     for token, status, complaint in (
         ("", 401, "credentials"),
@@ -161,12 +161,12 @@ async def test_a_poll_ends_with_its_token(http, url, connections):
         assert response.status == 401
 
 
-async def test_a_poll_that_is_given_up_is_no_subscription_any_more(waiting_poll, momento, eventually):
+async def test_a_poll_that_is_given_up_ends_its_subscription(waiting_poll, momento, eventually):
     waiting_poll.cancel()
     await eventually(lambda: momento._topics.get("cache", "topic").subscribers == 0)
 
 
-async def test_what_cannot_be_published_is_refused(publish):
+async def test_a_message_that_cannot_be_published_is_refused(publish):
     assert await publish(b"\xff") == 400
     assert await publish("x" * 4097) == 429
     assert await publish("x" * 4096) == 204
@@ -183,12 +183,12 @@ async def test_what_cannot_be_published_is_refused(publish):
         {"sequence_page": "9" * 5000},
     ],
 )
-async def test_a_number_that_is_none_is_refused(http, url, super_user, query):
+async def test_an_invalid_number_is_refused(http, url, super_user, query):
     response = await http.get(url, params=query, headers=super_user)
     assert response.status == 400
 
 
-async def test_faults_strike_here_too(http, momento, publish):
+async def test_faults_apply_to_http_too(http, momento, publish):
     await http.post(f"{momento.admin_url}/fail?rpcs=topic-publish&error=unavailable&count=1")
     assert await publish("a") == 500
     assert await publish("a") == 204
@@ -200,7 +200,7 @@ async def test_the_names_in_the_path_may_be_encoded(http, momento, super_user):
     assert momento._topics.get("cache", "a/b c").next_sequence_number == 2
 
 
-async def test_a_page_of_another_origin_may_do_this(http, url, super_user):
+async def test_a_page_of_another_origin_may_publish_and_poll(http, url, super_user):
     origin = {"Origin": "http://web.example"}
     response = await http.options(
         url,

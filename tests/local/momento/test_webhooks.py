@@ -103,7 +103,7 @@ async def test_a_key_has_no_token_id_and_sequence_numbers_count_up(topics, recei
         assert (event["token_id"], event["topic_sequence_number"]) == ("", number)
 
 
-async def test_subscribers_get_the_message_all_the_same(topics, receiver):
+async def test_subscribers_get_the_message_as_well(topics, receiver):
     subscription = await topics.subscribe("cache", "topic")
     await topics.publish("cache", "topic", "text")
     assert (await anext(subscription)).value == "text"
@@ -153,14 +153,14 @@ async def test_the_receiver_has_five_seconds_as_momento_gives_it():
     assert Timings().webhook_timeout == 5
 
 
-async def test_a_receiver_that_is_not_there_is_lost(momento, topics, caplog, eventually):
+async def test_a_message_for_an_absent_receiver_is_lost(momento, topics, caplog, eventually):
     momento.add_webhook(WebhookSubscription("cache", "nowhere", "http://127.0.0.1:1/", SECRET))
     assert isinstance(await topics.publish("cache", "nowhere", "text"), TopicPublish.Success)
     await eventually(lambda: outcomes(caplog))
     assert outcomes(caplog) == ["lost: ClientConnectorError"]
 
 
-async def test_deliveries_are_logged_for_whoever_shows_them(topics, receiver, caplog, eventually):
+async def test_deliveries_are_logged(topics, receiver, caplog, eventually):
     caplog.set_level(logging.INFO, logger="local.momento.webhooks")
     await topics.publish("cache", "topic", "text")
     await receiver.next()
@@ -171,7 +171,7 @@ async def test_deliveries_are_logged_for_whoever_shows_them(topics, receiver, ca
     assert record.milliseconds >= 0
 
 
-async def test_whoever_asked_is_told_of_every_delivery(start_momento, connect, receiver, eventually):
+async def test_listeners_are_told_of_every_delivery(start_momento, connect, receiver, eventually):
     told: list[Delivery] = []
     webhook = WebhookSubscription("cache", "topic", receiver.url, SECRET)
     topics = await connect(await start_momento(webhooks=[webhook], on_delivery=told.append)).topics()
@@ -230,7 +230,7 @@ async def test_event_and_publish_timestamp_are_when_it_was_published_and_when_it
     assert before <= event["publish_timestamp"] <= time.time() * 1000
 
 
-async def test_what_exceeds_the_rate_limit_is_lost(start_momento, receiver):
+async def test_deliveries_beyond_the_rate_limit_are_lost(start_momento, receiver):
     told: list[Delivery] = []
     webhook = WebhookSubscription("cache", "topic", receiver.url, SECRET)
     momento = await start_momento(webhooks=[webhook], rate_limits=True, on_delivery=told.append)
@@ -239,7 +239,7 @@ async def test_what_exceeds_the_rate_limit_is_lost(start_momento, receiver):
     assert told == [Delivery(webhook, "10", "lost: rate limit", 0)]
 
 
-async def test_what_exceeds_the_bound_on_deliveries_under_way_is_lost(start_momento, receiver, monkeypatch):
+async def test_deliveries_beyond_the_concurrency_limit_are_lost(start_momento, receiver, monkeypatch):
     monkeypatch.setattr(webhooks, "_MAX_CONCURRENT_DELIVERIES", 2)
     told: list[Delivery] = []
     webhook = WebhookSubscription("cache", "topic", receiver.url, SECRET)
@@ -250,7 +250,7 @@ async def test_what_exceeds_the_bound_on_deliveries_under_way_is_lost(start_mome
     assert {(await receiver.next())["text"] for _ in range(2)} == {"0", "1"}
 
 
-async def test_deliveries_run_side_by_side(topics, receiver):
+async def test_deliveries_run_concurrently(topics, receiver):
     receiver.delay_seconds = 0.3
     began = time.monotonic()
     await asyncio.gather(*(topics.publish("cache", "topic", str(number)) for number in range(50)))
@@ -259,7 +259,7 @@ async def test_deliveries_run_side_by_side(topics, receiver):
     assert time.monotonic() - began < 3
 
 
-async def test_a_webhook_added_later_brings_its_cache(start_momento, connect, receiver):
+async def test_a_webhook_added_later_creates_its_cache(start_momento, connect, receiver):
     momento = await start_momento(caches=[])
     momento.add_webhook(WebhookSubscription("new-cache", "topic", receiver.url, SECRET))
     await (await connect(momento).topics()).publish("new-cache", "topic", "text")
@@ -275,7 +275,7 @@ async def test_a_rotated_secret_signs_the_next_message(momento, topics, receiver
     assert headers["momento-signature"] == hmac.new(secret.encode(), body, hashlib.sha3_256).hexdigest()
 
 
-async def test_stopping_gives_up_on_deliveries_under_way(receiver):
+async def test_stopping_gives_up_deliveries_in_flight(receiver):
     receiver.delay_seconds = 10
     webhook = WebhookSubscription("cache", "topic", receiver.url, SECRET)
     began = time.monotonic()
@@ -306,6 +306,6 @@ async def test_a_malformed_webhook_is_refused(text):
         WebhookSubscription.parse(text, SECRET)
 
 
-async def test_a_webhooks_url_and_topic_may_hold_separators():
+async def test_a_webhooks_url_and_topic_may_contain_separators():
     webhook = WebhookSubscription.parse("c/a/b=http://h/?x=1", SECRET)
     assert webhook == WebhookSubscription("c", "a/b", "http://h/?x=1", SECRET)

@@ -57,7 +57,7 @@ def _is_running(pid: int) -> bool:
     return True
 
 
-async def test_what_a_process_has_started_ends_with_it(start: Start) -> None:
+async def test_the_children_of_a_process_end_with_it(start: Start) -> None:
     process, other = await start("attached", 0)
     assert await process.wait() == 0
     async with asyncio.timeout(10):
@@ -65,7 +65,7 @@ async def test_what_a_process_has_started_ends_with_it(start: Start) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_stopping_does_not_wait_for_what_has_left_the_group(start: Start) -> None:
+async def test_stopping_does_not_wait_for_processes_outside_the_group(start: Start) -> None:
     process, other = await start("detached", 60)
     began = time.monotonic()
     await process.stop()

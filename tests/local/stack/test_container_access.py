@@ -34,7 +34,7 @@ async def port() -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-async def test_what_is_sent_arrives_and_so_does_the_answer(port: int) -> None:
+async def test_a_request_and_its_answer_arrive(port: int) -> None:
     sent = b"x" * 1_000_000
     async with container_access(BRIDGE, [port]):
         reader, writer = await asyncio.open_connection(ADDRESS, port)
@@ -44,7 +44,7 @@ async def test_what_is_sent_arrives_and_so_does_the_answer(port: int) -> None:
         writer.close()
 
 
-async def test_nobody_is_served_from_outside_the_bridges_network(port: int) -> None:
+async def test_only_clients_in_the_bridges_network_are_served(port: int) -> None:
     async with container_access(IPv4Interface(f"{ADDRESS}/32"), [port]):
         reader, writer = await asyncio.open_connection(ADDRESS, port)
         assert writer.get_extra_info("sockname")[0] == HOST
@@ -53,7 +53,7 @@ async def test_nobody_is_served_from_outside_the_bridges_network(port: int) -> N
         writer.close()
 
 
-async def test_a_connection_ends_where_nothing_serves_the_port() -> None:
+async def test_a_connection_ends_if_nothing_serves_the_port() -> None:
     with socket.create_server((HOST, 0)) as unused:
         port = unused.getsockname()[1]
     async with container_access(BRIDGE, [port]):
@@ -62,7 +62,7 @@ async def test_a_connection_ends_where_nothing_serves_the_port() -> None:
         writer.close()
 
 
-async def test_it_ends_with_all_its_connections(port: int) -> None:
+async def test_ending_it_ends_all_its_connections(port: int) -> None:
     async with container_access(BRIDGE, [port]):
         reader, writer = await asyncio.open_connection(ADDRESS, port)
         writer.write(b"unfinished")

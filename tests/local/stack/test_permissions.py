@@ -159,7 +159,7 @@ async def test_a_function_is_refused_what_its_role_does_not_allow(
     ) in (stack.logs / "WebhookFunction.log").read_text()
 
 
-async def test_roles_allow_what_the_code_of_their_functions_calls_and_nothing_else(tmp_path: Path) -> None:
+async def test_roles_allow_exactly_the_calls_that_their_functions_make(tmp_path: Path) -> None:
     parameters = {"SpillRetrySeconds": "1"}
     async with LocalStack(tmp_path, parameters=parameters) as stack, aiohttp.ClientSession() as http:
         facts = stack.facts
@@ -217,7 +217,7 @@ def test_permissions_and_the_bus_exist_only_while_their_topic_is_on(topics: str,
     assert len(template.resources("AWS::Events::EventBus")) == (with_events and not bus)
 
 
-def test_every_function_has_a_role_of_its_own() -> None:
+def test_every_function_has_its_own_role() -> None:
     template = Template.load(ROOT / "template.yaml", {"MomentoApiKey": "key"})
     functions = template.resources("AWS::Serverless::Function")
     roles = [json.dumps(properties.get("Role")) for properties in functions.values()]

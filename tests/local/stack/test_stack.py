@@ -79,7 +79,7 @@ class Notes(StackObserver):
         self.dead_letters.put_nowait(count)
 
 
-async def test_every_port_of_momentos_that_is_taken_is_reported(tmp_path: Path) -> None:
+async def test_every_taken_port_of_momento_is_reported(tmp_path: Path) -> None:
     notes = Notes()
     # Where another process has taken it already, so much the better.
     with listen(8080), listen(8081), listen(9090):
@@ -89,7 +89,7 @@ async def test_every_port_of_momentos_that_is_taken_is_reported(tmp_path: Path) 
     assert expected.items() <= notes.taken.items()
 
 
-async def test_starting_ends_where_momento_gets_no_port_at_all(
+async def test_starting_fails_if_momento_gets_no_port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def get_none(_server: MomentoServer) -> None:
@@ -103,7 +103,7 @@ async def test_starting_ends_where_momento_gets_no_port_at_all(
 @pytest.mark.parametrize(
     ("message_source", "caller"), [("relay", "The relay called"), ("momento-webhook", "Momento called")]
 )
-async def test_a_message_of_somebody_else_is_not_taken_for_the_own(
+async def test_a_message_of_another_user_is_not_taken_for_its_own(
     tmp_path: Path, message_source: str, caller: str
 ) -> None:
     notes = Notes()
@@ -143,7 +143,7 @@ async def test_dead_letters_are_reported(tmp_path: Path) -> None:
                     assert await notes.dead_letters.get() == count
 
 
-async def test_the_relay_goes_on_in_another_process_where_one_is_killed(tmp_path: Path) -> None:
+async def test_a_killed_relay_is_replaced_by_another_process(tmp_path: Path) -> None:
     async with LocalStack(tmp_path) as stack:
         await round_trip(stack, lambda _hop: None)
         [relay] = stack.function_processes("RelayFunction")
@@ -195,7 +195,9 @@ async def test_functions_and_their_queues_reach_the_aws_services_through_a_proxy
     } <= set(called)
 
 
-async def test_functions_reach_momento_and_the_webhook_where_their_environment_says(tmp_path: Path) -> None:
+async def test_functions_reach_momento_and_the_webhook_at_the_addresses_in_their_environment(
+    tmp_path: Path,
+) -> None:
     async with FlowProxy.listening() as momento, FlowProxy.listening() as webhook:
         environment = {"MOMENTO_LOCAL": momento.address, "WEBHOOK_URL": f"http://{webhook.address}/"}
         async with LocalStack(tmp_path, function_environment=environment) as stack:
@@ -292,7 +294,7 @@ async def test_a_template_without_a_function_url_is_refused(
         ({}, "without an IdToken"),
     ],
 )
-async def test_a_sign_in_without_a_jwt_is_said_so(answer: dict[str, Any], complaint: str) -> None:
+async def test_a_sign_in_without_a_jwt_is_reported(answer: dict[str, Any], complaint: str) -> None:
     async def sign_in(_request: web.Request) -> web.Response:
         return web.json_response(answer)
 
@@ -354,7 +356,7 @@ async def test_the_page_is_served_with_what_it_needs_to_know(tmp_path: Path, pag
     assert notes.taken["Page"] == 5173
 
 
-async def test_a_browser_may_call_what_the_page_is_told_of(tmp_path: Path, page_folder: Path) -> None:
+async def test_a_browser_may_call_every_address_that_the_page_gets(tmp_path: Path, page_folder: Path) -> None:
     async with LocalStack(tmp_path, page_folder=page_folder) as stack, aiohttp.ClientSession() as http:
         facts = stack.facts
         for url, headers in (
@@ -376,7 +378,7 @@ async def test_a_browser_may_call_what_the_page_is_told_of(tmp_path: Path, page_
             assert set(headers.split(",")) <= set(allowed.split(",")) or allowed == "*", url
 
 
-async def test_without_a_page_there_is_no_address_of_one(tmp_path: Path) -> None:
+async def test_without_a_page_no_address_is_shown(tmp_path: Path) -> None:
     async with LocalStack(tmp_path, page_folder=tmp_path / "dist") as stack:
         assert stack.facts.web_url is None
 
@@ -465,7 +467,7 @@ async def test_a_parameter_that_cannot_be_chosen_is_refused(
         (["--parameter", "JwtIssuer=https://a.test"], 1, "JwtIssuer requires JwtAudience."),
     ],
 )
-def test_a_parameter_on_the_command_line_that_is_none_is_said_so(
+def test_an_unknown_parameter_on_the_command_line_is_reported(
     tmp_path: Path, arguments: list[str], exit_code: int, complaint: str
 ) -> None:
     ended = subprocess.run(
@@ -501,7 +503,9 @@ def test_the_panel_shows_first_where_the_page_is(
     assert "taylor / password" in panel[2]
 
 
-def test_the_panel_says_where_users_are_that_sign_in_elsewhere(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_panel_names_the_issuer_of_users_that_sign_in_elsewhere(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     facts = dataclasses.replace(FACTS, user_pool_id=None, user_pool_client_id=None, users=())
     Display().ready(facts, Path(".local"))
     shown = capsys.readouterr().out
@@ -526,7 +530,7 @@ def test_the_panel_says_who_calls_the_webhook(
     assert f"http://webhook (called by {caller})" in capsys.readouterr().out
 
 
-def test_the_display_says_where_a_message_is_that_was_not_stored(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_display_says_where_a_message_that_was_not_stored_is(capsys: pytest.CaptureFixture[str]) -> None:
     Display().request_answered(AnsweredRequest(FUNCTION_URL, "POST", "/", b"", 202, 7))
     Display().dead_letters_came(2)
     spilled, dead = capsys.readouterr().out.splitlines()
@@ -535,7 +539,7 @@ def test_the_display_says_where_a_message_is_that_was_not_stored(capsys: pytest.
 
 
 @pytest.mark.parametrize("where", ["file", "file/below", "taken"])
-def test_a_state_directory_that_cannot_be_one_is_said_so_in_a_line(tmp_path: Path, where: str) -> None:
+def test_an_unusable_state_directory_is_reported_in_one_line(tmp_path: Path, where: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "taken" / "stack.json").mkdir(parents=True)
     ended = subprocess.run(
