@@ -21,10 +21,14 @@ class QueueError(Exception):
 class Queue:
     """One queue, with a client that is made when it is first used."""
 
-    def __init__(self, url: str, *, timeout_seconds: float) -> None:
-        """`timeout_seconds` bounds each of two attempts to send a message."""
+    def __init__(self, url: str, *, timeout_seconds: float, connections: int = 1) -> None:
+        """`timeout_seconds` bounds each of two attempts to send a message.
+
+        `connections` is how many threads send at the same time.
+        """
         self._url = url
         self._config = Config(
+            max_pool_connections=connections,
             connect_timeout=min(timeout_seconds, 1),
             read_timeout=timeout_seconds,
             retries={"total_max_attempts": 1},

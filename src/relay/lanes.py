@@ -7,6 +7,7 @@ import heapq
 import itertools
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from threading import Condition, Lock
 from typing import Protocol
 
@@ -103,13 +104,17 @@ class Lanes:
             while self._idle:
                 self._wake_one()
 
-    def leave(self, seconds: float) -> None:
+    def leave(self, *, threads: int, seconds: float) -> None:
         """Leave all that is in hand to the next run, after all work has ended. Stop after so many seconds."""
         ends_at = time.monotonic() + seconds
-        for waiting in itertools.chain.from_iterable(self._lanes.values()):
-            if time.monotonic() > ends_at or not waiting.leave():
-                logger.warning("not all that is in hand is safe")
-                return
+
+        def leave_in_time(waiting: Waiting) -> bool:
+            return time.monotonic() < ends_at and waiting.leave()
+
+        with ThreadPoolExecutor(threads) as pool:
+            are_safe = list(pool.map(leave_in_time, itertools.chain.from_iterable(self._lanes.values())))
+        if not all(are_safe):
+            logger.warning("not all that is in hand is safe", count=are_safe.count(False))
 
     def _take(self) -> Waiting | None:
         """Wait for a lane whose turn it is. Return the first in it, or None if the lanes are closed."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _TICK_SECONDS = 0.2
 _QUEUE_TIMEOUT_SECONDS = 2
-_SECONDS_TO_LEAVE = 5
+_SECONDS_TO_LEAVE = 8
 
 logger = Logger(child=True)
 
@@ -89,7 +89,7 @@ class _Run:
         self._concurrency = settings.concurrency
         self._lanes = Lanes(settings.max_bytes_in_hand)
         dead_letters, spill_queue = (
-            Queue(url, timeout_seconds=_QUEUE_TIMEOUT_SECONDS)
+            Queue(url, timeout_seconds=_QUEUE_TIMEOUT_SECONDS, connections=settings.concurrency)
             for url in (settings.dead_letter_queue_url, settings.spill_queue_url)
         )
         dead_letters.prepare()
@@ -122,7 +122,7 @@ class _Run:
                 self._lanes.close()
                 for reader in self._readers.values():
                     reader.interrupt()
-        self._lanes.leave(_SECONDS_TO_LEAVE)
+        self._lanes.leave(threads=self._concurrency, seconds=_SECONDS_TO_LEAVE)
         self._lease.release(self._bookmarks())
         self._report()
         logger.info("relayed", is_replaced=is_replaced)

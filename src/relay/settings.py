@@ -29,8 +29,8 @@ class Durations:
     """Before a run's end, the next one may wait for it: they start a minute apart, give or take."""
     patience: float = 120
     """How long a run waits for the lease at most."""
-    stopping: float = 25
-    """A run stops so long before its time is up: messages in flight and the checkpoint need some of it."""
+    stopping: float = 30
+    """A run stops so long before its time is up: it ends calls in flight, spills and saves its position."""
     silence: float = 30
     """A stream without even a heartbeat for so long is dead; Momento promises no interval."""
     idle: float = 5

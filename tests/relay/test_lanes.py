@@ -242,6 +242,21 @@ def test_a_run_that_ends_spills_messages_that_the_next_one_may_not_get(site: Sit
     site.webhook.wait_for(lambda: "second" in site.webhook.taken)
 
 
+def test_several_messages_are_left_at_the_same_time() -> None:
+    lanes = Lanes(max_bytes=100)
+    meeting = threading.Barrier(3, timeout=20)
+
+    class Left(Parcel):
+        def leave(self) -> bool:
+            return meeting.wait() >= 0
+
+    for lane in ("a", "a", "b"):
+        lanes.put(Left(lane, threading.Event(), []))
+    lanes.close()
+    lanes.leave(threads=3, seconds=20)
+    assert not meeting.broken
+
+
 def test_closed_lanes_refuse_messages_and_nobody_waits_for_room() -> None:
     lanes = Lanes(max_bytes=10)
     may_go = threading.Event()
