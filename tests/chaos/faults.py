@@ -105,7 +105,7 @@ def lose_answers_to_publishers(error: str) -> Inflict:
 
 async def claim_ids(system: System, seconds: float) -> None:
     """Let a user publish comments of their own with the ids that another user has just used."""
-    victim, thief = system.load.browsers
+    victim, thief = system.load.browsers[:2]
     trial = system.witness.trial
     seen = set(trial.accepted)
     claims = 0
