@@ -14,15 +14,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
-import boto3
 import psutil
 from momento import CacheClientAsync, Configurations, CredentialProvider
 from momento.responses import CacheGet, CacheListFetch
 
-from local.aws.credentials import LOCAL_CREDENTIALS
 from local.aws.event_queue import EVENT_QUEUE
 from local.aws.services import User
-from local.cloudformation.template import REGION
 from local.momento.topics import Message, epoch_milliseconds
 from local.momento.webhooks import SIGNATURE_HEADER, sign
 from local.poll import local_place, open_poll
@@ -34,6 +31,7 @@ from tests.chaos.flow_proxy import FlowProxy
 from tests.chaos.load import Load
 from tests.chaos.topic_verdicts import CHOICES, LANGUAGES
 from tests.chaos.witness import DeadLetter, Witness
+from tests.support.aws_client import aws_client
 
 TOKEN_VENDOR = "TokenVendorFunction"
 PUBLISHER = "PublisherFunction"
@@ -93,8 +91,8 @@ class System:
         self._stack = stack
         self._facts = stack.facts
         self._session = session
-        self.sqs = self._client("sqs")
-        self.secrets = self._client("secretsmanager")
+        self.sqs = aws_client("sqs", stack.facts.aws_endpoint_url)
+        self.secrets = aws_client("secretsmanager", stack.facts.aws_endpoint_url)
         self._relay_environment: dict[str, str] = {}
         self._events: list[dict[str, Any]] = []
 
@@ -356,17 +354,6 @@ class System:
         await self.set_spill_tries(SPILL_TRIES)
 
     # boto3, which blocks
-
-    def _client(self, service: Any) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self._facts.aws_endpoint_url,
-            region_name=REGION,
-            aws_access_key_id=LOCAL_CREDENTIALS.access_key_id,
-            aws_secret_access_key=LOCAL_CREDENTIALS.secret_access_key,
-            aws_session_token=LOCAL_CREDENTIALS.session_token,
-        )
-
     def _count(self, queue_url: str) -> int:
         names = ("", "NotVisible", "Delayed")
         answer = self.sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])

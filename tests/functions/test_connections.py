@@ -26,11 +26,6 @@ def proxy(momento: Momento) -> Iterator[BlackHole]:
         yield proxy
 
 
-@pytest.fixture
-def user() -> str:
-    return f"user-{uuid.uuid4()}"
-
-
 def token_request(user: str, course: int) -> dict[str, Any]:
     claims = {"sub": user}
     return {

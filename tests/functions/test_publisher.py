@@ -33,11 +33,6 @@ def publisher_of_all_topics(load: Callable[..., Function], all_topics: dict[str,
     return load("publisher", **all_topics)
 
 
-@pytest.fixture
-def user() -> str:
-    return f"user-{uuid.uuid4()}"
-
-
 def message(user: Any, comment: Any = "well said", course_id: Any = 123) -> dict[str, Any]:
     return {"userId": user, "courseId": course_id, "comment": comment}
 

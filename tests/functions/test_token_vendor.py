@@ -32,11 +32,6 @@ def vendor_of_all_topics(load: Callable[..., Function], all_topics: dict[str, st
     return load("token_vendor", **all_topics)
 
 
-@pytest.fixture
-def user() -> str:
-    return f"user-{uuid.uuid4()}"
-
-
 def request(user: Any, body: Any = None, **claims: Any) -> dict[str, Any]:
     return {
         "requestContext": {

@@ -17,10 +17,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 from momento import CacheClient, Configurations, CredentialProvider, TopicClient, TopicConfigurations
 from momento.responses import CacheListFetch, TopicPublish
 
+from tests.support.aws_client import aws_client
 from tests.support.http import Answer, post
 from tests.support.project import ROOT
 from tests.support.webhook_requests import signature
@@ -95,13 +95,7 @@ class Stack:
         return json.loads(response["Payload"].read())
 
     def aws(self, service: str, endpoint_url: str | None = None) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=endpoint_url or self.facts["aws_endpoint_url"],
-            region_name="us-east-1",
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-        )
+        return aws_client(service, endpoint_url or self.facts["aws_endpoint_url"])
 
     def credentials(self, auth_token: str | None = None) -> CredentialProvider:
         """Credentials of a token from the token API, or of the super-user."""

@@ -15,6 +15,7 @@ from botocore.config import Config
 from local.aws.services import AwsServices
 from local.cloudformation.template import Template, TemplateError
 from local.lambda_host.host import LambdaHost
+from tests.support.aws_client import aws_client
 from tests.support.lambda_host import FOLDER, HostFactory
 
 Logged = list[tuple[str, str]]
@@ -75,14 +76,7 @@ async def host(
 
 @pytest.fixture
 async def queue_of(services: AwsServices, template: Template) -> Callable[[str], Queue]:
-    client = await asyncio.to_thread(
-        boto3.client,
-        "sqs",
-        endpoint_url=services.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
+    client = await asyncio.to_thread(aws_client, "sqs", services.endpoint_url)
     return lambda name: Queue(client, template.attributes[name])
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from local.aws.credentials import Credentials
@@ -39,20 +40,12 @@ def _error(result: InvocationResult) -> tuple[str, str]:
     return error["errorType"], error["errorMessage"]
 
 
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 # What another process does is no event here: look until it is so.
 
 
 async def _wait_until_gone(pid: int) -> None:
     async with asyncio.timeout(10):
-        while _is_running(pid):  # noqa: ASYNC110
+        while psutil.pid_exists(pid):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -269,8 +262,8 @@ async def test_stopping_ends_all_processes_and_answers_running_invocations(
         busy = await _wait_for_who_came(tmp_path / "met")
     assert _error(await running)[0] == "Runtime.ExitError"
     assert not any("Error" in line for _, line in log_lines)
-    assert not _is_running(idle)
-    assert not _is_running(busy)
+    assert not psutil.pid_exists(idle)
+    assert not psutil.pid_exists(busy)
 
 
 _HOST_ALONE = """

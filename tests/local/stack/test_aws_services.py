@@ -5,12 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from local.aws.services import AwsServices
 from local.cloudformation.template import Template, TemplateError
+from tests.support.aws_client import aws_client
 
 _NAMED = """
 Resources:
@@ -78,7 +78,7 @@ async def test_a_resource_that_cannot_be_created_is_named(
 
 async def test_queues_are_created_whatever_their_order(services: AwsServices, tmp_path: Path) -> None:
     attributes = (await services.create_resources(_template(tmp_path, _QUEUES))).attributes
-    sqs = await asyncio.to_thread(_sqs, services)
+    sqs = await asyncio.to_thread(aws_client, "sqs", services.endpoint_url)
 
     def check() -> None:
         for name in ("Work", "Zombies"):
@@ -93,7 +93,7 @@ async def test_queues_are_created_whatever_their_order(services: AwsServices, tm
 
 async def test_dead_letters_are_moved_back_and_count_as_new(services: AwsServices, tmp_path: Path) -> None:
     attributes = (await services.create_resources(_template(tmp_path, _QUEUES))).attributes
-    sqs = await asyncio.to_thread(_sqs, services)
+    sqs = await asyncio.to_thread(aws_client, "sqs", services.endpoint_url)
 
     def check() -> None:
         bodies = [f"message {number}" for number in range(25)]
@@ -121,16 +121,6 @@ async def test_dead_letters_are_moved_back_and_count_as_new(services: AwsService
             sqs.start_message_move_task(SourceArn=zombies, DestinationArn=zombies)
 
     await asyncio.to_thread(check)
-
-
-def _sqs(services: AwsServices) -> Any:
-    return boto3.client(
-        "sqs",
-        endpoint_url=services.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
 
 
 def _received(sqs: Any, url: str) -> list[dict[str, Any]]:

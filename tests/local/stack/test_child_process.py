@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from local.serving.child_process import ChildProcess, clean_environment
@@ -45,23 +46,15 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 
     yield start
     for pid in started:
-        if _is_running(pid):
+        if psutil.pid_exists(pid):
             os.kill(pid, signal.SIGKILL)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 async def test_the_children_of_a_process_end_with_it(start: Start) -> None:
     process, other = await start("attached", 0)
     assert await process.wait() == 0
     async with asyncio.timeout(10):
-        while _is_running(other):  # noqa: ASYNC110 (what another process does is no event here)
+        while psutil.pid_exists(other):  # noqa: ASYNC110 (what another process does is no event here)
             await asyncio.sleep(0.01)
 
 
@@ -70,4 +63,4 @@ async def test_stopping_does_not_wait_for_processes_outside_the_group(start: Sta
     began = time.monotonic()
     await process.stop()
     assert time.monotonic() - began < 10
-    assert _is_running(other)
+    assert psutil.pid_exists(other)

@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from momento import CredentialProvider, TopicClientAsync, TopicConfigurations
 
-from local.aws.credentials import LOCAL_CREDENTIALS, Credentials
 from local.aws.services import AwsServices
 from local.cli.round_trip import round_trip
 from local.cloudformation.template import ACCOUNT_ID, REGION, Template
 from local.sign_event import sign_event
 from local.stack.facts import StackFacts
 from local.stack.local_stack import ROOT, LocalStack
+from tests.support.aws_client import aws_client
 
 _ROLES = """
 Resources:
@@ -70,17 +69,6 @@ _SPILLED_BY_RELAY = ("RelayRole", "sqs:SendMessage", f"arn:aws:sqs:{REGION}:{ACC
 """What needs 500 messages and ten seconds to happen; `tests/relay/test_lanes.py` has it happen sooner."""
 
 
-def _client(endpoint_url: str, credentials: Credentials, service: str) -> Any:
-    return boto3.client(
-        service,
-        endpoint_url=endpoint_url,
-        region_name=REGION,
-        aws_access_key_id=credentials.access_key_id,
-        aws_secret_access_key=credentials.secret_access_key,
-        aws_session_token=credentials.session_token,
-    )
-
-
 def _refused(call: Callable[..., Any], **parameters: Any) -> str:
     """Return what AccessDeniedException says."""
     with pytest.raises(ClientError) as refusal:
@@ -96,13 +84,13 @@ async def test_a_role_may_do_what_its_policies_allow(services: AwsServices, tmp_
 
     async def client_of(role: str, service: str) -> Any:
         credentials = await services.assume_role(made[f"{role}.Arn"], "someone")
-        return await asyncio.to_thread(_client, services.endpoint_url, credentials, service)
+        return await asyncio.to_thread(aws_client, service, services.endpoint_url, credentials)
 
     secrets, tables = await client_of("Reader", "secretsmanager"), await client_of("Reader", "dynamodb")
     queues = await client_of("Reader", "sqs")
     admin_secrets = await client_of("AlmostAdmin", "secretsmanager")
     admin_tables = await client_of("AlmostAdmin", "dynamodb")
-    anyone = _client(services.endpoint_url, LOCAL_CREDENTIALS, "secretsmanager")
+    anyone = aws_client("secretsmanager", services.endpoint_url)
     key = {"id": {"S": "1"}}
 
     def check() -> None:
@@ -231,7 +219,7 @@ def _allowed(facts: StackFacts) -> set[tuple[str, str, str]]:
     This leaves out what only Lambda itself does with a function's role: write the log, and send events that
     failed to the function's destination.
     """
-    iam = _client(facts.aws_endpoint_url, LOCAL_CREDENTIALS, "iam")
+    iam = aws_client("iam", facts.aws_endpoint_url)
     queue = f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:"
     destinations = {("sqs:SendMessage", queue + name) for name in _destinations()}
     return {

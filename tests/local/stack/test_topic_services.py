@@ -7,13 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from local.aws.credentials import LOCAL_CREDENTIALS, Credentials
 from local.aws.services import AwsServices
 from local.cloudformation.template import ACCOUNT_ID, REGION, Template
+from tests.support.aws_client import aws_client
 
 _TEMPLATE = """
 Resources:
@@ -46,17 +45,6 @@ Resources:
 """
 
 
-def _client(endpoint_url: str, credentials: Credentials, service: str) -> Any:
-    return boto3.client(
-        service,
-        endpoint_url=endpoint_url,
-        region_name=REGION,
-        aws_access_key_id=credentials.access_key_id,
-        aws_secret_access_key=credentials.secret_access_key,
-        aws_session_token=credentials.session_token,
-    )
-
-
 @pytest.fixture
 async def made(services: AwsServices, tmp_path: Path) -> dict[str, str]:
     """What `Ref` and `Fn::GetAtt` give of the template's resources."""
@@ -67,7 +55,7 @@ async def made(services: AwsServices, tmp_path: Path) -> dict[str, str]:
 
 async def _client_of(services: AwsServices, made: dict[str, str], role: str, service: str) -> Any:
     credentials = await services.assume_role(made[f"{role}.Arn"], "someone")
-    return await asyncio.to_thread(_client, services.endpoint_url, credentials, service)
+    return await asyncio.to_thread(aws_client, service, services.endpoint_url, credentials)
 
 
 def _refusal(error: ClientError) -> str:
@@ -88,7 +76,7 @@ async def test_a_queue_gets_what_a_role_sends_to_the_bus(services: AwsServices, 
             with pytest.raises(ClientError) as refused:
                 sender.put_events(Entries=[{**entry, "EventBusName": bus}])
             assert _refusal(refused.value) == "AccessDeniedException"
-        sqs = _client(services.endpoint_url, LOCAL_CREDENTIALS, "sqs")
+        sqs = aws_client("sqs", services.endpoint_url)
         received = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10)["Messages"]
         events = [json.loads(message["Body"]) for message in received]
         assert [(event["detail-type"], event["detail"]) for event in events] == [("order", {"sku": 7})] * 2
