@@ -56,8 +56,8 @@ chromium: setup ## Install Chromium, which test-web needs, unless it is installe
 	@scripts/install_chromium
 
 .PHONY: sam-local
-sam-local: setup ## Run the functions in containers with SAM, with each sample event
-	@exec $(BIN)/python -m local.sam
+sam-local: setup ## Run the functions in containers with SAM, with each sample event (EVENTS="webhook/200_stored.json")
+	@exec $(BIN)/python -m local.sam $(EVENTS)
 
 .PHONY: docker
 docker: ## Install and start Docker, which sam-local needs (as root, on Debian or Ubuntu)

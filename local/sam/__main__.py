@@ -1,9 +1,10 @@
 """Run the functions in containers with SAM's local commands, on the local stack: `python -m local.sam`.
 
-Each sample event is passed to `sam local invoke`, and the answer must match the event's file name. Then a
-request is sent to `sam local start-api`.
+Each sample event, or those that are named, is passed to `sam local invoke`, and the answer must match the
+event's file name. Then a request is sent to `sam local start-api`.
 """
 
+import argparse
 import asyncio
 import json
 import os
@@ -41,9 +42,10 @@ _CONCURRENCY = os.cpu_count() or 1
 class SamLocal(StackObserver):
     """The steps of `python -m local.sam`, which are shown on a console."""
 
-    def __init__(self, console: Console) -> None:
-        """Show on `console`."""
+    def __init__(self, console: Console, samples: list[SampleEvent]) -> None:
+        """Show on `console`. `samples` are the events that are passed to the functions."""
         self._console = console
+        self._samples = samples
 
     async def run(self) -> bool:
         """Take all steps after `provide_image`. Return whether all answers were as expected.
@@ -81,12 +83,11 @@ class SamLocal(StackObserver):
             self._done(f"The functions run in {image.name}")
 
     async def _invoke_all(self, signing_secret: str) -> bool:
-        samples = sample_events()
         slots = asyncio.Semaphore(_CONCURRENCY)
         with Progress(
             BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=self._console
         ) as progress:
-            task = progress.add_task("", total=len(samples))
+            task = progress.add_task("", total=len(self._samples))
 
             async def invoke(sample: SampleEvent) -> bool:
                 async with slots:
@@ -95,7 +96,7 @@ class SamLocal(StackObserver):
                 return succeeded
 
             async with asyncio.TaskGroup() as group:
-                invocations = [group.create_task(invoke(sample)) for sample in samples]
+                invocations = [group.create_task(invoke(sample)) for sample in self._samples]
         results = [invocation.result() for invocation in invocations]
         self._console.print(f"{sum(results)} of {len(results)} events answered as their names promise")
         return all(results)
@@ -165,14 +166,29 @@ def _runtime() -> str:
     return str(next(iter(functions.values()))["Runtime"])
 
 
+def _samples() -> list[SampleEvent]:
+    """Return the sample events that the command line names."""
+    samples = {sample.name: sample for sample in sample_events()}
+    parser = argparse.ArgumentParser(prog="python -m local.sam", description=__doc__)
+    parser.add_argument(
+        "events", nargs="*", metavar="EVENT", help="such as webhook/200_stored.json (default: all in events/)"
+    )
+    names = parser.parse_args().events or list(samples)
+    for name in names:
+        if name not in samples:
+            parser.error(f"there is no event {name} in events/")
+    return [samples[name] for name in names]
+
+
 def main() -> int:
     """Take all steps, and return the exit code."""
+    samples = _samples()
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_FILE_WIDTH)
     began = time.monotonic()
     try:
-        sam_local = SamLocal(console)
+        sam_local = SamLocal(console, samples)
         sam_local.provide_image()
         succeeded = asyncio.run(until_interrupted(sam_local.run()))
     except KeyboardInterrupt:

@@ -70,9 +70,11 @@ def test_resources_accept_the_extreme_values_of_all_parameters(
 
 def test_a_value_that_is_too_long_for_a_resource_is_found(tmp_path: Path) -> None:
     template = with_values(tmp_path, {name: longest(about) for name, about in PARAMETERS.items()})
-    text = template.read_text()
-    assert text.count("LogGroupName: /aws/vendedlogs/") == 1
-    template.write_text(text.replace("/aws/vendedlogs/", "/aws/vendedlogs/" + "x" * 512))
+    resources = yaml_parse(template.read_text())["Resources"]
+    [(name, group)] = ((n, r) for n, r in resources.items() if "/aws/vendedlogs/" in str(r.get("Properties")))
+    assert group["Type"] == "AWS::Logs::LogGroup"
+    group["Properties"]["LogGroupName"] += "x" * 512
+    template.write_text(yaml_dump({"Resources": {name: group}}))
     assert "E3033" in lint(template)
 
 

@@ -58,6 +58,18 @@ def test_sam_runs_functions_on_the_local_stack_without_flags(command: str, stack
     assert options["region"] == stack.aws("dynamodb").meta.region_name
 
 
+def test_an_event_that_does_not_exist_is_reported() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "local.sam", "webhook/200_none.json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert "there is no event webhook/200_none.json in events/" in run.stderr
+
+
 def test_without_docker_it_says_what_is_missing() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "local.sam"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,11 @@ OTHERS = {
 }
 
 
+@functools.cache
+def _source() -> Any:
+    return yaml_parse((ROOT / "template.yaml").read_text())
+
+
 class ExistingResources(dict[str, str]):
     """A value for each `Ref` and `Fn::GetAtt` of a resource that exists."""
 
@@ -41,7 +48,7 @@ class Stack:
     def __init__(self, folder: Path, overrides: Mapping[str, str]) -> None:
         parameters = Template.load(ROOT / "template.yaml", overrides).parameters
         translation = SamTemplateValidator(
-            yaml_parse((ROOT / "template.yaml").read_text()),
+            copy.deepcopy(_source()),  # The translation changes it.
             ManagedPolicyLoader(None),  # No function uses a managed policy of AWS.
             region=REGION,
             parameter_overrides=dict(parameters),
