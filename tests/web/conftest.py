@@ -33,8 +33,8 @@ expect.set_options(timeout=15_000)
 FAILED = pytest.StashKey[bool]()
 
 
-@pytest.fixture(scope="package")
-def stack(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with running_stack(tmp_path_factory.mktemp("stack")) as stack:
         yield stack
 
