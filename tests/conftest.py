@@ -22,6 +22,7 @@ from tests.support.momento import CACHE, TOPIC, Momento
 from tests.support.wsgi_service import serve
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Run one worker more than there are processors, because many tests wait for other processes."""
     return (os.cpu_count() or 1) + 1

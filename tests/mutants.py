@@ -245,6 +245,8 @@ def run_tests(copy: Path, arguments: list[str]) -> Outcome:
         process.join()
     if not has_ended or "from pytest-timeout" in output(copy):
         return Outcome.HUNG
+    if process.exitcode in {pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR}:
+        sys.exit(f"pytest cannot run the tests, with or without a fault:\n{output(copy)}")
     return Outcome.PASSED if process.exitcode == pytest.ExitCode.OK else Outcome.FAILED
 
 
