@@ -149,6 +149,8 @@ def main() -> None:
 def mutate(folder: str, arguments: argparse.Namespace) -> None:
     """Try faults in a folder, and print how many were noticed and which were not."""
     copy = copy_project(folder)
+    if run_tests(copy, [OF_ALL_MODULES]) is not Outcome.PASSED:
+        sys.exit(f"The tests cannot be run, even without a fault:\n{output(copy)}")
     total, faults = choose(copy, folder, arguments)
     print(f"{folder}: {len(faults)} of {total} faults are tried", flush=True)
     outcomes: Counter[Outcome] = Counter()
@@ -245,8 +247,6 @@ def run_tests(copy: Path, arguments: list[str]) -> Outcome:
         process.join()
     if not has_ended or "from pytest-timeout" in output(copy):
         return Outcome.HUNG
-    if process.exitcode in {pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR}:
-        sys.exit(f"pytest cannot run the tests, with or without a fault:\n{output(copy)}")
     return Outcome.PASSED if process.exitcode == pytest.ExitCode.OK else Outcome.FAILED
 
 
