@@ -1,6 +1,6 @@
-"""Puts bytecode into the package that `sam build` has made for AWS: `python -m scripts.package_bytecode`.
+"""Put bytecode into the package that `sam build` has made for AWS: `python -m scripts.package_bytecode`.
 
-On Lambda, the package cannot be written to: without bytecode, every new process compiles what it imports.
+On Lambda, the package is read-only. Without bytecode, every new process compiles what it imports.
 """
 
 import os
@@ -10,19 +10,18 @@ from pathlib import Path
 
 from rich.console import Console
 
-from local.cloudformation.template import TemplateError
 from scripts.built_packages import built_packages
 
 _FOLDER_ON_LAMBDA = "/var/task"
 
 
 def find_python(version: str) -> str | None:
-    """Return the path of a Python of that version, such as `3.13`, where one is installed."""
+    """Return the path of a Python of this version, such as `3.13`, or None if none is installed."""
     if version == f"{sys.version_info.major}.{sys.version_info.minor}":
         return sys.executable
     found = subprocess.run(
         [str(Path(sys.executable).with_name("uv")), "python", "find", "--no-project", version],
-        # pyenv's placeholders of Pythons that are not the chosen one fail, which would stop uv.
+        # Only pyenv's chosen Pythons can be run; another one would stop uv.
         env={**os.environ, "PYENV_VERSION": version},
         capture_output=True,
         text=True,
@@ -37,9 +36,9 @@ def compile_package(python: str, package: Path) -> None:
         [
             python,
             *("-m", "compileall", "-q", "-j0"),
-            # What it was compiled from is not asked for: SAM sets the times of all files to 1980.
+            # Python must not compare the times of files, because SAM sets them all to 1980.
             *("--invalidation-mode", "unchecked-hash"),
-            # The same bytecode wherever it is built.
+            # The bytecode is the same, whatever the folder.
             *("-s", str(package), "-p", _FOLDER_ON_LAMBDA),
             str(package),
         ],
@@ -47,19 +46,14 @@ def compile_package(python: str, package: Path) -> None:
     )
 
 
-def main() -> int:
-    """Compile each function's package; return the exit code."""
+def main() -> None:
+    """Compile each package."""
     console = Console()
-    try:
-        packages = built_packages()
-    except TemplateError as error:
-        console.print(str(error), style="red", markup=False)
-        return 1
-    for package, version in packages:
+    for package, version in built_packages():
         python = find_python(version)
         if python is None:
             console.print(
-                f"There is no bytecode in the package, so functions start in twice the time: that takes "
+                f"The package has no bytecode, so functions take twice as long to start. Bytecode needs "
                 f"Python {version} on this machine. To get it: .venv/bin/uv python install {version}",
                 style="yellow",
                 markup=False,
@@ -67,8 +61,7 @@ def main() -> int:
         else:
             compile_package(python, package)
             console.print(f"The package has the bytecode of Python {version}.")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,7 +1,6 @@
-"""Shows the size of the package that `sam build` has made for AWS: `python -m scripts.package_size`."""
+"""Show the size of the package that `sam build` has made for AWS: `python -m scripts.package_size`."""
 
 import io
-import sys
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
@@ -12,12 +11,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from local.cloudformation.template import TemplateError
 from scripts.built_packages import built_packages
 
 
 def package_sizes(package: Path) -> dict[str, tuple[int, int]]:
-    """Return the bytes, unzipped and zipped, of each distribution in the folder; of the sources as `src`."""
+    """Return the bytes of each distribution in the folder, unzipped and zipped. The sources are `src`."""
     owners = {
         str(file): distribution.name
         for distribution in metadata.distributions(path=[str(package)])
@@ -50,18 +48,11 @@ def _table(sizes: Mapping[str, tuple[int, int]]) -> Table:
     return table
 
 
-def main() -> int:
-    """Show it; return the exit code."""
-    console = Console()
-    try:
-        packages = built_packages()
-    except TemplateError as error:
-        console.print(str(error), style="red", markup=False)
-        return 1
-    for package, _ in packages:
-        console.print(_table(package_sizes(package)))
-    return 0
+def main() -> None:
+    """Show the size of each package."""
+    for package, _ in built_packages():
+        Console().print(_table(package_sizes(package)))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
