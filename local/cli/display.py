@@ -42,9 +42,7 @@ class Display(StackObserver):
 
     def __init__(self) -> None:
         """Show on standard output."""
-        self._console = _Console(highlight=False)
-        if not self._console.is_terminal:
-            self._console = _Console(highlight=False, width=_FILE_WIDTH)
+        self._console = _Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
 
     def working_on(self, what: str) -> Status:
         """Return a context manager that shows a spinner with `what`, if the output is a terminal."""

@@ -183,9 +183,7 @@ def _samples() -> list[SampleEvent]:
 def main() -> int:
     """Take all steps, and return the exit code."""
     samples = _samples()
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_FILE_WIDTH)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
     began = time.monotonic()
     try:
         sam_local = SamLocal(console, samples)

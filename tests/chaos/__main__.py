@@ -30,7 +30,7 @@ _SECONDS_TO_SETTLE = 300
 # Longer than a killed relay's lease, or its longest pause.
 _QUIET_SECONDS = 30
 _AT_ONCE = 3
-_WIDTH_OF_FILES = 240
+_FILE_WIDTH = 240
 _SECONDS_BETWEEN_LINES_OF_PROGRESS = 60
 
 
@@ -165,9 +165,7 @@ def _told(error: Exception) -> str:
 
 async def try_faults(arguments: argparse.Namespace) -> int:
     """Run the suite; return the exit code."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH_OF_FILES)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _FILE_WIDTH)
     extent, faults = _plan(arguments)
     console.print(f"Seed {arguments.seed}. Logs are in {arguments.state_dir}.", soft_wrap=True)
     async with System.running(arguments.state_dir, extent.rate, extent.more_users) as system:

@@ -36,6 +36,14 @@ def test_the_relay_logs_what_the_runbook_searches_for(site: Site, caplog: pytest
     site.webhook.answer = lambda _request: 400
     wait_until(lambda: logs("the dead-letter queue fails", "the lease cannot be renewed"))
     site.open_aws()
+    site.momento.admin("/unblock")
+    running.stop()
+
+    running = site.start(patience_with_lane=0, max_messages_behind=0)
+    site.aws.troubles["SendMessage"] = "fail"
+    site.momento.publish("two")
+    wait_until(lambda: logs("the spill queue fails"))
+    site.open_aws()
     running.stop()
 
     logged = logged_text(caplog.records)
