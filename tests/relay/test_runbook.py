@@ -39,9 +39,10 @@ def test_the_relay_logs_what_the_runbook_searches_for(site: Site, caplog: pytest
     site.momento.admin("/unblock")
     running.stop()
 
+    site.webhook.answer = lambda _request: 503
     running = site.start(patience_with_lane=0, max_messages_behind=0)
     site.aws.troubles["SendMessage"] = "fail"
-    site.momento.publish("two")
+    site.momento.publish("two", "three")
     wait_until(lambda: logs("the spill queue fails"))
     site.open_aws()
     running.stop()
