@@ -99,7 +99,7 @@ def load(environment: dict[str, str]) -> Callable[..., Function]:
 
 @pytest.fixture(scope="session")
 def all_topics(environment: dict[str, str], momento: Momento) -> Iterator[dict[str, str]]:
-    """The environment that switches all topics on: `load("webhook", **all_topics)`."""
+    """Return the environment that switches all topics on: `load("webhook", **all_topics)`."""
     bus = "bus-of-all-topics"
     boto3.client("events").create_event_bus(Name=bus)
     open_demo_poll(Place(momento.credentials(), CACHE))

@@ -11,6 +11,6 @@ from tests.support.running_stack import UNTHROTTLED, Stack, running_stack
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A stack whose token API does not throttle, which would hide how it answers otherwise."""
+    """Start a stack whose token API does not throttle, because throttling would hide its other answers."""
     with running_stack(tmp_path_factory.mktemp("stack"), *UNTHROTTLED) as stack:
         yield stack

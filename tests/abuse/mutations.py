@@ -75,7 +75,7 @@ class Signer:
     """An event; only its body and its signature are replaced."""
 
     def fields(self, number: int, comment: str) -> dict[str, Any]:
-        """What the body of such a request says."""
+        """Return the fields of such a request."""
         now = int(time.time() * 1000)
         return {
             "cache": "course-comments",
@@ -88,16 +88,16 @@ class Signer:
         }
 
     def event(self, body: bytes) -> Event:
-        """The body as the function URL hands it over, signed."""
+        """Return the signed event that the function URL makes of a body."""
         return with_body(with_signature(self.sample, sign(body, self.secret)), body)
 
     def request(self, number: int, comment: str) -> Event:
-        """A message of taylor's, made now."""
+        """Return a new request with a message by taylor."""
         return self.event(json.dumps(self.fields(number, comment)).encode())
 
 
 def with_body(event: Event, body: bytes) -> Event:
-    """The event with another body: text, or base64 where it is none."""
+    """Return the event with another body: text, or base64 if it is not text."""
     try:
         return {**event, "body": body.decode(), "isBase64Encoded": False}
     except UnicodeDecodeError:
@@ -109,7 +109,7 @@ def with_signature(event: Event, signature: Any) -> Event:
 
 
 def is_as_signed(event: Event, original: Event) -> bool:
-    """Whether a mutation has left the body and the signature as they were, encoded one way or the other."""
+    """Return whether a mutation left body and signature unchanged, whatever their encoding."""
     try:
         body, headers = event["body"], event["headers"]
         sent = base64.b64decode(body, validate=True) if event.get("isBase64Encoded") else body.encode()
@@ -155,11 +155,11 @@ class Mutator:
 
     @property
     def ways(self) -> set[str]:
-        """The names of all mutations."""
+        """Return the names of all mutations."""
         return {mutate.__name__ for mutate in (*self._unsigned, *self._signed)}
 
     def unsigned(self) -> tuple[str, Event]:
-        """A request whose signature is not its body's, and how it was made."""
+        """Return a request with the wrong signature, and how it was made."""
         while True:
             mutate = self._random.choice(self._unsigned)
             event = mutate(self.original)
@@ -167,7 +167,7 @@ class Mutator:
                 return mutate.__name__, event
 
     def signed(self) -> tuple[str, Event]:
-        """A request with a right signature that is not of the form or too old, and how it was made."""
+        """Return a signed request that is malformed or too old, and how it was made."""
         mutate = self._random.choice(self._signed)
         return mutate.__name__, self._signer.event(mutate(self._signer.fields(1, "the comment")))
 
@@ -303,7 +303,7 @@ class Mutator:
         return self._random.choice(NOT_OBJECTS)
 
     def bytes_changed(self, content: bytes) -> bytes:
-        """A few bits and bytes flipped, inserted, deleted, doubled or cut off."""
+        """Flip, insert, delete, double or cut off a few bits and bytes."""
         changed = bytearray(content)
         random = self._random
         for _ in range(random.randint(1, 4)):

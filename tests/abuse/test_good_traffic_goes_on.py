@@ -42,7 +42,7 @@ class Flood:
         return [self._send() for _ in range(self._at_once)]
 
     async def reached(self, status: int, count: int) -> None:
-        """Waits until so many were answered with `status`."""
+        """Wait until so many requests were answered with `status`."""
         async with asyncio.timeout(60):
             while self.statuses[status] < count:  # noqa: ASYNC110 (counted by others)
                 await asyncio.sleep(0.05)
@@ -55,7 +55,7 @@ class Flood:
 
 @asynccontextmanager
 async def in_background(*senders: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Inside, all are under way; one that ends by an error ends it all."""
+    """Run all of them during the block. If one fails, end them all."""
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(sender) for sender in senders]
         yield
@@ -64,7 +64,7 @@ async def in_background(*senders: Coroutine[Any, Any, None]) -> AsyncIterator[No
 
 
 async def dribble(url: str, already_sent: bytes, connected: asyncio.Semaphore) -> None:
-    """Holds a connection by sending a byte now and then, until it is hung up on."""
+    """Hold a connection by sending a byte now and then, until the server closes it."""
     address = urlsplit(url)
     _, writer = await asyncio.open_connection(address.hostname, address.port)
     connected.release()
@@ -81,7 +81,7 @@ async def dribble(url: str, already_sent: bytes, connected: asyncio.Semaphore) -
 
 
 async def store_messages(stack: Stack, http: aiohttp.ClientSession) -> None:
-    """One after another: each is stored, and that is said in time."""
+    """Send messages one after another. Each must be stored, and answered in time."""
     course = f"course-{uuid.uuid4()}"
     comments = [f"comment {number}" for number in range(GOOD_REQUESTS)]
     for comment in comments:
@@ -97,12 +97,12 @@ async def store_messages(stack: Stack, http: aiohttp.ClientSession) -> None:
 
 
 def jwts_of_new_users(stack: Stack) -> list[str]:
-    """A user for each token, as one who asks for many is made to wait."""
+    """Return the JWT of a new user for each token, because a user who asks for many has to wait."""
     return [stack.jwt_of_new_user() for _ in range(GOOD_REQUESTS)]
 
 
 async def vend_tokens(stack: Stack, http: aiohttp.ClientSession, jwts: list[str]) -> None:
-    """One after another, each for another user: all are vended, in time."""
+    """Request tokens one after another, each for another user. Each must come in time."""
     for jwt in jwts:
         async with (
             asyncio.timeout(SECONDS_FOR_A_TOKEN),

@@ -60,7 +60,7 @@ def base_url(stack: Stack) -> str:
 
 
 def check_is_documented(answer: requests.Response) -> None:
-    """Checks the answer to a POST: its status, its headers and its body."""
+    """Check the status, headers and body of the answer to a POST."""
     checks = schemathesis.checks
     api["/token"]["POST"].Case().validate_response(
         answer,

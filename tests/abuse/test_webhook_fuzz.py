@@ -125,6 +125,6 @@ def test_no_mutation_of_a_request_is_accepted(
 
 
 def _memory_in_use() -> tuple[int, int]:
-    """Bytes that the process holds, and blocks that its interpreter has given out."""
+    """Return the process's bytes in memory, and its interpreter's allocated blocks."""
     gc.collect()
     return psutil.Process().memory_info().rss, sys.getallocatedblocks()

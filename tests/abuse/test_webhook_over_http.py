@@ -183,7 +183,7 @@ async def test_only_good_messages_are_stored_among_nonsense(stack: Stack) -> Non
 
 
 async def _answers(stack: Stack, request: bytes, seconds: float) -> list[int]:
-    """The statuses of the answers to what is sent; none where the server waits for more, or hangs up."""
+    """Return the statuses of the answers; none if the server waits for more or closes the connection."""
     url = urlsplit(stack.facts["webhook_url"])
     reader, writer = await asyncio.open_connection(url.hostname, url.port)
     received = b""

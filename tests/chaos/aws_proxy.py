@@ -33,7 +33,7 @@ Trouble = Callable[[Call], Awaitable[web.Response]]
 
 
 def fails(status: int = 500, error: str = "InternalServerError") -> Trouble:
-    """Nothing is carried out; the answer is an error."""
+    """Answer with an error, and do nothing."""
 
     async def trouble(_call: Call) -> web.Response:
         answer = json.dumps({"__type": error, "message": "The proxy has been told to answer so."})
@@ -43,7 +43,7 @@ def fails(status: int = 500, error: str = "InternalServerError") -> Trouble:
 
 
 def is_slow(least: float, most: float) -> Trouble:
-    """Calls begin so many seconds later, whether or not anybody still waits for them."""
+    """Delay calls by so many seconds, even if the caller gives up meanwhile."""
 
     async def trouble(call: Call) -> web.Response:
         await asyncio.sleep(random.uniform(least, most))  # noqa: S311 - not for cryptography
@@ -53,13 +53,13 @@ def is_slow(least: float, most: float) -> Trouble:
 
 
 async def hangs(_call: Call) -> web.Response:
-    """Nothing is carried out, and nothing is answered for longer than anybody waits."""
+    """Do nothing, and do not answer for longer than any caller waits."""
     await asyncio.sleep(60)
     return web.Response(status=500)
 
 
 async def loses_answer(call: Call) -> web.Response:
-    """The call is carried out, and the connection cut in place of an answer."""
+    """Carry the call out, and close the connection in place of an answer."""
     await call.forward()
     return cut(call)
 
@@ -101,7 +101,7 @@ class AwsProxy:
 
     @contextmanager
     def trouble(self, service: str, trouble: Trouble, share: float = 1.0) -> Iterator[list[str]]:
-        """Inside, that share of a service's calls, taken at random, is in trouble: yields their names."""
+        """Let a share of a service's calls, chosen at random, fail during the block. Yield their names."""
         struck: list[str] = []
         entry = (service, share, trouble, struck)
         self._troubles.append(entry)

@@ -67,7 +67,7 @@ class FlowProxy:
 
     @property
     def flows(self) -> list[Flow]:
-        """The connections that are open."""
+        """Return the open connections."""
         return list(self._flows)
 
     @contextmanager

@@ -30,12 +30,12 @@ class Result:
 
     @property
     def is_good(self) -> bool:
-        """Whether the fault did no harm."""
+        """Return whether the fault did no harm."""
         return self.verdict.is_good and all(one.is_good for one in self.on_topics) and not self.error
 
     @property
     def cells(self) -> list[str]:
-        """The row of the table."""
+        """Return the row of the table."""
         verdict, trial = self.verdict, self.trial
         return [
             self.fault.name,
@@ -54,14 +54,14 @@ class Result:
 
     @property
     def line(self) -> str:
-        """The same in a line, without what is 0."""
+        """Return the same as one line, without zeros."""
         name, *figures = self.cells
         named = zip(_COLUMNS[1:], figures, strict=True)
         return f"{name:<26}" + ", ".join(f"{title.lower()} {value}" for title, value in named if value != "0")
 
     @property
     def complaints(self) -> list[str]:
-        """What is wrong, and where the first of those messages were seen."""
+        """Return what is wrong, and where the first wrong messages were seen."""
         found = [
             f"{kind}: {self._seen(one)}"
             for kind, harmed in self.verdict.harm.items()

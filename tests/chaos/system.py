@@ -257,7 +257,7 @@ class System:
         return ports
 
     async def kill(self, function: str) -> None:
-        """SIGKILL all of a function's processes, and wait until they are gone."""
+        """Kill all processes of a function by SIGKILL, and wait until they are gone."""
         processes = self._stack.function_processes(function)
         for process in processes:
             with suppress(ProcessLookupError):
@@ -318,7 +318,7 @@ class System:
 
     @property
     def relays_begun(self) -> int:
-        """How many relays have begun to work in this trial."""
+        """Return how many relays have begun to work in this trial."""
         return self.witness.trial.counts[_RELAYING]
 
     async def signing_secret(self) -> str:

@@ -37,12 +37,12 @@ class TopicVerdict:
 
     @property
     def harm(self) -> dict[str, frozenset[str]]:
-        """What must not be, by its kind."""
+        """Return the harmed messages, by kind of harm."""
         return {"lost": self.lost, "doubled": self.doubled, "wrong": self.wrong}
 
     @property
     def is_good(self) -> bool:
-        """Whether there was no harm."""
+        """Return whether there was no harm."""
         return not any(self.harm.values())
 
 

@@ -30,7 +30,7 @@ class Comment:
 
     @property
     def writer(self) -> str:
-        """Who wrote it, as the text says: the load's comments end on `-<user>-<number>`."""
+        """Return the writer, from the text: the load's comments end with `-<user>-<number>`."""
         return self.text.split("-")[-2]
 
 
@@ -58,7 +58,7 @@ class Verdict:
 
     @property
     def harm(self) -> dict[str, frozenset[str]]:
-        """What must not be, by its kind."""
+        """Return the harmed messages, by kind of harm."""
         return {
             "lost": self.lost,
             "doubled": self.doubled,
@@ -69,7 +69,7 @@ class Verdict:
 
     @property
     def is_good(self) -> bool:
-        """Whether there was no harm."""
+        """Return whether there was no harm."""
         return not any(self.harm.values())
 
 

@@ -71,26 +71,26 @@ class Trial:
 
     @property
     def accepted(self) -> dict[str, Message]:
-        """The comments that Momento has put on their topic."""
+        """Return the comments that Momento has put on their topic."""
         return self.accepted_on[COMMENT]
 
     @property
     def undelivered(self) -> int:
-        """How many messages Momento or the relay still holds."""
+        """Return how many messages Momento or the relay still holds."""
         return len(self.accepted) - len(self.delivered)
 
     def came_by_relay(self, message: str) -> bool:
-        """Whether only the relay has delivered a message, so that it has to be stored in order."""
+        """Return whether only the relay has delivered a message, which must then be stored in order."""
         return message not in self.aside and any(status < 300 for status in self.answers[message])
 
     def undelivered_of(self, user: str) -> int:
-        """How many of them are of one user."""
+        """Return how many undelivered messages are from one user."""
         waiting = self.accepted.keys() - self.delivered
         return sum(self.accepted[one].publisher_id == user for one in waiting)
 
     @property
     def longest_delay(self) -> float:
-        """Seconds from publishing to storing, at most."""
+        """Return the longest time from publishing to storing, in seconds."""
         return max(
             (at - self.accepted[one].published_at / 1000 for one, at in self.stored_at.items()), default=0.0
         )

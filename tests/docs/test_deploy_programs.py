@@ -40,7 +40,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def token(stack: Stack) -> dict[str, str]:
-    """A token as section 3 of the document fetches it."""
+    """Return a token as section 3 of the document fetches it."""
     token: dict[str, str] = stack.token(stack.jwt("taylor"), {"courseIds": ["123"]}).json
     return token
 

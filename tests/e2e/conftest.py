@@ -23,6 +23,6 @@ def course() -> str:
 
 @pytest.fixture
 def auth_token(stack: Stack, course: str) -> str:
-    """A token of taylor's, who may read the course."""
+    """Return a token of taylor's, who may read the course."""
     token: str = stack.token(stack.jwt("taylor"), {"courseIds": [course]}).json["authToken"]
     return token

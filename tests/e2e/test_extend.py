@@ -20,18 +20,18 @@ LAMBDA_URL = "http://127.0.0.1:3001"
 
 
 def blocks(language: str) -> list[str]:
-    """The code blocks of the document in a language."""
+    """Return the code blocks of the document in a language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL)
 
 
 def files() -> dict[str, str]:
-    """The files that the document has its reader write, by path."""
+    """Return the files that the document tells its reader to write, by path."""
     return dict(re.findall(r"^`([\w/]+\.py)`:\n\n```python\n(.*?)^```$", DOCUMENT, re.MULTILINE | re.DOTALL))
 
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project with the document's file and line in it."""
+    """Return a copy of the project with the document's file and line in it."""
     clone = tmp_path_factory.mktemp("clone")
     for name in COPIED:
         source = ROOT / name
@@ -54,7 +54,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def shell(clone: Path, script: str) -> str:
-    """What a block of the document prints."""
+    """Return what a block of the document prints."""
     environment = {**os.environ, "PYTHONPATH": str(clone)}
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script],

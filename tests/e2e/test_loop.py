@@ -105,7 +105,7 @@ def test_a_message_without_an_identity_is_not_stored(stack: Stack, course: str) 
 
 
 def resign(jwt: str, **changes: Any) -> str:
-    """The same JWT with other claims, signed with the pool's own key."""
+    """Return the same JWT with other claims, signed with the pool's own key."""
     claims = pyjwt.decode(jwt, options={"verify_signature": False}) | changes
     headers = pyjwt.get_unverified_header(jwt)
     key = pyjwt.PyJWK(load_resource("cognitoidp/resources/jwks-private.json"), algorithm="RS256")

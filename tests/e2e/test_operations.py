@@ -14,7 +14,7 @@ from tests.support.webhook_requests import signature
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """One of its own, whose secret is rotated."""
+    """Start a stack for this module only, because its secret is rotated."""
     with running_stack(tmp_path_factory.mktemp("stack")) as stack:
         yield stack
 
@@ -52,7 +52,7 @@ def test_the_signing_secret_is_rotated_without_losing_a_message(
 
 
 def rotated_secret(stack: Stack) -> str:
-    """Rotates the signing secret, and returns the new one."""
+    """Rotate the signing secret, and return the new one."""
     secrets = stack.aws("secretsmanager")
     password: str = secrets.get_random_password(PasswordLength=48, ExcludePunctuation=True)["RandomPassword"]
     secrets.put_secret_value(SecretId="SigningSecret", SecretString=password)
@@ -60,6 +60,6 @@ def rotated_secret(stack: Stack) -> str:
 
 
 def wait_until_known(stack: Stack, secret: str) -> None:
-    """Waits until the webhook takes what is signed with a secret, for which it looks every few seconds."""
+    """Wait until the webhook accepts a signature by this secret, which it reads every few seconds."""
     body = stack.webhook_body("elsewhere")
     wait_until(lambda: stack.webhook(body, **{"momento-signature": signature(body, secret)}).status == 200)

@@ -16,7 +16,7 @@ from tests.support.running_stack import StartedStack
 
 
 def children(stack: StartedStack) -> list[psutil.Process]:
-    """The processes that the stack has started."""
+    """Return the processes that the stack has started."""
     started = psutil.Process(stack.pid).children(recursive=True)
     assert started
     return started

@@ -26,7 +26,7 @@ def key() -> tuple[str, ...]:
 
 @pytest.fixture(scope="module")
 def module(environment: dict[str, str]) -> Callable[[str], ModuleType]:
-    """Import a module of `aws_access`, which needs a region to be loaded."""
+    """Import a module of `aws_access`, which needs a region."""
     return lambda name: importlib.import_module(f"aws_access.{name}")
 
 

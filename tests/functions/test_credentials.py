@@ -40,7 +40,7 @@ NO_V2_KEYS = ["", "x", "ä", "a.b.c", "..", "a.b", signed({}), signed({"t": "s"}
 
 
 def settings(api_key: str = "", endpoint: str = "") -> MomentoSettings:
-    """Settings with the API key in a secret; Secrets Manager takes no empty ones."""
+    """Return settings with the API key in a secret. Secrets Manager accepts no empty secret."""
     name = f"key-{uuid.uuid4()}"
     if api_key:
         boto3.client("secretsmanager").create_secret(Name=name, SecretString=api_key)
@@ -49,12 +49,12 @@ def settings(api_key: str = "", endpoint: str = "") -> MomentoSettings:
 
 @pytest.fixture(scope="module")
 def access(environment: dict[str, str]) -> ModuleType:
-    """The module, which needs a region to be loaded."""
+    """Load the module, which needs a region."""
     return importlib.import_module("momento_access.credentials")
 
 
 def fields(credentials: CredentialProvider | module.Credentials) -> list[object]:
-    """What the functions need, of ours and of the SDK's."""
+    """Return what the functions need of our credentials and of the SDK's."""
     names = ("auth_token", "cache_endpoint", "token_endpoint", "port")
     return [getattr(credentials, name) for name in names]
 

@@ -34,13 +34,13 @@ print(json.dumps({"answer": answer, "files": files}))
 
 
 def packaged() -> set[str]:
-    """The distributions that `sam build` installs."""
+    """Return the distributions that `sam build` installs."""
     return set(re.findall(r"^([a-z0-9-]+)==", (SOURCE / "requirements.txt").read_text(), re.MULTILINE))
 
 
 @pytest.fixture
 def site_packages(tmp_path: Path) -> Path:
-    """A folder with the distributions that are there on Lambda."""
+    """Return a folder with the distributions that exist on Lambda."""
     for name in packaged() | IN_THE_RUNTIME:
         distribution = metadata.distribution(name)
         for top_level in {file.parts[0] for file in distribution.files or []} - {".."}:
@@ -52,7 +52,7 @@ def test_the_functions_import_every_pinned_distribution_and_no_other(
     site_packages: Path, environment: dict[str, str]
 ) -> None:
     def invoke(function: str, event: dict[str, Any]) -> dict[str, Any]:
-        """Invokes a function in a new process, and notes what that has imported."""
+        """Invoke a function in a new process, and note what it has imported."""
         process = subprocess.run(
             [sys.executable, "-S", "-c", INVOKE, f"{function}.handler"],
             input=json.dumps(event),

@@ -63,7 +63,7 @@ def test_only_the_used_aws_services_are_read(function: str, environment: dict[st
 
 
 def load(script: str, function: str, environment: dict[str, str]) -> str:
-    """What a script prints that loads a function in a fresh process."""
+    """Load a function in a new process by a script, and return what it prints."""
     return subprocess.run(
         [sys.executable, "-c", script, f"{function}.handler"],
         env={**os.environ, **environment, "PYTHONPATH": str(SOURCE)},

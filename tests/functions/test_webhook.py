@@ -643,7 +643,7 @@ def test_remembers_a_message_for_the_configured_time(
 
 @pytest.fixture
 def rotated(course: str) -> Callable[[str], None]:
-    """Gives the secret that is named like the course another value."""
+    """Give the secret with the name of the course another value."""
     secrets = boto3.client("secretsmanager")
     secrets.create_secret(Name=course, SecretString="first")
     return lambda value: secrets.put_secret_value(SecretId=course, SecretString=value) and None

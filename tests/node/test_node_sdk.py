@@ -34,7 +34,7 @@ async def run(*command: str, **environment: str) -> None:
 
 
 async def install_sdk() -> None:
-    """Install what the lock file says, unless that is what is there."""
+    """Install the versions in the lock file, unless they are installed."""
     installed = HERE / "node_modules" / "package-lock.json"
     lock = (HERE / "package-lock.json").read_text()
     if not installed.exists() or installed.read_text() != lock:

@@ -27,7 +27,7 @@ def aws_proxy(aws_endpoint: str) -> Iterator[AwsProxy]:
 
 @pytest.fixture(scope="module")
 def aws(aws_endpoint: str, aws_proxy: AwsProxy) -> Iterator[dict[str, str]]:
-    """The environment that leads to the AWS services, with the relay loaded as in a fresh process."""
+    """Set the environment of the AWS services, and load the relay as in a new process."""
     values = {
         "AWS_ENDPOINT_URL": aws_endpoint,
         "AWS_ENDPOINT_URL_DYNAMODB": aws_proxy.url,
@@ -53,7 +53,7 @@ def aws(aws_endpoint: str, aws_proxy: AwsProxy) -> Iterator[dict[str, str]]:
 
 @pytest.fixture
 def momento() -> Iterator[Momento]:
-    """A Momento of the test's own, with frequent heartbeats."""
+    """Return a Momento of the test's own, with frequent heartbeats."""
     momento = Momento(Timings(heartbeat=0.2))
     yield momento
     momento.stop()

@@ -21,7 +21,7 @@ EVENT = json.loads((SOURCE.parent / "events" / "relay" / "busy.json").read_text(
 
 
 def put_holder(site: Site) -> None:
-    """Another one holds the lease, and will not be heard of again."""
+    """Write a lease whose holder does not exist."""
     boto3.client("dynamodb").update_item(
         TableName=site.environment["RELAY_TABLE"],
         Key={"id": {"S": "relay"}},

@@ -42,7 +42,7 @@ def test_the_relays_metrics(site: Site) -> None:
 
 
 def stopped(process: subprocess.Popen[str]) -> str:
-    """Ends a relay, and returns what it has written."""
+    """End a relay, and return what it has written."""
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=SECONDS)
     return output

@@ -58,7 +58,7 @@ class AwsProxy:
                     self.wfile.write(response.read())
 
             def log_message(self, *_: object) -> None:
-                """Requests are not logged."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"

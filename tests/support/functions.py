@@ -66,7 +66,7 @@ def load_function(name: str, environment: Mapping[str, str]) -> Function:
 
 
 def loaded_from_source() -> list[str]:
-    """The functions' modules that this process has loaded."""
+    """Return the functions' modules that this process has loaded."""
     return [
         name
         for name, module in sys.modules.items()

@@ -15,16 +15,16 @@ class Metrics:
         self._written = ""
 
     def __getitem__(self, name: str) -> float:
-        """The sum of a metric."""
+        """Return the sum of a metric."""
         return sum(self.values(name))
 
     def values(self, name: str) -> list[float]:
-        """All values of a metric."""
+        """Return all values of a metric."""
         self._written += self._capsys.readouterr().out
         return metric_values(self._written, name)
 
 
 def metric_values(written: str, name: str) -> list[float]:
-    """All values of a metric in what was written."""
+    """Return all values of a metric in what was written."""
     lines = [json.loads(line) for line in written.splitlines()]
     return [value for line in lines if "_aws" in line for value in line.get(name, [])]

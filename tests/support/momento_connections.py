@@ -60,7 +60,7 @@ class Rpcs:
         ]
 
     def sending(self, **metadata: str) -> Rpcs:
-        """The same with other metadata, `request_id` for `request-id`; an empty value is left out."""
+        """Return the same with other metadata: `request_id` for `request-id`. Omit empty values."""
         added = {name.replace("_", "-"): value for name, value in metadata.items()}
         merged = {name: value for name, value in {**self._metadata, **added}.items() if value}
         return Rpcs(self._channel, **merged)
@@ -118,7 +118,7 @@ class Connections:
     async def token(
         self, scope: DisposableTokenScope, expires_in: ExpiresIn | None = None, token_id: str | None = None
     ) -> str:
-        """The inner key of a newly minted disposable token."""
+        """Mint a disposable token, and return its inner key."""
         client = await self.auth()
         minted = await client.generate_disposable_token(
             scope, expires_in or ExpiresIn.minutes(5), DisposableTokenProps(token_id=token_id)

@@ -39,12 +39,12 @@ class Running:
         return self._thread.is_alive()
 
     def stop(self) -> dict[str, Any]:
-        """Stops it, and returns what it answers."""
+        """Stop it, and return its result."""
         self._stop.set()
         return self.result()
 
     def result(self) -> dict[str, Any]:
-        """Waits until it ends, and returns what it answers."""
+        """Wait until it ends, and return its result."""
         self._thread.join(SECONDS)
         assert not self._thread.is_alive()
         if isinstance(self._outcome, Exception):
@@ -90,7 +90,7 @@ class Site:
         return self._running[-1]
 
     def start_process(self, **changes: str) -> subprocess.Popen[str]:
-        """Starts a relay as a process."""
+        """Start a relay as a process."""
         self._processes.append(
             subprocess.Popen(
                 [sys.executable, "-m", "relay"],
@@ -104,14 +104,14 @@ class Site:
         return self._processes[-1]
 
     def handler(self, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-        """The function's handler, with this environment."""
+        """Return the function's handler, with this environment."""
         for name, value in self.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.delitem(sys.modules, "relay.handler", raising=False)
         return importlib.import_module("relay.handler")
 
     def shut_aws(self) -> None:
-        """Has DynamoDB and SQS answer 500 to all that the relay asks, until `open_aws`."""
+        """Make DynamoDB and SQS answer 500 to the relay, until `open_aws`."""
         self.aws.troubles.update(UpdateItem="fail", SendMessage="fail")
 
     def open_aws(self) -> None:
@@ -121,11 +121,11 @@ class Site:
         boto3.client("secretsmanager").put_secret_value(SecretId=self.environment[name], SecretString=value)
 
     def dead_letters(self) -> list[dict[str, Any]]:
-        """The bodies in the dead-letter queue, each once."""
+        """Return the bodies in the dead-letter queue, each once."""
         return self._received("DEAD_LETTER_QUEUE_URL")
 
     def spilled(self) -> list[dict[str, Any]]:
-        """The bodies in the spill queue, each once."""
+        """Return the bodies in the spill queue, each once."""
         return self._received("SPILL_QUEUE_URL")
 
     def _received(self, queue: str) -> list[dict[str, Any]]:
@@ -133,7 +133,7 @@ class Site:
         return [json.loads(message["Body"]) for message in answer.get("Messages", [])]
 
     def item(self) -> dict[str, Any]:
-        """The attributes of the relay's item in DynamoDB, none where there is no item yet."""
+        """Return the attributes of the relay's item in DynamoDB, or none if there is no item yet."""
         answer = boto3.client("dynamodb").scan(TableName=self.environment["RELAY_TABLE"], ConsistentRead=True)
         return {name: next(iter(value.values())) for item in answer["Items"] for name, value in item.items()}
 

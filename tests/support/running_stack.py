@@ -38,12 +38,12 @@ class Stack:
         self.facts: dict[str, Any] = json.loads((state_dir / "stack.json").read_text())
 
     def jwt(self, username: str = "taylor", kind: str = "IdToken") -> str:
-        """A JWT of a user who signs in."""
+        """Sign a user in, and return the JWT."""
         password = next(one["password"] for one in self.facts["users"] if one["username"] == username)
         return self._sign_in(username, password, kind)
 
     def jwt_of_new_user(self) -> str:
-        """A JWT of somebody who has signed up just now."""
+        """Create a user, sign in, and return the JWT."""
         user = {"UserPoolId": self.facts["user_pool_id"], "Username": f"user-{uuid.uuid4()}"}
         password = "Secret-of-a-user-1"
         self.aws("cognito-idp").admin_create_user(**user, MessageAction="SUPPRESS")
@@ -60,13 +60,13 @@ class Stack:
         return jwt
 
     def token(self, jwt: str | None, body: Any = None, **headers: str) -> Answer:
-        """What the token API answers."""
+        """Request a token, and return the answer."""
         authorization = {} if jwt is None else {"Authorization": f"Bearer {jwt}"}
         content = json.dumps(body).encode() if body is not None else b""
         return post(self.facts["token_url"], content, authorization | headers)
 
     def webhook(self, body: bytes, **headers: str) -> Answer:
-        """What the webhook answers."""
+        """Call the webhook, and return the answer."""
         return post(self.facts["webhook_url"], body, {"Content-Type": "application/json"} | headers)
 
     def webhook_body(self, course: str, comment: str = "well said", **fields: Any) -> bytes:
@@ -88,7 +88,7 @@ class Stack:
         return signature(body, self.facts["signing_secret"])
 
     def invoke(self, function: str, event: Any) -> Any:
-        """A function's answer to an event, invoked as `aws lambda invoke` does."""
+        """Invoke a function as `aws lambda invoke` does, and return its answer."""
         response = self.aws("lambda", self.facts["lambda_url"]).invoke(
             FunctionName=function, Payload=json.dumps(event)
         )
@@ -98,7 +98,7 @@ class Stack:
         return aws_client(service, endpoint_url or self.facts["aws_endpoint_url"])
 
     def credentials(self, auth_token: str | None = None) -> CredentialProvider:
-        """Credentials of a token from the token API, or of the super-user."""
+        """Return a token's credentials, or the super-user's without a token."""
         momento = self.facts["momento"]
         key = momento["api_key"] if auth_token is None else api_key_in(auth_token)
         return CredentialProvider(key, momento["host"], momento["host"], momento["host"], momento["port"])
@@ -108,7 +108,7 @@ class Stack:
             return client.publish(self.facts["cache"], self.facts["topic"], text)
 
     def entries(self, course_id: str, auth_token: str | None = None) -> list[dict[str, Any]]:
-        """The stored comments of a course, newest first, as read with a token or by the super-user."""
+        """Return a course's stored comments, newest first, read with a token or as the super-user."""
         credentials = self.credentials(auth_token)
         with CacheClient(Configurations.Laptop.latest(), credentials, timedelta(minutes=1)) as client:
             response = client.list_fetch(self.facts["cache"], course_id)
@@ -125,7 +125,7 @@ class Stack:
         return entries
 
     def wait_for_log(self, text: str) -> None:
-        """Waits until a function has logged a line with this text."""
+        """Wait until a function has logged a line with this text."""
         deadline = time.monotonic() + 20
         while text not in self.logs():
             assert time.monotonic() < deadline, f"no function logged: {text}"
@@ -162,7 +162,7 @@ class StartedStack(subprocess.Popen[str]):
         self.state_dir = state_dir
 
     def wait_until_ready(self) -> None:
-        """Waits until the stack has shown its round trip and serves."""
+        """Wait until the stack has shown its round trip and serves."""
         assert self.stdout is not None
         for line in self.stdout:
             if "Running" in line:
@@ -177,7 +177,7 @@ class StartedStack(subprocess.Popen[str]):
 
 @contextmanager
 def running_stack(state_dir: Path, *arguments: str, root: Path = ROOT) -> Iterator[Stack]:
-    """A stack that serves, and that ends well."""
+    """Start a stack, and check at the end that it stops cleanly."""
     with StartedStack(state_dir, *arguments, root=root) as process:
         process.wait_until_ready()
         # A pipe that nobody reads and is full would stop the stack.

@@ -33,7 +33,7 @@ class ScriptedTopic(pubsub_service.PubsubServicer):
             over.wait(20)
 
     def serve(self, site: Site) -> grpc.Server:
-        """Stands in for the site's Momento."""
+        """Take the place of the site's Momento."""
         server = grpc.server(ThreadPoolExecutor(4))
         pubsub_service.add_PubsubServicer_to_server(self, server)
         site.environment["MOMENTO_LOCAL"] = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"

@@ -33,7 +33,10 @@ class _AnyResource(dict[str, str]):
 
 
 def watched_metrics(function: str | None = None) -> set[Metric]:
-    """What alarms and the dashboard watch, but AWS's own metrics; only a function's where one is named."""
+    """Return the metrics that alarms and the dashboard watch, except AWS's own.
+
+    With `function`, return only those of this function.
+    """
     template = _template()
     alarms = template.resources("AWS::CloudWatch::Alarm").values()
     [dashboard] = template.resources("AWS::CloudWatch::Dashboard").values()
@@ -44,7 +47,7 @@ def watched_metrics(function: str | None = None) -> set[Metric]:
 
 
 def written_metrics(output: str) -> set[Metric]:
-    """What a function has written to its log as metrics with the service as their only dimension."""
+    """Return the metrics in a function's log whose only dimension is the service."""
     lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
     return {
         Metric(directive["Namespace"], metric["Name"], line["service"])
@@ -56,7 +59,7 @@ def written_metrics(output: str) -> set[Metric]:
 
 
 def metrics_environment(function: str) -> dict[str, str]:
-    """The environment variables by which the template tells a function how to write its metrics."""
+    """Return the environment variables that tell a function how to write its metrics."""
     template = _template()
     variables = template.resources("AWS::Serverless::Function")[function]["Environment"]["Variables"]
     names = ("POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME")
@@ -78,7 +81,7 @@ def _alarmed(alarm: dict[str, Any]) -> Iterator[Metric]:
 
 
 def _shown(lines: list[list[Any]]) -> Iterator[Metric]:
-    """A dot stands for what is at that place in the line before."""
+    """Yield the metrics in the rows of a widget. A dot repeats the value above it."""
     before: list[str] = []
     for line in lines:
         before = [

@@ -86,7 +86,7 @@ class Webhook:
                 return super().date_time_string(int(time.time() + webhook.clock_error))
 
             def log_message(self, *_: object) -> None:
-                """Requests are not logged."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -101,18 +101,18 @@ class Webhook:
 
     @property
     def taken(self) -> list[str]:
-        """The texts that it has taken, in order."""
+        """Return the texts that it has taken, in order."""
         return [request.text for request in self.requests if 200 <= request.status < 300]
 
     def wait_for(self, is_so: Callable[[], object]) -> None:
-        """Waits until a request makes it so."""
+        """Wait until a request makes this true."""
         with self._changed:
             assert self._changed.wait_for(is_so, timeout=SECONDS), [
                 request.status for request in self.requests
             ]
 
     def wait_for_taken(self, *texts: str) -> None:
-        """Waits until it has taken as many, and sees that it was these, in this order."""
+        """Wait until it has accepted so many texts, and check that they are these, in this order."""
         self.wait_for(lambda: len(self.taken) >= len(texts))
         assert self.taken == list(texts)
 

@@ -29,7 +29,7 @@ class Sent(Exception):  # noqa: N818 - nothing went wrong
 
 
 def where(session: boto3.Session, service: str, region: str) -> tuple[str, str]:
-    """Where a call of a service goes, and what it is signed for."""
+    """Return the URL that a call of a service goes to, and the scope of its signature."""
 
     def stop(request: Any, **_: object) -> None:
         raise Sent(request.url, request.headers["Authorization"].decode())

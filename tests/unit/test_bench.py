@@ -55,7 +55,7 @@ def outcome(
 
 @pytest.fixture
 def results() -> Results:
-    """Ours are as fast as the reference where nothing else is said, which is too slow for some goals."""
+    """Return results. By default, ours are as fast as the reference, which is too slow for some goals."""
     return Results(
         python="3.13.0 (GCC 14)",
         architecture="x86_64",
@@ -160,7 +160,7 @@ def test_the_document_has_all_that_it_has_marks_for() -> None:
 
 
 def text_of(document: str) -> str:
-    """What is not between marks."""
+    """Return the text outside the marks."""
     return re.sub(r"(<!-- (?!end)[^>]*-->).*?(?=<!-- end -->)", r"\1", document, flags=re.DOTALL)
 
 

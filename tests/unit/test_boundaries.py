@@ -34,7 +34,7 @@ MAY_IMPORT = {
 
 
 def imports(path: Path) -> Iterator[str]:
-    """The modules that a file imports when it runs."""
+    """Return the modules that a file imports when it runs."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":

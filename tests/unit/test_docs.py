@@ -24,7 +24,7 @@ def alarms() -> dict[str, dict[str, object]]:
 
 
 def anchors(document: Path) -> set[str]:
-    """The fragments that lead to the headings of a document."""
+    """Return the fragments that lead to the headings of a document."""
     text = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}

@@ -85,7 +85,7 @@ def history(momento: Momento, room: str, language: str, auth_token: str | None =
 
 
 def texts(momento: Momento, room: str) -> dict[str, list[str]]:
-    """What a room shows in each language, newest first."""
+    """Return what a room shows in each language, newest first."""
     return {language: [entry["text"] for entry in history(momento, room, language)] for language in LANGUAGES}
 
 

@@ -28,7 +28,7 @@ BUS = "the-bus"
 
 @pytest.fixture(scope="module")
 def queue_url(environment: dict[str, str]) -> str:
-    """A queue that gets every event of the bus."""
+    """Return a queue that gets every event of the bus."""
     events = boto3.client("events")
     events.create_event_bus(Name=BUS)
     return create_event_queue(events, boto3.client("sqs"), BUS)
@@ -63,7 +63,7 @@ def order() -> str:
 
 
 def arrived(queue_url: str) -> list[dict[str, Any]]:
-    """The events that have come into the queue."""
+    """Return the events that have come into the queue."""
     sqs = boto3.client("sqs")
     messages = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages", [])
     for message in messages:

@@ -43,7 +43,7 @@ def place(momento: Momento) -> Place:
 
 @pytest.fixture
 def poll(place: Place) -> str:
-    """The id of an open poll."""
+    """Return the id of an open poll."""
     poll_id = f"poll {uuid.uuid4()}"
     open_poll(place, poll_id, "Which fruit?", FRUIT)
     return poll_id

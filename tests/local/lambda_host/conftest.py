@@ -32,7 +32,7 @@ async def issuer(rsa_keys: dict[str, rsa.RSAPrivateKey]) -> AsyncIterator[Issuer
 
 @pytest.fixture
 def log_lines() -> list[tuple[str, str]]:
-    """What functions have logged: (function, line)."""
+    """Return what functions have logged: (function, line)."""
     return []
 
 
@@ -77,6 +77,6 @@ def boto3_session() -> boto3.Session:
 
 @pytest.fixture
 def lambda_client(host: LambdaHost, boto3_session: boto3.Session) -> Any:
-    """An unmodified client of the Lambda API; it blocks, so call it in a thread."""
+    """Return an unmodified client of the Lambda API; it blocks, so call it in a thread."""
     config = Config(retries={"total_max_attempts": 1}, proxies={})
     return boto3_session.client("lambda", endpoint_url=host.invoke_url, config=config)

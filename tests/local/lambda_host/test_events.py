@@ -247,7 +247,7 @@ async def test_a_schedule_invokes_at_once_and_then_at_its_rate_beside_running_in
 async def host_of_schedule(
     monkeypatch: pytest.MonkeyPatch, services: AwsServices, template: Template, start_host: HostFactory
 ) -> AsyncIterator[LambdaHost]:
-    """A host for whose schedules a minute is short."""
+    """Start a host whose schedules take a tenth of a second for a minute."""
     monkeypatch.setattr("local.lambda_host.declaration._SECONDS", {"minute": 0.1})
     async with start_host(
         template, aws_endpoint_url=services.endpoint_url, assume_role=services.assume_role

@@ -23,7 +23,7 @@ async def _eventually(holds: Callable[[], bool], seconds: float = 5.0) -> None:
 
 @pytest.fixture
 def eventually() -> Callable[..., Awaitable[None]]:
-    """Waits for what has no event of its own to wait for: `await eventually(lambda: ...)`."""
+    """Wait for something that has no event: `await eventually(lambda: ...)`."""
     return _eventually
 
 
@@ -38,7 +38,7 @@ async def stack() -> AsyncIterator[AsyncExitStack]:
 
 @pytest.fixture
 def start_momento(stack: AsyncExitStack) -> StartMomento:
-    """Starts a server: `await start_momento(rate_limits=True, timings=Timings(heartbeat=0.05))`."""
+    """Start a server: `await start_momento(rate_limits=True, timings=Timings(heartbeat=0.05))`."""
 
     async def start(
         timings: Timings | None = None,
@@ -54,13 +54,13 @@ def start_momento(stack: AsyncExitStack) -> StartMomento:
 
 @pytest.fixture
 async def momento(start_momento: StartMomento) -> MomentoServer:
-    """A server with one cache, `cache`."""
+    """Return a server with one cache, `cache`."""
     return await start_momento()
 
 
 @pytest.fixture
 def connect(stack: AsyncExitStack) -> Callable[[MomentoServer], Connections]:
-    """Opens clients of a server that a test has started itself."""
+    """Open clients of a server that a test has started."""
     return lambda momento: Connections(momento, stack)
 
 
@@ -71,19 +71,19 @@ def connections(momento: MomentoServer, connect: Callable[[MomentoServer], Conne
 
 @pytest.fixture(params=["async", "sync"])
 async def client(request: pytest.FixtureRequest, connections: Connections) -> Any:
-    """The cache client of one SDK, then of the other."""
+    """Return the cache client of one SDK, then of the other."""
     return await connections.cache(sync=request.param == "sync")
 
 
 @pytest.fixture(params=["async", "sync"])
 async def topic_client(request: pytest.FixtureRequest, connections: Connections) -> Any:
-    """The topic client of one SDK, then of the other."""
+    """Return the topic client of one SDK, then of the other."""
     return await connections.topics(sync=request.param == "sync")
 
 
 @pytest.fixture
 async def rpcs(connections: Connections) -> Rpcs:
-    """Bare stubs with the super-user's key, for what the Python SDK does not call or does not show."""
+    """Return stubs with the super-user's key, for what the Python SDK does not call or show."""
     return await connections.rpcs()
 
 

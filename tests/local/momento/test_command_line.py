@@ -48,7 +48,7 @@ async def run(*arguments: str) -> asyncio.subprocess.Process:
 
 @pytest.fixture
 def serve(stack: AsyncExitStack):
-    """Starts the command and waits until it says that it is ready."""
+    """Start the command, and wait until it says that it is ready."""
 
     async def serve(*arguments: str) -> Momento:
         process = await run(*FREE_PORTS, *arguments)

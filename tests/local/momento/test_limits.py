@@ -88,7 +88,7 @@ async def limited(start_momento, connect):
 
 
 async def require_rate(call, per_second: int) -> None:
-    """Of many attempts at once, as many are let through as the rate allows; the others are over the limit."""
+    """Check that of many concurrent attempts only as many succeed as the rate allows."""
     began = time.monotonic()
     responses = await asyncio.gather(*(call(number) for number in range(4 * per_second)))
     refilled = (time.monotonic() - began) * per_second
@@ -120,7 +120,7 @@ async def test_ten_messages_are_published_a_second_when_nobody_listens(limited):
 
 
 async def numbers_until(stream, last: int) -> tuple[list[int], list[int]]:
-    """The sequence numbers of the messages that come up to the last one, and of those announced as missed."""
+    """Return the sequence numbers of all messages up to the last one, received and announced as missed."""
     delivered, missed = [], []
     async with asyncio.timeout(3):
         while last not in delivered:

@@ -67,7 +67,7 @@ def is_permitted(response) -> bool:
 
 
 async def permitted_on_items(client, items) -> tuple[list, list]:
-    """Which of the (cache, key) items the client may read, and which it may write."""
+    """Return which of the (cache, key) items the client may read, and which it may write."""
     readable = [item for item in items if is_permitted(await client.get(*item))]
     writable = [item for item in items if is_permitted(await client.set(*item, "value"))]
     return readable, writable
@@ -186,7 +186,7 @@ async def test_item_statements_add_up(connections):
 
 
 def request_on_key(method: str):
-    """A request of the method that touches the key `key` only."""
+    """Return a request of the method that touches the key `key` only."""
     request = pb.__dict__[SCS.methods_by_name[method].input_type.name]()
     for field in ("cache_key", "dictionary_name", "set_name", "list_name"):
         if hasattr(request, field):

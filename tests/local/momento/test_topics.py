@@ -14,7 +14,7 @@ from local.momento.topics import HISTORY_MESSAGES
 
 
 def subscribe(rpcs, resume_at: int = 0, page: int = 0, topic: str = "topic"):
-    """A subscription whose first heartbeat is still to be read."""
+    """Subscribe. The first heartbeat is not read yet."""
     return rpcs.Subscribe(
         pb._SubscriptionRequest(
             cache_name="cache", topic=topic, resume_at_topic_sequence_number=resume_at, sequence_page=page
@@ -28,7 +28,7 @@ async def publish(rpcs, *values: str, topic: str = "topic") -> None:
 
 
 async def read(stream, kind: str):
-    """The next of the stream, heartbeats skipped unless asked for."""
+    """Return the next item of the stream. Skip heartbeats unless they are asked for."""
     async with asyncio.timeout(5):
         while True:
             item = await stream.read()
@@ -45,13 +45,13 @@ async def read_item(stream) -> tuple[int, str]:
 
 @pytest.fixture
 async def page(rpcs) -> int:
-    """The sequence page of the topic, on which there is message 1 already."""
+    """Publish message 1, and return the sequence page of the topic."""
     await publish(rpcs, "first")
     return (await read(subscribe(rpcs, resume_at=1), "item")).sequence_page
 
 
 async def next_item(subscription):
-    """The next item of either SDK's subscription."""
+    """Return the next item of either SDK's subscription."""
     if isinstance(subscription, TopicSubscribe.Subscription):
         return await asyncio.to_thread(next, subscription)
     return await anext(subscription)

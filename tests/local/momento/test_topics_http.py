@@ -41,7 +41,7 @@ def poll(http, url, super_user):
 
 @pytest.fixture
 async def waiting_poll(momento, poll, eventually):
-    """A poll that waits for the next message."""
+    """Return a poll that waits for the next message."""
     polling = asyncio.create_task(poll())
     await eventually(lambda: momento._topics.get("cache", "topic").subscribers == 1)
     return polling

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="127.0.0.2 is Li
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    """A service of the loopback: it says everything back when the other end has finished."""
+    """Serve on loopback: send everything back when the client has finished."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"echo: " + await reader.read())

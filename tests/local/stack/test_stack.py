@@ -211,7 +211,7 @@ async def test_functions_reach_momento_and_the_webhook_at_the_addresses_in_their
 
 @pytest.fixture
 async def momento() -> AsyncIterator[MomentoServer]:
-    """A Momento that no stack has started."""
+    """Return a Momento that no stack has started."""
     async with MomentoServer(MomentoServerConfig(caches=["course-comments"])) as server:
         yield server
 
@@ -312,7 +312,7 @@ async def test_a_sign_in_without_a_jwt_is_reported(answer: dict[str, Any], compl
 
 @pytest.fixture
 def page_folder(tmp_path: Path) -> Path:
-    """What a built page looks like."""
+    """Return a folder like that of a built page."""
     folder = tmp_path / "dist"
     (folder / "assets").mkdir(parents=True)
     (folder / "index.html").write_text("<h1>Page</h1>")

@@ -47,7 +47,7 @@ Resources:
 
 @pytest.fixture
 async def made(services: AwsServices, tmp_path: Path) -> dict[str, str]:
-    """What `Ref` and `Fn::GetAtt` give of the template's resources."""
+    """Return the values of `Ref` and `Fn::GetAtt` for the template's resources."""
     (tmp_path / "template.yaml").write_text(_TEMPLATE)
     template = await services.create_resources(Template.load(tmp_path / "template.yaml", {}))
     return dict(template.attributes)

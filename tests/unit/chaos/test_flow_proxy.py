@@ -29,7 +29,7 @@ class Client:
 
 @pytest.fixture
 async def server_port() -> AsyncIterator[int]:
-    """A server that repeats what it is sent."""
+    """Serve an echo, and return its port."""
 
     async def repeat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(100):

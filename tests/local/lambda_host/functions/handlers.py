@@ -40,7 +40,7 @@ def environment(_event: Any, _context: Any) -> Any:
 
 
 def meet(event: Any, _context: Any) -> Any:
-    """Come to the folder, and wait until as many have come as are expected."""
+    """Put a file into the folder, and wait until it has as many files as expected."""
     here = Path(event["folder"])
     (here / str(os.getpid())).touch()
     while len(list(here.iterdir())) < event["expected"]:
