@@ -48,6 +48,16 @@ def test_publishes_as_the_user(publisher: Function, momento: Momento, user: str)
     assert json.loads(text) == {"courseId": "c-1", "comment": "Schön! 🎉", "id": "request-0"}
 
 
+def test_each_line_of_the_log_names_its_request(
+    load: Callable[..., Function], user: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # A logger of its own, which writes here.
+    publisher = load("publisher", POWERTOOLS_SERVICE_NAME=user, MOMENTO_API_KEY_SECRET="missing")
+    assert publisher(message(user))["published"] == 0
+    lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    assert {line["function_request_id"] for line in lines if "message" in line} == {"request"}
+
+
 def test_publishes_each_message_of_a_batch_as_its_user_in_order(
     publisher: Function, momento: Momento
 ) -> None:

@@ -62,9 +62,20 @@ def test_answers_as_the_contract_says(vendor: Function, momento: Momento, user: 
     assert content["topics"] == [TOPIC]
     assert content["tokenId"] == user
     assert (content["cacheName"], content["topicName"]) == (CACHE, TOPIC)
-    assert before + 29 * 60 < content["expiresAt"] <= time.time() + 30 * 60
+    assert before + 30 * 60 - 1 <= content["expiresAt"] <= time.time() + 30 * 60
     assert json.loads(base64.b64decode(content["authToken"]))["endpoint"] == content["endpoint"]
     assert answer["headers"]["Cache-Control"] == "no-store"
+
+
+def test_each_line_of_the_log_names_its_request(
+    load: Callable[..., Function], user: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vendor = load("token_vendor", POWERTOOLS_SERVICE_NAME=user)  # A logger of its own, which writes here.
+    event = request(user)
+    del event["requestContext"]["authorizer"]
+    assert vendor(event)["statusCode"] == 401
+    [line] = [json.loads(text) for text in capsys.readouterr().out.splitlines() if "no identity" in text]
+    assert line["correlation_id"] == line["function_request_id"] == "request"
 
 
 @pytest.mark.parametrize("path", sample_paths("token_vendor"))

@@ -82,6 +82,13 @@ def test_gives_back_the_text_of_a_body(body: str) -> None:
     assert raw_body({"body": body, "isBase64Encoded": False}).decode() == body
 
 
+@pytest.mark.parametrize("body", ["e30", "e3*0=", "e30=\n", "{}"])
+def test_refuses_a_body_that_is_not_base64(body: str) -> None:
+    assert raw_body({"body": "e30=", "isBase64Encoded": True}) == b"{}"
+    with pytest.raises(InvalidInputError, match="the body cannot be read"):
+        raw_body({"body": body, "isBase64Encoded": True})
+
+
 @given(json_objects)
 def test_every_body_is_bytes_or_refused(event: dict[str, Any]) -> None:
     for body in event.values():
