@@ -29,7 +29,7 @@ FORGED = {"Content-Type": "application/json", "momento-signature": "0" * 64}
 
 
 class Flood:
-    """Requests one upon another, from several senders, until it is stopped; counts the answers' statuses."""
+    """Send requests without a pause from several senders until it is stopped, and count the answers."""
 
     def __init__(
         self, http: aiohttp.ClientSession, url: str, body: bytes, headers: dict[str, str], at_once: int

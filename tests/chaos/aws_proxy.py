@@ -72,7 +72,7 @@ def cut(call: Call) -> web.Response:
 
 
 class AwsProxy:
-    """Passes calls on, but for those of a service that is in trouble."""
+    """Pass calls on, except those of a service that is in trouble."""
 
     def __init__(self) -> None:
         self._troubles: list[tuple[str, float, Trouble, list[str]]] = []

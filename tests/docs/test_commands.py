@@ -108,6 +108,6 @@ def make_targets() -> set[str]:
 def test_every_make_target_in_the_documents_exists() -> None:
     targets = make_targets()
     assert {"run", "test", "chaos", "sam-local", "bench"} <= targets
-    # Without running them: most take minutes, and each has tests or steps of the CI of its own.
+    # Without running them: most take minutes, and other tests or other steps of CI run them.
     make = subprocess.run(["make", "-n", *targets], cwd=ROOT, capture_output=True, text=True, check=False)
     assert make.returncode == 0, make.stderr

@@ -13,7 +13,7 @@ from typing import Self
 
 
 class BlackHole:
-    """Forwards connections to a server, until it is told to swallow what they carry."""
+    """Forwards connections to a server, until `swallow` is called."""
 
     def __init__(self, host: str, port: int) -> None:
         """Forward to this address, from `address`."""

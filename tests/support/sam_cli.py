@@ -1,4 +1,4 @@
-"""The SAM CLI, apart from the settings of whoever runs the tests."""
+"""The SAM CLI, without the settings of the developer who runs the tests."""
 
 from __future__ import annotations
 

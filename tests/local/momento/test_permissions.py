@@ -213,7 +213,7 @@ async def status_of(call) -> grpc.StatusCode:
 
 
 async def test_every_call_is_refused_without_the_access_it_needs(connections):
-    """A role that lacks what the call needs is refused, one that has it is not."""
+    """Refuse each role that lacks a permission of the call, and no other one."""
     roles = {
         READ: Scopes.cache_key_prefix_read_only("cache", ""),
         WRITE: Scopes.cache_key_prefix_write_only("cache", ""),

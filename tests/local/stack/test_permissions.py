@@ -66,7 +66,7 @@ Resources:
 
 
 _SPILLED_BY_RELAY = ("RelayRole", "sqs:SendMessage", f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:SpillQueue")
-"""What needs 500 messages and ten seconds to happen; `tests/relay/test_lanes.py` has it happen sooner."""
+"""What needs 500 messages and ten seconds to happen; `tests/relay/test_lanes.py` makes it happen sooner."""
 
 
 def _refused(call: Callable[..., Any], **parameters: Any) -> str:
