@@ -48,7 +48,7 @@ def parse_name(value: object, max_length: int) -> str:
 
 
 def _is_visible(name: str) -> bool:
-    """Return whether every character shows something or stands where it changes what is shown."""
+    """Return whether every character shows something, or changes how its neighbours look."""
     name = _SUBDIVISION_FLAG.sub("\U0001f3f4", name)
     before = ""
     for index, character in enumerate(name):

@@ -90,7 +90,7 @@ def _act_once(fields: dict[str, Any], context: LambdaContext, *, is_retry: bool 
 
 
 def _log_failure(message: str, error: Exception) -> None:
-    """Log where a topic failed, without the error's words, which may hold the text of a message."""
+    """Log where a topic failed, without the error's message, which may contain a user's text."""
     logger.error(message, error=type(error).__name__, stack="".join(format_tb(error.__traceback__)))
 
 

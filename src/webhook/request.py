@@ -37,7 +37,7 @@ class ReceivedMessage:
     publisher: str
     """The `token_id` in the publisher's token, which the publisher cannot choose."""
     id: str
-    """The sender's id, or the position where there is none."""
+    """The sender's id, or the position if there is none."""
     published_at: int
     """Epoch milliseconds."""
     order: tuple[int, int]

@@ -207,7 +207,7 @@ def _plan(arguments: argparse.Namespace) -> tuple[Extent, list[Fault]]:
 
 
 def _count(text: str) -> int:
-    """Return a number of messages; raise ValueError where it is none."""
+    """Return a number of messages. Raise ValueError if the text is not one."""
     count = int(text.replace(",", ""))
     if count < 1:
         raise ValueError(text)

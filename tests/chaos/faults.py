@@ -31,7 +31,7 @@ _SECONDS_TO_REPLACE_A_CONNECTION = 60
 # HTTP/2 sends a few bytes more after an answer, over a connection that may then be idle for good.
 _LEAST_BYTES_OF_A_CALL = 100
 _FLOOD_MESSAGES_A_SECOND = 40
-# An earlier message of the flood counts as overtaken only where there was a real queue.
+# Overtaken messages of the flood count only while so many of them wait.
 _A_QUEUE = 20
 
 
@@ -56,7 +56,7 @@ class Fault:
     async def put_on(self, system: System, seconds: float) -> None:
         """Inflict it.
 
-        Raises NothingStruckError, AssertionError where it has done harm, or TimeoutError where it hangs.
+        Raise NothingStruckError, AssertionError if it has done harm, or TimeoutError if it hangs.
         """
         system.witness.trial.faults.append(self.name)
         async with asyncio.timeout(self.seconds_at_most):
@@ -307,7 +307,7 @@ async def slow_one_webhook_process(system: System, seconds: float) -> None:
     trial = system.witness.trial
     published_before, stored_before = len(trial.accepted), len(trial.stored_at)
     ends_at = asyncio.get_running_loop().time() + max(seconds, 5)
-    with suppress(psutil.NoSuchProcess):  # Lambda ends it where an invocation takes too long.
+    with suppress(psutil.NoSuchProcess):  # Lambda ends it if an invocation takes too long.
         process, seconds_run = _busiest(system.processes(WEBHOOK))
         try:
             while asyncio.get_running_loop().time() < ends_at:

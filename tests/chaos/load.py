@@ -57,7 +57,7 @@ class _User(Protocol):
 class ServiceUser:
     """A user for whom a service publishes, by invoking PublisherFunction.
 
-    The service repeats an event once where it was not told that the comment is published, so it gives each
+    The service repeats an event once if it was not told that the comment is published, so it gives each
     comment an id; or it does neither.
     """
 
@@ -132,7 +132,7 @@ class BrowserUser:
     async def comment(self, course: str, text: str, message_id: str | None = None) -> bool:
         """Publish a comment, with a new id or this one; return whether it was said to be published.
 
-        Like the page, repeat it once, with the same id, where nobody knows whether it was published.
+        Like the page, repeat it once, with the same id, if nobody knows whether it was published.
         """
         return await self.send(
             COMMENT, {"courseId": course, "comment": text, "id": message_id or uuid.uuid4().hex}

@@ -17,7 +17,7 @@ from tests.chaos.witness import CHAT, COMMENT, EVENT, POLL, DeadLetter, Trial
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a fault; `error` where it could not even be tried to its end."""
+    """The result of a fault. `error` says why it could not be tried to its end."""
 
     fault: Fault
     trial: Trial

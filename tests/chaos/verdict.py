@@ -20,7 +20,7 @@ class Comment:
 
     @classmethod
     def of(cls, message: Message) -> "Comment | None":
-        """Return what the message asks for; None where it asks for nothing that can be stored."""
+        """Return the comment in the message, or None if it has none that can be stored."""
         try:
             fields = json.loads(message.value)
             course, text = fields["courseId"], fields["comment"]

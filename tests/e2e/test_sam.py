@@ -1,4 +1,4 @@
-"""What SAM's local commands are given, and what `make sam-local` says where it cannot run."""
+"""What SAM's local commands are given, and what `make sam-local` says if it cannot run."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ async def test_roles_allow_exactly_the_calls_that_their_functions_make(tmp_path:
         await _admin(http, facts, "delay?rpcs=list-push-front&ms=500")
         one_waited = False
         async with asyncio.timeout(60):
-            while not one_waited:  # As where the process for it had to be started first.
+            while not one_waited:  # As if its process had to be started first.
                 message, before = _message(facts), _attempts(stack)
                 answers = await asyncio.gather(*(_deliver(http, facts, message) for _ in range(2)))
                 assert Counter(answers) == {"stored": 1, "duplicate": 1}

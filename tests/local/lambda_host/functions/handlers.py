@@ -27,7 +27,7 @@ def echo(event: Any, context: Any) -> Any:
 
 
 def respond(event: Any, _context: Any) -> Any:
-    """Return what the query says, or raise if it says so; the event where it says nothing."""
+    """Return or raise what the query says. Without a query, return the event."""
     query = event.get("queryStringParameters") or {}
     if "raise" in query:
         raise ValueError(query["raise"])
