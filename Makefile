@@ -32,7 +32,7 @@ chaos: setup ## Try faults under load, and count lost, doubled and reordered mes
 	@GRPC_VERBOSITY=ERROR exec $(BIN)/python -m tests.chaos $(if $(SHORT),--short) $(FAULTS)
 
 .PHONY: soak
-soak: setup ## Publish 100,000 messages under random faults, which takes about an hour (COUNT=5000)
+soak: setup ## Publish 100,000 messages under random faults, which takes two hours (COUNT=5000)
 	@GRPC_VERBOSITY=ERROR exec $(BIN)/python -m tests.chaos --soak $(or $(COUNT),100000)
 
 .PHONY: mutants
