@@ -30,7 +30,7 @@ def encoded(value: Any) -> str:
 
 
 def signed(claims: dict[str, Any]) -> str:
-    return jwt.encode(claims, "a key that only Momento knows", "HS256")
+    return jwt.encode(claims, "a key that only Momento itself knows", "HS256")
 
 
 TOKENS = [encoded({"endpoint": ENDPOINT, "api_key": "x" * length}) for length in (1, 2, 3, 500)]
