@@ -167,7 +167,7 @@ def _runtime() -> str:
 
 
 def _samples() -> list[SampleEvent]:
-    """Return the sample events that the command line names."""
+    """Return the sample events that the command line names, or all."""
     samples = {sample.name: sample for sample in sample_events()}
     parser = argparse.ArgumentParser(prog="python -m local.sam", description=__doc__)
     parser.add_argument(

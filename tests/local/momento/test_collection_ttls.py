@@ -60,7 +60,8 @@ async def test_expired_items_are_freed_without_a_request(start_momento, connect,
     client = await connect(momento).cache()
     await client.set("cache", "kept", "value")
     for number in range(5):
-        await client.set("cache", str(number), "value", ttl=timedelta(milliseconds=500))
+        await client.set("cache", str(number), "value", ttl=timedelta(seconds=2))
     held = momento._caches["cache"]._items
+    assert len(held) == 6
     await eventually(lambda: len(held) == 1)
     assert b"kept" in held
