@@ -42,13 +42,15 @@ class AwsProxy:
                 if trouble == "hang":
                     proxy._stopping.wait(30)
                     return
+                if trouble == "lose":
+                    del proxy.troubles[operation]
                 request = urllib.request.Request(endpoint_url, body, dict(self.headers))  # noqa: S310
                 try:
                     response = urllib.request.urlopen(request)  # noqa: S310
                 except urllib.error.HTTPError as error:
                     response = error
                 with response:
-                    if proxy.troubles.pop(operation, None) == "lose":
+                    if trouble == "lose":
                         return
                     self.send_response(response.status)
                     for name in ("Content-Type", "x-amzn-RequestId"):

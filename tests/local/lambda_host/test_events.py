@@ -107,7 +107,7 @@ async def _until_empty(queue: Queue) -> None:
 async def _until_dead(count: int, dead_letters: Queue, queue: Queue, logged: Logged) -> None:
     """Wait for dead letters. Each try of a message that fails is followed by the next at once.
 
-    The queue's visibility timeout is longer than a batch takes on a slow machine, so nobody waits for its end.
+    The visibility timeout is longer than a batch takes on a slow machine, so nobody waits for its end.
     """
     shown: set[str] = set()
     async with asyncio.timeout(30):
