@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import re
 import subprocess
 import sys
@@ -10,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samcli.yamlhelper import yaml_dump, yaml_parse
+import yaml
+from samcli.yamlhelper import yaml_parse
 
 from local.cloudformation.template import REGION
 from tests.support.project import ROOT
@@ -60,28 +63,28 @@ def test_a_parameter_limits_the_length_or_size_of_its_value(name: str) -> None:
     assert "AllowedValues" in about or limits[about["Type"]] <= set(about)
 
 
-@pytest.mark.parametrize("extreme", [longest, smallest])
+@pytest.fixture(scope="module")
+def with_longest(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return the translated template with the longest values of all parameters."""
+    return with_values(tmp_path_factory.mktemp("longest"), longest)
+
+
 def test_resources_accept_the_extreme_values_of_all_parameters(
-    extreme: Callable[[Mapping[str, Any]], str], tmp_path: Path
+    with_longest: dict[str, Any], tmp_path: Path
 ) -> None:
     """cfn-lint compares every property with the schema that CloudFormation publishes for the resource."""
-    assert lint(with_values(tmp_path, {name: extreme(about) for name, about in PARAMETERS.items()})) == ""
-
-
-def test_a_value_that_is_too_long_for_a_resource_is_found(tmp_path: Path) -> None:
-    template = with_values(tmp_path, {name: longest(about) for name, about in PARAMETERS.items()})
-    resources = yaml_parse(template.read_text())["Resources"]
-    [(name, group)] = ((n, r) for n, r in resources.items() if "/aws/vendedlogs/" in str(r.get("Properties")))
+    resources = copy.deepcopy(with_longest["Resources"])
+    [group] = (one for one in resources.values() if "/aws/vendedlogs/" in str(one.get("Properties")))
     assert group["Type"] == "AWS::Logs::LogGroup"
     group["Properties"]["LogGroupName"] += "x" * 512
-    template.write_text(yaml_dump({"Resources": {name: group}}))
-    assert "E3033" in lint(template)
+    too_long = {"Resources": {"Group": group}}
+    found = lint(tmp_path, longest=with_longest, smallest=with_values(tmp_path, smallest), too_long=too_long)
+    assert ("too_long", "E3033") in found
+    assert {name for name, _ in found} == {"too_long"}
 
 
-def test_the_longest_variables_fit_into_a_functions_environment(tmp_path: Path) -> None:
-    values = {name: longest(about) for name, about in PARAMETERS.items()}
-    resources = yaml_parse(with_values(tmp_path, values).read_text())["Resources"]
-    for name, resource in resources.items():
+def test_the_longest_variables_fit_into_a_functions_environment(with_longest: dict[str, Any]) -> None:
+    for name, resource in with_longest["Resources"].items():
         if resource["Type"] == "AWS::Lambda::Function":
             variables = resource["Properties"]["Environment"]["Variables"]
             # A value that is not a string is an ARN, a URL or a name that only the deployed stack knows.
@@ -145,13 +148,12 @@ def test_events_that_the_publisher_fails_to_handle_are_kept_and_watched(tmp_path
     assert queue not in str(stack.properties("SpillQueue")["RedrivePolicy"])
 
 
-def with_values(folder: Path, values: Mapping[str, str]) -> Path:
-    """Write the translated template with values in place of the parameters, and return its path."""
-    path = Stack(folder, OTHERS).path
-    document = yaml_parse(path.read_text())
+def with_values(folder: Path, value_of: Callable[[Mapping[str, Any]], str]) -> dict[str, Any]:
+    """Return the translated template with values in place of the parameters."""
+    values = {name: value_of(about) for name, about in PARAMETERS.items()}
+    document: dict[str, Any] = yaml.load(Stack(folder, OTHERS).path.read_text(), yaml.CSafeLoader)
     document["Resources"] = replaced(document["Resources"], {**values, **PSEUDO_PARAMETERS})
-    path.write_text(yaml_dump(document))
-    return path
+    return document
 
 
 def replaced(node: Any, values: Mapping[str, str]) -> Any:
@@ -175,15 +177,20 @@ def replaced(node: Any, values: Mapping[str, str]) -> Any:
     return node
 
 
-def lint(template: Path) -> str:
-    """Return the errors that cfn-lint finds in a template; warnings say that a value is not a parameter."""
+def lint(folder: Path, **templates: Mapping[str, Any]) -> set[tuple[str, str]]:
+    """Return the errors that cfn-lint finds in templates, each as a template's name and the rule.
+
+    Its warnings say that a value is not a parameter.
+    """
+    paths = {str(folder / f"{name}.json"): name for name in templates}
+    for path, name in paths.items():
+        Path(path).write_text(json.dumps(templates[name]))
+    cfn_lint = Path(sys.executable).with_name("cfn-lint")
     result = subprocess.run(
-        [
-            Path(sys.executable).with_name("cfn-lint"),
-            *("--regions", REGION, "--ignore-checks", "W", "--", template),
-        ],
+        [cfn_lint, "--regions", REGION, "--ignore-checks", "W", "--format", "json", "--", *paths],
         capture_output=True,
         text=True,
         check=False,
     )
-    return result.stdout + result.stderr
+    assert result.stderr == ""
+    return {(paths[one["Filename"]], one["Rule"]["Id"]) for one in json.loads(result.stdout)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,8 @@ from tests.support.project import ROOT
 from tests.support.translated_template import OTHERS, PUBLISHED, Stack
 
 PARAMETERS = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]
-PROBES = ["12", "https://a.example.com", "a@example.com", "name"]
-"""Values, at least one of which is valid for each parameter without `AllowedValues`."""
+PROBES = ["12", "4000", "fr", "https://a.example.com", "a@example.com", "name"]
+"""Values, the first valid of which is another than the default of each parameter without `AllowedValues`."""
 
 
 @pytest.fixture(scope="module")
@@ -25,17 +26,12 @@ def before(tmp_path_factory: pytest.TempPathFactory) -> Stack:
 def test_a_parameter_that_changes_a_function_publishes_a_version(
     parameter: str, before: Stack, tmp_path: Path
 ) -> None:
-    allowed = PARAMETERS[parameter].get("AllowedValues", [])
-    for value in map(str, allowed or PROBES):
-        try:
-            after = Stack(tmp_path, {**OTHERS, parameter: value})
-        except TemplateError:
-            continue  # This probe is not a valid value of this parameter.
-        for function in PUBLISHED:
-            if versioned_properties(after, function) != versioned_properties(before, function):
-                assert version_of(after, function) != version_of(before, function), (
-                    f"add {parameter} to SourceKMSKeyArn in the Globals of template.yaml"
-                )
+    after = with_another_value(parameter, tmp_path)
+    for function in PUBLISHED:
+        if versioned_properties(after, function) != versioned_properties(before, function):
+            assert version_of(after, function) != version_of(before, function), (
+                f"add {parameter} to SourceKMSKeyArn in the Globals of template.yaml"
+            )
 
 
 def test_a_change_at_the_end_of_a_long_value_publishes_a_version(tmp_path: Path) -> None:
@@ -48,6 +44,16 @@ def test_the_property_that_only_the_hash_reads_is_not_deployed(tmp_path: Path) -
     stack = Stack(tmp_path, OTHERS)
     for function in PUBLISHED:
         assert "SourceKMSKeyArn" not in stack.properties(function)["Code"]
+
+
+def with_another_value(parameter: str, folder: Path) -> Stack:
+    """Return the translated template with a value of the parameter that is not its default."""
+    about = PARAMETERS[parameter]
+    for value in map(str, about.get("AllowedValues", PROBES)):
+        if value not in {str(about.get("Default")), OTHERS.get(parameter)}:
+            with contextlib.suppress(TemplateError):
+                return Stack(folder, {**OTHERS, parameter: value})
+    raise AssertionError(f"no value in PROBES is valid for {parameter}")
 
 
 def version_of(stack: Stack, function: str) -> str:
