@@ -116,6 +116,7 @@ def test_compiled_modules_can_be_imported(package: Path, architecture: str) -> N
     subprocess.run([python, "-SB", "-c", f"import {', '.join(names)}"], cwd=package, check=True)
 
 
+@pytest.mark.parametrize("architecture", ["arm64"], indirect=True)  # Bytecode is the same for both.
 def test_added_bytecode_is_used_whatever_the_times_of_the_files(
     package: Path, files: set[str], tmp_path: Path
 ) -> None:

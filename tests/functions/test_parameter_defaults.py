@@ -13,7 +13,7 @@ from samcli.yamlhelper import yaml_parse
 
 from tests.support.aws_proxy import AwsProxy
 from tests.support.functions import Function
-from tests.support.momento import Momento
+from tests.support.momento import CACHE, Momento
 from tests.support.project import SOURCE
 from tests.support.webhook_requests import comment, failures, signed, status
 
@@ -67,7 +67,15 @@ def test_the_longest_list_has_room_for_the_longest_entries(
         "event_timestamp": LARGEST,
         "topic_sequence_page": LARGEST,
     }
-    for _ in range(length + 1):
+
+    def store() -> None:
         message = comment(course, **longest, topic_sequence_number=next(SEQUENCE_NUMBERS))
         assert status(webhook(signed(message))) == (200, "stored")
+
+    store()
+    with momento.cache_client() as client:
+        [entry] = client.list_fetch(CACHE, course).value_list_bytes
+        for _ in range(length - 1):
+            client.list_push_front(CACHE, course, entry)
+    store()
     assert len(momento.entries(course)) == length
