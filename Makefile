@@ -25,7 +25,8 @@ demo: setup ## The same, but stop after the round trip
 .PHONY: test
 test: setup ## Run all tests
 	@scripts/if_node "The page is not built" $(MAKE) --no-print-directory page
-	$(BIN)/pytest -n auto --dist loadfile
+	@# The page's first, which take longest: at the end, the processors would have nothing else to do beside the last.
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder tests/web tests
 
 .PHONY: chaos
 chaos: setup ## Try faults under load, and count lost, doubled and reordered messages (SHORT=1; FAULTS="relay-killed copies")

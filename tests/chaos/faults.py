@@ -14,10 +14,10 @@ import psutil
 from aiohttp import web
 
 from tests.chaos.aws_proxy import Call, Trouble, cut, fails, hangs, is_slow, loses_answer
-from tests.chaos.flow_proxy import FlowProxy
 from tests.chaos.load import FLOODER
 from tests.chaos.system import FUNCTIONS, PUBLISHER, RELAY, SPILL_TRIES, TOKEN_VENDOR, WEBHOOK, System
 from tests.chaos.witness import COMMENT, Trial, sender_id
+from tests.support.flow_proxy import FlowProxy
 
 Inflict = Callable[[System, float], Coroutine[Any, Any, None]]
 """Puts a fault on a system, and takes it off after so many seconds."""

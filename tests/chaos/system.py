@@ -27,11 +27,11 @@ from local.serving.child_process import ChildProcess
 from local.serving.ports import port_in
 from local.stack.local_stack import ROOT, USERS, LocalStack
 from tests.chaos.aws_proxy import AwsProxy
-from tests.chaos.flow_proxy import FlowProxy
 from tests.chaos.load import Load
 from tests.chaos.topic_verdicts import CHOICES, LANGUAGES
 from tests.chaos.witness import DeadLetter, Witness
 from tests.support.aws_client import aws_client
+from tests.support.flow_proxy import FlowProxy
 
 TOKEN_VENDOR = "TokenVendorFunction"
 PUBLISHER = "PublisherFunction"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from local.sign_event import sign_event
-from tests.support.black_hole import BlackHole
+from tests.support.black_hole import BlackHole, black_hole
 from tests.support.functions import Function
 from tests.support.momento import CACHE, Momento
 from tests.support.sample_events import sample_event
@@ -22,7 +22,7 @@ from tests.support.webhook_requests import SIGNING_SECRET
 
 @pytest.fixture
 def proxy(momento: Momento) -> Iterator[BlackHole]:
-    with BlackHole(momento.server.host, momento.server.port) as proxy:
+    with black_hole(momento.server.port) as proxy:
         yield proxy
 
 
@@ -53,6 +53,7 @@ def test_the_token_vendor_mints_over_a_new_connection(
     proxy.swallow()
     vendor(token_request(user, 2))  # This fails unless the keepalive finds it before.
     assert vendor(token_request(user, 3))["statusCode"] == 200
+    assert proxy.accepted >= 2
 
 
 def test_the_publisher_publishes_over_a_new_connection(
@@ -64,6 +65,7 @@ def test_the_publisher_publishes_over_a_new_connection(
     first = publisher(comment(user))  # This fails unless the keepalive finds it before.
     assert all(failure["retryable"] for failure in first["failed"])
     assert publisher(comment(user))["published"] == 1
+    assert proxy.accepted >= 3
 
 
 def test_the_webhook_writes_over_a_new_connection(
@@ -76,6 +78,7 @@ def test_the_webhook_writes_over_a_new_connection(
     status = webhook(delivery(course))["statusCode"]  # 202 unless the keepalive finds it before.
     assert webhook(delivery(course))["statusCode"] == 200
     assert len(momento.entries(course)) == {200: 3, 202: 2}[status]
+    assert proxy.accepted >= 2
 
 
 def test_a_connection_that_was_idle_for_minutes_is_replaced_before_the_call(
@@ -87,6 +90,7 @@ def test_a_connection_that_was_idle_for_minutes_is_replaced_before_the_call(
     now = time.time
     monkeypatch.setattr(time, "time", lambda: now() + 241)
     assert publisher(comment(user)) == {"published": 1, "failed": []}
+    assert proxy.accepted >= 3
 
 
 def test_the_token_vendor_mints_all_tokens_over_one_connection(

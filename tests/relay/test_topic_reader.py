@@ -9,7 +9,7 @@ import pytest
 from momento_wire_types import cachepubsub_pb2 as pubsub
 
 from local.momento.auth import make_api_key
-from tests.support.black_hole import BlackHole
+from tests.support.black_hole import black_hole
 from tests.support.metric_values import Metrics
 from tests.support.momento import CACHE, TOPIC
 from tests.support.relay_site import Site
@@ -231,7 +231,7 @@ def test_a_hand_over_on_an_idle_topic_misses_nothing(
 
 def test_a_hanging_connection_is_replaced_before_silence_is_noticed(site: Site) -> None:
     """As when a load balancer has forgotten it: nothing arrives, and nobody closes it."""
-    with BlackHole(site.momento.server.host, site.momento.server.port) as proxy:
+    with black_hole(site.momento.server.port) as proxy:
         site.environment["MOMENTO_LOCAL"] = proxy.address
         running = site.start(silence=3600)
         site.momento.publish("one")

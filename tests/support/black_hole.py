@@ -1,90 +1,43 @@
-"""A TCP proxy that can stop forwarding what is on its connections, without closing them.
+"""A TCP proxy that can stop forwarding what is on its connections, for tests that block.
 
 That is what a client sees when a load balancer, a NAT or a firewall has forgotten its connection.
 """
 
 from __future__ import annotations
 
-import contextlib
-import socket
-import threading
-from types import TracebackType
-from typing import Self
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from tests.support.flow_proxy import FlowProxy
 
 
 class BlackHole:
-    """Forwards connections to a server, until `swallow` is called."""
+    """Forwards connections, on a thread of its own, until `swallow` is called."""
 
-    def __init__(self, host: str, port: int) -> None:
-        """Forward to this address, from `address`."""
-        self._target = (host, port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self._swallowed = threading.Event()
-        self._sockets: list[socket.socket] = []
-        self.accepted = 0
-        """How many connections were made so far."""
-        self._open = 0
-        self._changed = threading.Condition()
+    def __init__(self, proxy: FlowProxy, thread: BlockingPortal) -> None:
+        """Use `black_hole`."""
+        self._proxy = proxy
+        self._thread = thread
+        self.address = proxy.address
+
+    @property
+    def accepted(self) -> int:
+        """Return how many connections were made so far."""
+        return self._proxy.accepted
 
     def swallow(self) -> None:
         """Drop from now on what comes over the connections that exist. New connections work."""
-        self._swallowed.set()
-        self._swallowed = threading.Event()
-
-    def wait_until_open(self, count: int) -> None:
-        """Return when so many connections are open. Raise `TimeoutError` after 20 s."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._open == count, timeout=20):
-                raise TimeoutError(f"{self._open} connections are open, not {count}")
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for opened in [self._listener, *self._sockets]:
-            with contextlib.suppress(OSError):
-                opened.shutdown(socket.SHUT_RDWR)
-            opened.close()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(self._target)
-                self._sockets += [client, server]
-                self.accepted += 1
-                self._count(1)
-                for forward, source, sink in (
-                    (self._forward_from_client, client, server),
-                    (_forward, server, client),
-                ):
-                    threading.Thread(
-                        target=forward, args=(source, sink, self._swallowed), daemon=True
-                    ).start()
-
-    def _forward_from_client(
-        self, client: socket.socket, server: socket.socket, swallowed: threading.Event
-    ) -> None:
-        _forward(client, server, swallowed)
-        self._count(-1)
-
-    def _count(self, change: int) -> None:
-        with self._changed:
-            self._open += change
-            self._changed.notify_all()
+        self._thread.call(self._proxy.drop_all)
 
 
-def _forward(source: socket.socket, sink: socket.socket, swallowed: threading.Event) -> None:
-    with contextlib.suppress(OSError):
-        while received := source.recv(65536):
-            if not swallowed.is_set():
-                sink.sendall(received)
-        if not swallowed.is_set():
-            sink.shutdown(socket.SHUT_WR)
+@contextmanager
+def black_hole(port: int) -> Iterator[BlackHole]:
+    """Forward connections to this port inside."""
+    with (
+        start_blocking_portal() as thread,
+        thread.wrap_async_context_manager(FlowProxy.listening()) as proxy,
+    ):
+        thread.call(proxy.forward_to, port)
+        yield BlackHole(proxy, thread)

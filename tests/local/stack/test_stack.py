@@ -33,7 +33,7 @@ from local.stack.client import LoopError
 from local.stack.facts import MomentoFacts, StackFacts
 from local.stack.given_momento import GivenMomento
 from local.stack.local_stack import ROOT, LocalStack, StackObserver
-from tests.chaos.flow_proxy import FlowProxy
+from tests.support.flow_proxy import FlowProxy
 from tests.support.jwt_issuer import ISSUER, Issuer, serving
 
 FACTS = StackFacts(

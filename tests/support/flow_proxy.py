@@ -35,6 +35,8 @@ class FlowProxy:
         """Use `FlowProxy.listening`."""
         self._target: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._flows: set[Flow] = set()
+        self.accepted = 0
+        """How many connections were made so far."""
         self.address = ""
         """`host:port`."""
 
@@ -70,6 +72,11 @@ class FlowProxy:
         """Return the open connections."""
         return list(self._flows)
 
+    def drop_all(self) -> None:
+        """Drop the open connections for good, as `dropping` does. New connections work."""
+        for flow in self._flows:
+            flow.is_dropped = True
+
     @contextmanager
     def dropping(self, client_ports: Collection[int]) -> Iterator[list[Flow]]:
         """Drop the open connections of clients at these ports; yield them.
@@ -89,6 +96,7 @@ class FlowProxy:
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         _, client_port = writer.get_extra_info("peername") or ("", 0)
         flow = Flow(client_port)
+        self.accepted += 1
         self._flows.add(flow)
         flow.writers.append(writer)
         try:

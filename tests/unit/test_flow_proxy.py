@@ -1,4 +1,4 @@
-"""Connections through the proxy of the chaos tests: forwarded, silently dropped, and replaced."""
+"""Connections through the proxy of the tests: forwarded, silently dropped, and replaced."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from local.serving.ports import HOST, listen, port_in, port_of
-from tests.chaos.flow_proxy import FlowProxy
+from tests.support.flow_proxy import FlowProxy
 
 
 @dataclass
