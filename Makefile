@@ -25,8 +25,7 @@ demo: setup ## The same, but stop after the round trip
 .PHONY: test
 test: setup ## Run all tests
 	@scripts/if_node "The page is not built" $(MAKE) --no-print-directory page
-	@# The page's first, which take longest: at the end, the processors would have nothing else to do beside the last.
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder tests/web tests
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: chaos
 chaos: setup ## Try faults under load, and count lost, doubled and reordered messages (SHORT=1; FAULTS="relay-killed copies")

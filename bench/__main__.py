@@ -84,7 +84,7 @@ def _measure(reference: Path | None, runtime: str | None, console: Console, *, q
             if reference:
                 _create_secrets(stack)
                 theirs = reference_functions(reference, stack.facts, momento)
-            runs, warm = (3, 50) if quick else (15, 200)
+            runs, warm = (1, 10) if quick else (15, 200)
             subjects = _subjects(package, ours, theirs)
             by_memory = [ours["webhook"], *([theirs["webhook"]] if theirs else [])]
             sizes = MEMORY_SIZES[2:3] if quick else MEMORY_SIZES
@@ -92,12 +92,12 @@ def _measure(reference: Path | None, runtime: str | None, console: Console, *, q
             functions = measure(subjects, runs, warm, step)
             step("load time by part")
             parts = load_parts([ours[name] for name in ("webhook", "publisher", "token vendor")])
-            measured_by_memory = measure_by_memory(by_memory, sizes, 50 if quick else 200, step)
+            measured_by_memory = measure_by_memory(by_memory, sizes, 10 if quick else 200, step)
             loop = asyncio.run(_loop(stack, step, quick=quick))
         step("the relay alone")
-        relay = measure_load(3 if quick else 15)
+        relay = measure_load(1 if quick else 15)
         step("the relay alone, by memory")
-        relay_by_memory = measure_relay_by_memory(RELAY_RATE, 3 if quick else 15, sizes)
+        relay_by_memory = measure_relay_by_memory(RELAY_RATE, 1 if quick else 15, sizes)
         with local_stack(_STATE / "stack", {**_LONG_LISTS, "MessageSource": MOMENTO_WEBHOOK}) as stack:
             loop["publishers, without the relay"] = asyncio.run(_loop_of_publishers(stack, step, quick=quick))
         return Results(
