@@ -22,7 +22,7 @@ PARAMETERS: dict[str, dict[str, Any]] = yaml_parse((SOURCE.parent / "template.ya
 ]
 HOURS = 3600
 LARGEST = 2**64 - 1
-SEQUENCE_NUMBERS = itertools.count(LARGEST, -1)
+SEQUENCE_NUMBERS = itertools.count(LARGEST - 1, -1)
 
 
 @pytest.fixture
