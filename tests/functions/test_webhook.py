@@ -576,6 +576,23 @@ def test_a_write_without_a_record_is_a_success(
     assert len(momento.entries(course)) == 1
 
 
+def test_the_log_says_why_a_message_was_not_stored_even_if_its_record_cannot_be_released(
+    load: Callable[..., Function],
+    momento: Momento,
+    aws_endpoint: str,
+    course: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    momento.admin("/fail", rpcs="list-push-front", error="internal")
+    with AwsProxy(aws_endpoint, UpdateItem="fail") as aws:
+        webhook = load("webhook", POWERTOOLS_SERVICE_NAME=course, AWS_ENDPOINT_URL_DYNAMODB=aws.url)
+        assert status(webhook(signed(comment(course)))) == (202, "queued")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    reasons = {line["message"]: line["reason"] for line in lines if "reason" in line}
+    assert set(reasons) == {"record not released", "not stored"}
+    assert "INTERNAL" in reasons["not stored"]
+
+
 def test_does_not_wait_for_its_own_record(
     load: Callable[..., Function], momento: Momento, aws_endpoint: str, course: str
 ) -> None:
