@@ -13,6 +13,7 @@ from typing import Any
 
 from local.serving.child_process import clean_environment
 from local.serving.interruption import InterruptedBySignalError, until_interrupted
+from local.stack.facts import FACTS_FILE
 from local.stack.local_stack import LocalStack
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +45,7 @@ class RunningStack:
 @contextlib.contextmanager
 def local_stack(state_directory: Path, parameters: Mapping[str, str]) -> Iterator[RunningStack]:
     """Run a local stack with these template parameters. Raise `StackError`."""
-    facts_file = state_directory / "stack.json"
+    facts_file = state_directory / FACTS_FILE
     facts_file.unlink(missing_ok=True)
     arguments = [str(state_directory), *(f"{name}={value}" for name, value in parameters.items())]
     with _process("bench.stack", arguments, state_directory / "stack.log") as process:

@@ -23,6 +23,8 @@ from momento.errors import SdkException
 from momento.responses import CacheGet
 from momento.responses.mixins import ErrorResponseMixin
 
+from local.stack.facts import MOMENTO_PORT, NoStackError, StackFacts
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -77,17 +79,16 @@ def close_poll(place: Place, poll_id: str) -> None:
         definitions.put(poll_id, {**existing, "closed": True})
 
 
-def local_place(facts: dict[str, Any]) -> Place:
-    """Return the cache of the local stack, given its `stack.json`. Raise `PollError`."""
-    momento = facts["momento"]
-    # stack.json has no API key if the stack uses a Momento that it did not start.
-    api_key = momento["api_key"] or os.environ.get("MOMENTO_API_KEY")
+def local_place(facts: StackFacts) -> Place:
+    """Return the cache of the local stack. Raise `PollError`."""
+    host, port = facts.momento.host, facts.momento.port
+    # There is no API key if the stack uses a Momento that it did not start.
+    api_key = facts.momento.api_key or os.environ.get("MOMENTO_API_KEY")
     if not api_key:
         raise PollError("The local stack uses your own Momento: set MOMENTO_API_KEY here too.")
-    if momento["port"] == 443:
-        return Place(CredentialProvider.from_api_key_v2(api_key, momento["host"]), facts["cache"])
-    host = momento["host"]
-    return Place(CredentialProvider(api_key, host, host, host, momento["port"]), facts["cache"])
+    if port == MOMENTO_PORT:
+        return Place(CredentialProvider.from_api_key_v2(api_key, host), facts.cache)
+    return Place(CredentialProvider(api_key, host, host, host, port), facts.cache)
 
 
 def deployed_place(stack: str) -> Place:
@@ -152,23 +153,20 @@ def _checked(response: object) -> object:
 def main() -> int:
     """Open or close a poll, and return the exit status."""
     arguments = _parser().parse_args()
-    facts_file = arguments.state_dir / "stack.json"
-    if not arguments.stack and not facts_file.exists():
-        print(
-            f"{facts_file} does not exist: start the local stack (make run), or give --stack", file=sys.stderr
-        )
-        return 1
     try:
         if arguments.stack:
             place = deployed_place(arguments.stack)
         else:
-            place = local_place(json.loads(facts_file.read_text(encoding="utf-8")))
+            place = local_place(StackFacts.read(arguments.state_dir))
         if arguments.action == "open":
             open_poll(place, arguments.poll_id, arguments.question, arguments.choices)
             print(f"Poll {arguments.poll_id} is open")
         else:
             close_poll(place, arguments.poll_id)
             print(f"Poll {arguments.poll_id} is closed")
+    except NoStackError as error:
+        print(f"{error}, or give --stack", file=sys.stderr)
+        return 1
     except PollError as error:
         print(error, file=sys.stderr)
         return 1

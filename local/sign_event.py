@@ -20,27 +20,25 @@ from pathlib import Path
 from typing import Any
 
 from local.momento.webhooks import sign
+from local.stack.facts import NoStackError, StackFacts
 
 
 def main() -> int:
     """Print the event or the curl command. Return the exit status."""
     arguments = _parser().parse_args()
-    stack_file = arguments.state_dir / "stack.json"
     try:
         event = _read_event(arguments.event)
-        stack = json.loads(stack_file.read_text()) if stack_file.exists() else {}
-        secret = arguments.secret or stack["signing_secret"]
+        secret = arguments.secret or StackFacts.read(arguments.state_dir).signing_secret
         signed = sign_event(event, secret, None if arguments.keep_times else time.time())
-        url = arguments.url or (stack["webhook_url"] if arguments.curl else None)
+        url = arguments.url
+        if arguments.curl and not url:
+            url = StackFacts.read(arguments.state_dir).webhook_url
     except (OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
-    except KeyError:
+    except NoStackError as error:
         instead = "--secret and --url" if arguments.curl else "--secret"
-        print(
-            f"{stack_file} does not exist: start the local stack (make run), or give {instead}",
-            file=sys.stderr,
-        )
+        print(f"{error}, or give {instead}", file=sys.stderr)
         return 1
     print(_curl_command(signed, url) if url else json.dumps(signed, indent=2, ensure_ascii=False))
     return 0

@@ -17,21 +17,14 @@ from typing import Any
 from momento import CredentialProvider
 
 from local.stack.client import LoopError, fetch_token, sign_in, token_credentials
-from local.stack.facts import StackFacts
+from local.stack.facts import NoStackError, StackFacts
 
 STATE_DIRECTORY = Path(".local")
 
 
 def credentials(token: Mapping[str, Any], state_directory: Path = STATE_DIRECTORY) -> CredentialProvider:
     """Return credentials for Momento's SDK from `token`, an answer of the running stack's token API."""
-    return token_credentials(_running_stack(state_directory).momento, token["authToken"])
-
-
-def _running_stack(state_directory: Path) -> StackFacts:
-    try:
-        return StackFacts.from_json((state_directory / "stack.json").read_text())
-    except OSError:
-        raise LoopError(f"No local stack runs in {state_directory}. Start one with make run.") from None
+    return token_credentials(StackFacts.read(state_directory).momento, token["authToken"])
 
 
 async def _user_token(facts: StackFacts, username: str, reads: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -73,9 +66,9 @@ def main() -> int:
     for topic, id_ in arguments.read:
         reads[topic].append(id_)
     try:
-        facts = _running_stack(arguments.state_dir)
+        facts = StackFacts.read(arguments.state_dir)
         print(json.dumps(asyncio.run(_user_token(facts, arguments.username, reads))))
-    except LoopError as error:
+    except (LoopError, NoStackError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

@@ -19,7 +19,7 @@ from local.cli.function_log import read_entry
 from local.cli.round_trip import Hop
 from local.lambda_host.host import FUNCTION_URL, AnsweredRequest
 from local.momento.webhooks import Delivery
-from local.stack.facts import MomentoFacts, StackFacts
+from local.stack.facts import FACTS_FILE, MomentoFacts, StackFacts
 from local.stack.local_stack import MOMENTO_WEBHOOK, StackObserver
 
 _FILE_WIDTH = 120
@@ -89,7 +89,7 @@ class Display(StackObserver):
             ("AWS services", facts.aws_endpoint_url),
             ("Dead letters", facts.dead_letter_queue_url),
             *_about_momento(facts.momento),
-            ("Everything", str(state_directory / "stack.json")),
+            ("Everything", str(state_directory / FACTS_FILE)),
         ):
             where.add_row(name, Text(value))
         self._console.print(Panel(where, title="Running", title_align="left", expand=False))

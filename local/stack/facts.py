@@ -3,12 +3,18 @@
 import dataclasses
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from local.aws.services import User
 
+FACTS_FILE = "stack.json"
 MOMENTO_PORT = 443
 """The port of Momento itself, with TLS. A Momento on another port has no TLS."""
+
+
+class NoStackError(Exception):
+    """No stack is ready in the state directory. The message says what to do."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,16 @@ class StackFacts:
     message_source: str
     spill_queue_url: str
     dead_letter_queue_url: str
+
+    @classmethod
+    def read(cls, state_directory: Path) -> Self:
+        """Return the facts of the stack that uses this state directory. Raise NoStackError."""
+        try:
+            return cls.from_json((state_directory / FACTS_FILE).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise NoStackError(
+                f"No local stack is ready in {state_directory}: start one with make run"
+            ) from None
 
     def to_json(self) -> str:
         """Return the content of `stack.json`."""

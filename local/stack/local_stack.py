@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,10 +29,10 @@ from local.poll import POLL, local_place, open_demo_poll
 from local.serving.background import running
 from local.serving.ports import HOST, port_in
 from local.stack.container_access import CONTAINER_HOST, container_access, docker_bridge
-from local.stack.facts import MomentoFacts, StackFacts
+from local.stack.facts import FACTS_FILE, MomentoFacts, StackFacts
 from local.stack.given_momento import GivenMomento
 from local.stack.sam_profile import PROFILE_FILES, profile_files
-from local.stack.state_directory import FACTS_FILE, StateDirectory
+from local.stack.state_directory import StateDirectory
 from local.stack.topics import topic_names
 from local.stack.web_page import is_built, page_configuration, web_page
 
@@ -156,7 +156,7 @@ class LocalStack:
                         )
                     )
             if POLL in self.facts.topics and not self._given_momento:
-                await asyncio.to_thread(open_demo_poll, local_place(asdict(self.facts)))
+                await asyncio.to_thread(open_demo_poll, local_place(self.facts))
             for bus in template.resources("AWS::Events::EventBus"):
                 await self._aws.create_event_queue(template.attributes[bus])
             has_momento = momento.web_url or not momento.local_address

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-FACTS_FILE = "stack.json"
+from local.stack.facts import FACTS_FILE
 
 
 class StackRunningError(Exception):

@@ -1,7 +1,6 @@
 """The system under test: a local stack, and how to reach what faults are done to."""
 
 import asyncio
-import dataclasses
 import json
 import os
 import signal
@@ -183,7 +182,7 @@ class System:
 
     async def open_poll(self, poll_id: str) -> None:
         """Open a poll, as the documented command does."""
-        place = local_place(dataclasses.asdict(self._facts))
+        place = local_place(self._facts)
         await asyncio.to_thread(open_poll, place, poll_id, "What would you like to drink?", CHOICES)
 
     async def tally(self, poll_id: str) -> dict[str, int]:

@@ -13,6 +13,7 @@ import pytest
 
 from common.webhook_signature import sign
 from tests.support.project import ROOT
+from tests.support.stack_facts import FACTS
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -34,10 +35,9 @@ def test_keeps_the_times_where_asked() -> None:
 
 
 def test_takes_secret_and_url_from_the_running_stack(tmp_path: Path) -> None:
-    stack = {"signing_secret": "of-the-stack", "webhook_url": "http://127.0.0.1:1/"}
-    (tmp_path / "stack.json").write_text(json.dumps(stack))
+    (tmp_path / "stack.json").write_text(FACTS.to_json())
     event = json.loads(run("events/webhook/400_not_json.json", "--state-dir", tmp_path).stdout)
-    assert event["headers"]["momento-signature"] == sign(event["body"].encode(), "of-the-stack")
+    assert event["headers"]["momento-signature"] == sign(event["body"].encode(), FACTS.signing_secret)
 
 
 def test_says_what_to_do_without_a_stack(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_command_sends_the_bytes_of_an_encoded_body(tmp_path: Path) -> None:
     body = b"\xff\x00\r\n"
     encoded = {"body": base64.b64encode(body).decode(), "isBase64Encoded": True, "headers": {}}
     (tmp_path / "event.json").write_text(json.dumps(encoded))
-    (tmp_path / "stack.json").write_text(json.dumps({"signing_secret": "s", "webhook_url": "http://x/"}))
+    (tmp_path / "stack.json").write_text(FACTS.to_json())
     command = run(tmp_path / "event.json", "--curl", "--state-dir", tmp_path).stdout
     # What stands in for curl prints what would be sent.
     sent = subprocess.run(["bash", "-c", f"curl() {{ cat; }}; {command}"], capture_output=True, check=True)

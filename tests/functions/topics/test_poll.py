@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import multiprocessing
 import random
@@ -22,10 +23,12 @@ from momento.errors import MomentoErrorCode
 from momento.responses import CacheGet, TopicPublish
 
 from local.poll import Place, PollError, close_poll, deployed_place, open_poll
+from local.stack.facts import MomentoFacts
 from tests.support.deliveries import Deliveries
 from tests.support.functions import Function
 from tests.support.momento import CACHE, Momento, Subscription
 from tests.support.project import ROOT
+from tests.support.stack_facts import FACTS
 
 FRUIT = ["apple", "pear", "plum"]
 Before = tuple[str, Callable[[], None]] | None
@@ -321,8 +324,9 @@ def test_the_command_opens_and_closes_a_poll_of_the_local_stack(
     votes: Deliveries, momento: Momento, tmp_path: Path
 ) -> None:
     server, poll_id = momento.server, str(uuid.uuid4())
-    facts = {"host": server.host, "port": server.port, "api_key": server.api_key}
-    (tmp_path / "stack.json").write_text(json.dumps({"momento": facts, "cache": CACHE}))
+    its_momento = MomentoFacts(server.host, server.port, None, None, server.api_key)
+    facts = dataclasses.replace(FACTS, momento=its_momento, cache=CACHE)
+    (tmp_path / "stack.json").write_text(facts.to_json())
 
     def command(*arguments: str) -> subprocess.CompletedProcess[str]:
         line = [sys.executable, "-m", "local.poll", "--state-dir", str(tmp_path), *arguments]
@@ -337,6 +341,10 @@ def test_the_command_opens_and_closes_a_poll_of_the_local_stack(
     assert command("close", poll_id).stdout == f"Poll {poll_id} is closed\n"
     assert votes.send(vote(poll_id, "plum"))[0] == 400
     assert command("close", "another").stderr == "There is no such poll.\n"
+    (tmp_path / "stack.json").unlink()
+    without_stack = command("close", poll_id)
+    assert without_stack.returncode == 1
+    assert without_stack.stderr.endswith("start one with make run, or give --stack\n")
 
 
 @pytest.mark.parametrize(

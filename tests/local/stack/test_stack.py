@@ -21,7 +21,6 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import rsa
 from momento import CredentialProvider, TopicClientAsync, TopicConfigurations
 
-from local.aws.services import User
 from local.cli.display import Display
 from local.cli.round_trip import Hop, round_trip
 from local.cloudformation.template import TemplateError
@@ -30,30 +29,11 @@ from local.momento.server import MomentoServer, MomentoServerConfig, PortTakenEr
 from local.momento.webhooks import Delivery
 from local.serving.ports import HOST, listen, port_in, port_of
 from local.stack.client import LoopError
-from local.stack.facts import MomentoFacts, StackFacts
 from local.stack.given_momento import GivenMomento
 from local.stack.local_stack import ROOT, LocalStack, StackObserver
 from tests.support.flow_proxy import FlowProxy
 from tests.support.jwt_issuer import ISSUER, Issuer, serving
-
-FACTS = StackFacts(
-    momento=MomentoFacts(HOST, 8080, "http://web", "http://admin", "key"),
-    token_url="http://token",
-    webhook_url="http://webhook",
-    lambda_url="http://lambda",
-    aws_endpoint_url="http://aws",
-    web_url=None,
-    cache="cache",
-    topic="topic",
-    topics=["topic"],
-    user_pool_id="pool",
-    user_pool_client_id="client",
-    users=(User("taylor", "password"),),
-    signing_secret="secret",
-    message_source="relay",
-    spill_queue_url="http://spilled",
-    dead_letter_queue_url="http://dead",
-)
+from tests.support.stack_facts import FACTS
 
 
 class Notes(StackObserver):
@@ -517,7 +497,7 @@ def test_the_panel_names_the_issuer_of_users_that_sign_in_elsewhere(
 
 def test_the_panel_shows_the_test_admin(capsys: pytest.CaptureFixture[str]) -> None:
     Display().ready(FACTS, Path(".local"))
-    assert "http://admin" in capsys.readouterr().out
+    assert str(FACTS.momento.admin_url) in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -527,7 +507,7 @@ def test_the_panel_says_who_calls_the_webhook(
     message_source: str, caller: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Display().ready(dataclasses.replace(FACTS, message_source=message_source), Path(".local"))
-    assert f"http://webhook (called by {caller})" in capsys.readouterr().out
+    assert f"{FACTS.webhook_url} (called by {caller})" in capsys.readouterr().out
 
 
 def test_the_display_says_where_a_message_that_was_not_stored_is(capsys: pytest.CaptureFixture[str]) -> None:
