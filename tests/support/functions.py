@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -51,13 +52,20 @@ class Function:
         return answer
 
 
-def load_function(name: str, environment: Mapping[str, str]) -> Function:
-    """Load a function's handler as a new process does, with these environment variables."""
+@contextlib.contextmanager
+def as_a_new_process(environment: Mapping[str, str]) -> Iterator[None]:
+    """Import the functions' modules as a new process does, with these environment variables."""
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in environment.items():
             patch.setenv(variable, value)
         for module in loaded_from_source():
             patch.delitem(sys.modules, module)
+        yield
+
+
+def load_function(name: str, environment: Mapping[str, str]) -> Function:
+    """Load a function's handler as a new process does, with these environment variables."""
+    with as_a_new_process(environment):
         try:
             return Function(importlib.import_module(f"{name}.handler"), TIMEOUTS[name])
         finally:  # The handler stops garbage collection while it loads, and freezes what is there.

@@ -25,7 +25,7 @@ from momento.responses import CacheGet, TopicPublish
 from local.poll import Place, PollError, close_poll, deployed_place, open_poll
 from local.stack.facts import MomentoFacts
 from tests.support.deliveries import Deliveries
-from tests.support.functions import Function
+from tests.support.functions import Function, as_a_new_process
 from tests.support.momento import CACHE, Momento, Subscription
 from tests.support.project import ROOT
 from tests.support.stack_facts import FACTS
@@ -134,7 +134,11 @@ def act(environment: dict[str, str], votes: list[tuple[str, str, str, int]], bef
 
     Before the cache's method of the given name is called, call the function, once.
     """
-    # Here, because loading them needs the environment.
+    with as_a_new_process(environment):
+        _act(environment, votes, before)
+
+
+def _act(environment: dict[str, str], votes: list[tuple[str, str, str, int]], before: Before) -> None:
     from momento_access.settings import MomentoSettings
     from topics import registered_topics
     from topics.topic import Message
