@@ -126,10 +126,12 @@ class Delivery:
                 attempts=self._attempts,
             )
 
-    def leave(self) -> bool:
+    def leave(self, deadline: float) -> bool:
         """Leave the message to the next run, or else put it into a queue. Return whether it is safe."""
         if self._is_held_by_momento():
             return True
+        if time.monotonic() >= deadline:
+            return False
         return self._spill() if self._refused_with is None else self._keep()
 
     def _waits_too_long(self) -> bool:

@@ -34,8 +34,11 @@ class Waiting(Protocol):
     def attempt(self) -> float | None:
         """Try to deal with it. Return None once that is done, or how long to pause, in seconds."""
 
-    def leave(self) -> bool:
-        """Leave it to the next run. Return whether it is safe."""
+    def leave(self, deadline: float) -> bool:
+        """Leave it to the next run. Return whether it is safe.
+
+        Begin nothing after `deadline`, in seconds of `time.monotonic`.
+        """
 
 
 class Lanes:
@@ -105,16 +108,17 @@ class Lanes:
                 self._wake_one()
 
     def leave(self, *, threads: int, seconds: float) -> None:
-        """Leave all that is in hand to the next run, after all work has ended. Stop after so many seconds."""
-        ends_at = time.monotonic() + seconds
+        """Leave all that is in hand to the next run, after all work has ended. Stop after so many seconds.
 
-        def leave_in_time(waiting: Waiting) -> bool:
-            return time.monotonic() < ends_at and waiting.leave()
-
+        The longest lane comes last, so that a publisher who floods loses messages first if time is short.
+        """
+        deadline = time.monotonic() + seconds
+        shortest_first = sorted(self._lanes.values(), key=len)
+        in_hand = itertools.chain.from_iterable(shortest_first)
         with ThreadPoolExecutor(threads) as pool:
-            are_safe = list(pool.map(leave_in_time, itertools.chain.from_iterable(self._lanes.values())))
+            are_safe = list(pool.map(lambda waiting: waiting.leave(deadline), in_hand))
         if not all(are_safe):
-            logger.warning("not all that is in hand is safe", count=are_safe.count(False))
+            logger.error("not all that is in hand is safe", count=are_safe.count(False))
 
     def _take(self) -> Waiting | None:
         """Wait for a lane whose turn it is. Return the first in it, or None if the lanes are closed."""

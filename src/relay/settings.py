@@ -44,6 +44,9 @@ class Durations:
     whose relay takes over within about a minute."""
     patience_with_lane: float = 10
     """A message that Momento may no longer hold goes to the spill queue after so long in its lane."""
+    held: float = 300
+    """The relay expects Momento to hold a message for so long at least. Momento promises no time. Longer than
+    `deploy`, so that a message is not spilled before it is known whether the webhook refuses it."""
     report: float = 5
     """Between reports of the metrics."""
 

@@ -161,16 +161,20 @@ class TopicReader:
             self._topic, position, published.publisher_id, published.text, received_at=self._quiet_from
         )
         place = self._backlog.add(position)
-        most = self._settings.max_messages_behind
+        waiting_since = self._waiting_since()
         self._lanes.put(
             Delivery(
                 message,
-                self._waiting_since(),
+                waiting_since,
                 self._courier,
-                is_held_by_momento=lambda: self._backlog.count_after(place) <= most,
+                is_held_by_momento=lambda: self._is_held_by_momento(place, waiting_since),
                 when_done=lambda: self._backlog.remove(place),
             )
         )
+
+    def _is_held_by_momento(self, place: int, waiting_since: float) -> bool:
+        is_recent = time.monotonic() - waiting_since < self._settings.durations.held
+        return is_recent and self._backlog.count_after(place) <= self._settings.max_messages_behind
 
     def _waiting_since(self) -> float:
         """Return since when a message that was just read has been waiting, as far as that is known.

@@ -242,12 +242,48 @@ def test_a_run_that_ends_spills_messages_that_the_next_one_may_not_get(site: Sit
     site.webhook.wait_for(lambda: "second" in site.webhook.taken)
 
 
+def test_a_message_that_waits_for_long_is_spilled_even_if_no_other_follows(site: Site) -> None:
+    """Momento promises for no time that it still holds it."""
+    keep_waiting(site, "ann")
+    site.start(patience_with_lane=0.1, held=0.2)
+    site.momento.publish("first", publisher="ann")
+    wait_until(lambda: [one["text"] for one in site.spilled()] == ["first"])
+
+
+def test_a_run_that_ends_spills_messages_that_have_waited_for_long(site: Site) -> None:
+    keep_waiting(site, "ann")
+    running = site.start(held=0)
+    site.momento.publish("first", publisher="ann")
+    site.webhook.wait_for(lambda: site.webhook.requests)
+    running.stop()
+    assert [one["text"] for one in site.spilled()] == ["first"]
+
+
+def test_a_flood_is_left_last_and_only_until_the_deadline(caplog: pytest.LogCaptureFixture) -> None:
+    lanes = Lanes(max_bytes=100)
+    left: list[str] = []
+
+    class Left(Parcel):
+        def leave(self, deadline: float) -> bool:
+            left.append(self.lane)
+            return time.monotonic() < deadline
+
+    for lane in ("flood", "flood", "flood", "a", "b"):
+        lanes.put(Left(lane, threading.Event(), []))
+    lanes.close()
+    lanes.leave(threads=1, seconds=20)
+    assert left == ["a", "b", "flood", "flood", "flood"]
+    assert not caplog.records
+    lanes.leave(threads=1, seconds=0)
+    assert [record.getMessage() for record in caplog.records] == ["not all that is in hand is safe"]
+
+
 def test_several_messages_are_left_at_the_same_time() -> None:
     lanes = Lanes(max_bytes=100)
     meeting = threading.Barrier(3, timeout=20)
 
     class Left(Parcel):
-        def leave(self) -> bool:
+        def leave(self, deadline: float) -> bool:
             return meeting.wait() >= 0
 
     for lane in ("a", "a", "b"):
