@@ -119,4 +119,6 @@ web/node_modules/.ready: web/package.json web/package-lock.json | node
 
 .PHONY: clean
 clean: ## Remove .venv and everything generated
-	rm -rf $(VENV) web/node_modules web/dist .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) web/node_modules web/dist tests/node/node_modules
+	rm -rf .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -r {} +

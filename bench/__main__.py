@@ -18,7 +18,7 @@ from bench.cost import MEMORY_SIZES
 from bench.load_parts import load_parts
 from bench.loop import LoadGenerator, Outcome, grow, grow_publishers
 from bench.measurements import Step, measure, measure_by_memory
-from bench.package import Package, RuntimeVersionError, build_package
+from bench.package import BuildError, Package, RuntimeVersionError, build_package
 from bench.relay_alone import RELAY_RATE, RelayError, measure_load
 from bench.relay_alone import measure_by_memory as measure_relay_by_memory
 from bench.results import Results
@@ -50,7 +50,7 @@ def main() -> int:
     console = Console(width=None if sys.stdout.isatty() else 160)
     try:
         results = _measure(arguments.reference, arguments.runtime, console, quick=arguments.quick)
-    except (MeasurementError, RelayError, RuntimeVersionError, StackError) as error:
+    except (BuildError, MeasurementError, RelayError, RuntimeVersionError, StackError) as error:
         console.print(str(error), style="red", markup=False)
         return 1
     except KeyboardInterrupt:

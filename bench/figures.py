@@ -29,6 +29,6 @@ class Figure:
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """Return the value that `share` of the values do not exceed, such as the p99 for 0.99."""
+    """Return the smallest value that more than `share` of the values do not exceed: the p99 for 0.99."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]

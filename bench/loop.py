@@ -30,14 +30,13 @@ from momento_wire_types import token_pb2_grpc as token_service
 
 from bench.figures import quantile
 from bench.measurements import Step
+from bench.relay_alone import DEFAULT_CONCURRENCY
 from local.stack.local_stack import MOMENTO_WEBHOOK
 
 MESSAGES_PER_PUBLISHER = 5
 """Messages a second that one publisher publishes."""
 
 _COURSES = 40
-_RELAY_CONCURRENCY = 16
-"""The template's default."""
 _SECONDS_TO_STORE_ALL = 15
 _MIN_STORED_SHARE = 0.9
 _MAX_P99_MS = 2000
@@ -255,7 +254,7 @@ def bottleneck(outcome: Outcome) -> str:
             f"the machine was at its limit, with {outcome.busy_processors:.1f} of its {processors} "
             f"processors busy; {part} used most ({used:.1f}), and other programs used {others:.1f}"
         )
-    lanes = min(outcome.load.users, _RELAY_CONCURRENCY)
+    lanes = min(outcome.load.users, DEFAULT_CONCURRENCY)
     if outcome.by_relay and outcome.concurrent_webhooks >= _BUSY_SHARE * lanes:
         return (
             f"the relay was at its limit: each of its {lanes} lanes was waiting for the webhook "

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.stack import ROOT
-from local.cloudformation.template import Template
-from local.stack.sam_profile import host_architecture
+from local.stack.sam_profile import functions_runtime, host_architecture
 from scripts.package_bytecode import compile_package, find_python
 from scripts.package_size import package_sizes
 
@@ -33,20 +32,24 @@ class Package:
     zipped: int
 
 
+class BuildError(Exception):
+    """The functions could not be built. The message is the end of SAM's."""
+
+
 class RuntimeVersionError(Exception):
     """The given Python cannot run the functions. The message names the version that can."""
 
 
 def build_package(folder: Path, python: str | None) -> Package:
-    """Build the package in `folder`, with bytecode for `python`. Raise `RuntimeVersionError`.
+    """Build the package in `folder`, with bytecode for `python`. Raise `BuildError` or `RuntimeVersionError`.
 
     Without `python`, use an installed Python of the functions' version on Lambda, or else this process's.
     """
-    version = _runtime_version()
+    version = functions_runtime().removeprefix("python")
     if python:
         _check_version(python, version)
     binaries = Path(sys.executable).parent
-    subprocess.run(
+    built = subprocess.run(
         [
             str(binaries / "sam"),
             "build",
@@ -55,9 +58,12 @@ def build_package(folder: Path, python: str | None) -> Package:
         ],
         cwd=ROOT,
         env={**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}", "SAM_CLI_TELEMETRY": "0"},
-        check=True,
+        check=False,
         capture_output=True,
+        text=True,
     )
+    if built.returncode:
+        raise BuildError(f"sam build failed:\n{built.stderr[-2000:]}")
     [package] = [path for path in (folder / "build").iterdir() if path.is_dir()]
     if python := python or find_python(version):
         runtime = _runtime_modules(folder / "runtime")
@@ -94,12 +100,6 @@ def _runtime_modules(folder: Path) -> Path:
         else:
             shutil.copy(source, folder / name)
     return folder
-
-
-def _runtime_version() -> str:
-    template = Template.load(ROOT / "template.yaml", {"MomentoApiKey": "unused"})
-    [runtime] = {function["Runtime"] for function in template.resources("AWS::Serverless::Function").values()}
-    return str(runtime).removeprefix("python")
 
 
 def _check_version(python: str, wanted: str) -> None:

@@ -31,14 +31,20 @@ def processor_share(megabytes: int) -> Iterator[list[str] | None]:
         yield None
         return
     try:
-        if parent == _VERSION_1:
+        join = f'echo $$ > {group}/cgroup.procs && exec "$@"'
+        yield ["/bin/sh", "-c", join, "sh"] if _limit(group, quota) else None
+    finally:
+        group.rmdir()
+
+
+def _limit(group: Path, quota: int) -> bool:
+    """Return whether the kernel limits the group to `quota` microseconds in each period."""
+    try:
+        if group.parent == _VERSION_1:
             (group / "cpu.cfs_period_us").write_text(str(_PERIOD_MICROSECONDS))
             (group / "cpu.cfs_quota_us").write_text(str(quota))
         else:
             (group / "cpu.max").write_text(f"{quota} {_PERIOD_MICROSECONDS}")
-        join = f'echo $$ > {group}/cgroup.procs && exec "$@"'
-        yield ["/bin/sh", "-c", join, "sh"]
     except OSError:
-        yield None
-    finally:
-        group.rmdir()
+        return False
+    return True

@@ -36,8 +36,8 @@ ANSWER_SECONDS = 0.025
 RELAY_RATE = 100
 """Messages a second at which the memory sizes are compared."""
 _CONCURRENCY = 64
-_DEFAULT_CONCURRENCY = 16
-"""The template's default."""
+DEFAULT_CONCURRENCY = 16
+"""The template's default of RelayConcurrency."""
 _SECONDS_TO_DELIVER = 60
 _OTHER_PUBLISHERS = 50
 _FLOOD = "flood"
@@ -135,7 +135,7 @@ def measure_by_memory(rate: float, seconds: float, sizes: Sequence[int]) -> dict
             if prefix is None:
                 return {}
             planned = at_rate(64, rate, seconds)
-            outcomes[size] = measure_relay(f"{size} MB", planned, _DEFAULT_CONCURRENCY, prefix)
+            outcomes[size] = measure_relay(f"{size} MB", planned, DEFAULT_CONCURRENCY, prefix)
     return outcomes
 
 
@@ -222,7 +222,7 @@ async def _measure(
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         environment = stack.enter_context(_environment(port, runner.addresses[0][1]))
         environment |= {"PYTHONPATH": str(ROOT / "src"), "RELAY_CONCURRENCY": str(concurrency)}
-        with _relay([*command_prefix, sys.executable, "-m", "relay"], environment) as process:
+        async with _relay([*command_prefix, sys.executable, "-m", "relay"], environment) as process:
             try:
                 await asyncio.wait_for(webhook.is_reached.wait(), _SECONDS_TO_DELIVER)
                 started = _processor_seconds(process)
@@ -254,14 +254,15 @@ async def _measure(
     )
 
 
-@contextlib.contextmanager
-def _relay(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[psutil.Process]:
+@contextlib.asynccontextmanager
+async def _relay(command: Sequence[str], environment: Mapping[str, str]) -> AsyncIterator[psutil.Process]:
     variables = {**clean_environment(), **environment}
-    with subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL) as process:
-        try:
-            yield psutil.Process(process.pid)
-        finally:
-            process.terminate()
+    process = await asyncio.create_subprocess_exec(*command, env=variables, stdout=subprocess.DEVNULL)
+    try:
+        yield psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        await process.wait()  # It ends when this process has answered its calls.
 
 
 def _processor_seconds(process: psutil.Process) -> float:

@@ -15,6 +15,7 @@ from local.serving.child_process import clean_environment
 from local.serving.interruption import InterruptedBySignalError, until_interrupted
 from local.stack.facts import FACTS_FILE
 from local.stack.local_stack import LocalStack
+from local.stack.sam_profile import ENVIRONMENT_FILE
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,7 +38,7 @@ class RunningStack:
     def function_environments(self) -> Mapping[str, Mapping[str, str]]:
         """Return the environment variables of each function, by logical id."""
         environments: dict[str, dict[str, str]] = json.loads(
-            (self.state_directory / "sam-environment.json").read_text()
+            (self.state_directory / ENVIRONMENT_FILE).read_text()
         )
         return environments
 

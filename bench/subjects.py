@@ -71,18 +71,22 @@ class Subject:
         with tempfile.NamedTemporaryFile("w", suffix=".json") as events_file:
             json.dump(self.events(warm + 1), events_file)
             events_file.flush()
-            process = subprocess.run(
-                [*command_prefix, *self.command, events_file.name, str(warm)],
-                env={
-                    **clean_environment(),
-                    **self.environment,
-                    "BENCH_STARTED": str(time.time() * 1000),
-                },
-                capture_output=True,
-                text=True,
-                timeout=_SECONDS_FOR_A_RUN,
-                check=False,
-            )
+            try:
+                process = subprocess.run(
+                    [*command_prefix, *self.command, events_file.name, str(warm)],
+                    env={
+                        **clean_environment(),
+                        **self.environment,
+                        "BENCH_STARTED": str(time.time() * 1000),
+                    },
+                    capture_output=True,
+                    text=True,
+                    timeout=_SECONDS_FOR_A_RUN,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                message = f"{self.name} did not end within {_SECONDS_FOR_A_RUN} s"
+                raise MeasurementError(message) from None
         if process.returncode or not process.stdout:
             raise MeasurementError(f"{self.name} ended with {process.returncode}: {process.stderr[-2000:]}")
         measured = json.loads(process.stdout)
@@ -124,7 +128,7 @@ def our_functions(
                 **_aws_environment(facts),
                 "MOMENTO_LOCAL": momento,
                 # The loop's longer lists would exceed Momento's limit of 1 MB after many runs.
-                "COMMENT_LIST_LENGTH": template.parameters["CommentListLength"],
+                "COMMENT_LIST_LENGTH": str(template.parameters["CommentListLength"]),
                 "PYTHONPATH": ":".join(map(str, package.path)),
                 "AWS_LAMBDA_FUNCTION_NAME": function,
             },

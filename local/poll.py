@@ -23,7 +23,9 @@ from momento.errors import SdkException
 from momento.responses import CacheGet
 from momento.responses.mixins import ErrorResponseMixin
 
+from local.stack.client import super_user_credentials
 from local.stack.facts import MOMENTO_PORT, NoStackError, StackFacts
+from local.stack.topics import parse_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,8 +53,10 @@ class Place:
 
 def open_poll(place: Place, poll_id: str, question: str, choices: Sequence[str]) -> None:
     """Open a new poll, or reopen a closed one. Raise `PollError`."""
-    if not 0 < len(poll_id) <= 64 or ":" in poll_id:
-        raise PollError("The id of a poll must have 1 to 64 characters, and no colon.")
+    try:
+        parse_id("The id of a poll", poll_id)
+    except ValueError as error:
+        raise PollError(f"{error}.") from None
     if len(choices) < 2 or len(choices) > _CHOICES_MAX or len(set(choices)) < len(choices):
         raise PollError(f"A poll needs 2 to {_CHOICES_MAX} choices, each different.")
     if len(json.dumps([poll_id, *choices])) > _RESULTS_MAX_BYTES:
@@ -71,7 +75,7 @@ def open_demo_poll(place: Place) -> None:
 
 
 def close_poll(place: Place, poll_id: str) -> None:
-    """Close a poll, and keep its tally. Raise `PollError`."""
+    """Close a poll. Its tally stays until a day after the last vote. Raise `PollError`."""
     with _Definitions(place) as definitions:
         existing = definitions.get(poll_id)
         if not existing:
@@ -81,14 +85,14 @@ def close_poll(place: Place, poll_id: str) -> None:
 
 def local_place(facts: StackFacts) -> Place:
     """Return the cache of the local stack. Raise `PollError`."""
-    host, port = facts.momento.host, facts.momento.port
+    momento = facts.momento
     # There is no API key if the stack uses a Momento that it did not start.
-    api_key = facts.momento.api_key or os.environ.get("MOMENTO_API_KEY")
+    api_key = momento.api_key or os.environ.get("MOMENTO_API_KEY")
     if not api_key:
         raise PollError("The local stack uses your own Momento: set MOMENTO_API_KEY here too.")
-    if port == MOMENTO_PORT:
-        return Place(CredentialProvider.from_api_key_v2(api_key, host), facts.cache)
-    return Place(CredentialProvider(api_key, host, host, host, port), facts.cache)
+    if momento.port == MOMENTO_PORT:
+        return Place(CredentialProvider.from_api_key_v2(api_key, momento.host), facts.cache)
+    return Place(super_user_credentials(momento, api_key), facts.cache)
 
 
 def deployed_place(stack: str) -> Place:
@@ -178,11 +182,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--stack", help="name of a stack on AWS (default: the running local stack)")
     parser.add_argument("--state-dir", type=Path, default=Path(".local"), help=argparse.SUPPRESS)
     actions = parser.add_subparsers(dest="action", required=True)
-    opening = actions.add_parser("open", help="open a poll for a day, or open it again")
+    opening = actions.add_parser("open", help="open a poll for a day, or reopen a closed one")
     opening.add_argument("poll_id", metavar="ID")
     opening.add_argument("question", metavar="QUESTION")
     opening.add_argument("choices", metavar="CHOICE", nargs="+")
-    closing = actions.add_parser("close", help="close a poll, and keep its tally")
+    closing = actions.add_parser(
+        "close", help="close a poll, whose tally stays for a day after the last vote"
+    )
     closing.add_argument("poll_id", metavar="ID")
     return parser
 

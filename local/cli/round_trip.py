@@ -15,7 +15,15 @@ from momento.config import Configurations, TopicConfigurations
 from momento.errors import MomentoErrorCode
 from momento.responses import CacheListFetch, TopicPublish
 
-from local.stack.client import LoopError, fetch_token, parse_object, post, sign_in, token_credentials
+from local.stack.client import (
+    LoopError,
+    fetch_token,
+    parse_object,
+    post,
+    sign_in,
+    super_user_credentials,
+    token_credentials,
+)
 from local.stack.facts import StackFacts
 from local.stack.local_stack import MOMENTO_WEBHOOK, LocalStack
 
@@ -122,10 +130,8 @@ def _caller_of_webhook(facts: StackFacts) -> tuple[str, str]:
 
 def _own_credentials(facts: StackFacts) -> CredentialProvider | None:
     """Return the super-user's credentials for the stack's own Momento, or None if it has no own Momento."""
-    momento = facts.momento
-    if momento.api_key is None:
-        return None
-    return CredentialProvider(momento.api_key, momento.host, momento.host, momento.host, momento.port)
+    api_key = facts.momento.api_key
+    return super_user_credentials(facts.momento, api_key) if api_key else None
 
 
 async def _publish_as_service(facts: StackFacts, username: str, comment: str) -> None:

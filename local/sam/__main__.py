@@ -21,14 +21,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedCo
 from rich.text import Text
 
 from local.aws.services import AwsServicesError
-from local.cloudformation.template import Template, TemplateError
+from local.cloudformation.template import TemplateError
 from local.sam import commands
 from local.sam.commands import FunctionTimedOutError, SamError
 from local.sam.image import ImageError, RuntimeImage, docker_engine
 from local.sam.sample_events import SampleEvent, sample_events
 from local.serving.interruption import InterruptedBySignalError, until_interrupted
 from local.stack.local_stack import ROOT, LocalStack, StackObserver
-from local.stack.sam_profile import host_architecture
+from local.stack.sam_profile import functions_runtime, host_architecture
 from local.stack.state_directory import StackRunningError
 
 # samconfig.toml refers to the stack in this folder.
@@ -66,7 +66,7 @@ class SamLocal(StackObserver):
 
     def provide_image(self) -> None:
         """Take the first step: pull or build an image to run functions in. Raise ImageError."""
-        image = RuntimeImage(docker_engine(), _runtime(), host_architecture())
+        image = RuntimeImage(docker_engine(), functions_runtime(), host_architecture())
         if not image.exists():
             try:
                 with self._console.status(f"Pulling {image.name}"):
@@ -156,14 +156,6 @@ class SamLocal(StackObserver):
 
     def _failed(self, what: str, why: str) -> None:
         self._console.print(Text.assemble(("✗ ", "bold red"), f"{what}\n  {why}"), soft_wrap=True)
-
-
-def _runtime() -> str:
-    """Return the functions' runtime in the template."""
-    functions = Template.load(ROOT / "template.yaml", {"MomentoApiKey": "unused"}).resources(
-        "AWS::Serverless::Function"
-    )
-    return str(next(iter(functions.values()))["Runtime"])
 
 
 def _samples() -> list[SampleEvent]:

@@ -67,6 +67,12 @@ def token_credentials(momento: MomentoFacts, auth_token: str) -> CredentialProvi
     )
 
 
+def super_user_credentials(momento: MomentoFacts, api_key: str) -> CredentialProvider:
+    """Return credentials for Momento's SDK with an API key of a local Momento."""
+    host = momento.host
+    return CredentialProvider(api_key, host, host, host, momento.port)
+
+
 async def post(
     url: str, headers: Mapping[str, str], body: object, function: str | None = None
 ) -> dict[str, Any]:

@@ -364,16 +364,21 @@ class LocalStack:
 
     def _answered(self, request: AnsweredRequest) -> None:
         self._observer.request_answered(request)
-        if request.server == FUNCTION_URL and self._awaited and not self._is_retried(request.status):
+        if request.server == FUNCTION_URL and self._awaited and self._is_final(request.status):
             message = _text(request.body)
-            for text, awaited in self._awaited.items():
-                # The caller may have cancelled the future.
-                if text in message and not awaited.done():
+            for text in [text for text in self._awaited if text in message]:
+                awaited = self._awaited.pop(text)
+                if not awaited.done():  # The caller may have cancelled it.
                     awaited.set_result(request)
 
-    def _is_retried(self, status: int) -> bool:
-        """Return whether the relay retries a request after this answer. Momento itself never retries."""
-        return self.facts.message_source != MOMENTO_WEBHOOK and (status in {403, 408, 429} or status >= 500)
+    def _is_final(self, status: int) -> bool:
+        """Return whether no other request with the message follows. Momento itself never retries."""
+        return self.facts.message_source == MOMENTO_WEBHOOK or ends_delivery(status)
+
+
+def ends_delivery(status: int) -> bool:
+    """Return whether the webhook has a message, or refuses it for good, so that the relay goes on."""
+    return status < 300 or status in {400, 422}
 
 
 def _endpoints(aws_endpoint_url: str, momento_address: str) -> dict[str, str]:

@@ -73,7 +73,7 @@ class Suite:
             self._show(result)
 
     async def judge_again(self) -> list[Result]:
-        """Return the results that would be others now, which none must be."""
+        """Judge every trial again. Return the results that have changed; there must be none."""
         changed = []
         for result in self.results:
             verdict, on_topics = await self._judge(result.trial, result.dead_letters)
@@ -131,7 +131,7 @@ class Suite:
         ]
 
     async def _show_progress(self, what: str) -> None:
-        """Say how far it is, until cancelled: all the time on a terminal, in a file now and then."""
+        """Show the progress until cancelled: continuously on a terminal, now and then in a file."""
 
         def present() -> str:
             trial = self._system.witness.trial

@@ -18,7 +18,7 @@ _NOT_PASSED_ON = {"Connection", "Content-Length", "Host", "Transfer-Encoding"}
 
 @dataclass(frozen=True)
 class Call:
-    """A call of an AWS service: `forward` has the service carry it out, and returns its answer."""
+    """A call of an AWS service: `forward` passes it on to the service, and returns the answer."""
 
     request: web.Request
     service: str

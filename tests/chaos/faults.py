@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import aiohttp
 import psutil
 from aiohttp import web
 
+from local.stack.client import LoopError
 from tests.chaos.aws_proxy import Call, Trouble, cut, fails, hangs, is_slow, loses_answer
 from tests.chaos.load import FLOODER
 from tests.chaos.system import FUNCTIONS, PUBLISHER, RELAY, SPILL_TRIES, TOKEN_VENDOR, WEBHOOK, System
@@ -207,7 +207,7 @@ async def drop_flows_to_momento(system: System, seconds: float) -> None:
         try:
             # For another course each time, as tokens are kept.
             await browser.fetch_token(secrets.token_hex(8))
-        except aiohttp.ClientError:
+        except LoopError:
             return False
         return True
 

@@ -17,6 +17,8 @@ from momento import CredentialProvider, TopicClientAsync, TopicConfigurations
 from momento.errors import MomentoErrorCode
 from momento.responses import TopicPublish
 
+from local.aws.services import User
+from local.stack.client import LoopError, fetch_token, sign_in, token_credentials
 from local.stack.facts import StackFacts
 from tests.chaos.topic_verdicts import CHOICES, LANGUAGES
 from tests.chaos.witness import CHAT, COMMENT, EVENT, POLL, Witness
@@ -35,10 +37,6 @@ _FLOOD_MESSAGES_AT_ONCE = 50
 _COMMENTS_FOR_EACH_OTHER = 11
 # With 11 comments for a chat message, fewer of these than a room's history keeps.
 _COMMENTS_IN_A_ROOM = 500
-_SIGN_IN_HEADERS = {
-    "Content-Type": "application/x-amz-json-1.1",
-    "X-Amz-Target": "AWSCognitoIdentityProviderService.InitiateAuth",
-}
 
 
 class _User(Protocol):
@@ -57,8 +55,8 @@ class _User(Protocol):
 class ServiceUser:
     """A user for whom a service publishes, by invoking PublisherFunction.
 
-    The service repeats an event once if it was not told that the comment is published, so it gives each
-    comment an id; or it does neither.
+    With `gives_ids`, each comment has an id, and an event is sent once more if its answer does not say that
+    the comment is published.
     """
 
     def __init__(
@@ -96,11 +94,10 @@ class ServiceUser:
 class BrowserUser:
     """A user who is signed in, and publishes with a token of the token API."""
 
-    def __init__(self, name: str, password: str, session: aiohttp.ClientSession, facts: StackFacts) -> None:
+    def __init__(self, user: User, facts: StackFacts) -> None:
         """Sign in with `renew_token` before publishing."""
-        self.name = name
-        self._password = password
-        self._session = session
+        self.name = user.username
+        self._user = user
         self._facts = facts
         self._credentials: CredentialProvider
         self._renewal_at = 0.0
@@ -108,24 +105,13 @@ class BrowserUser:
         self._topics: TopicClientAsync | None = None
 
     async def fetch_token(self, course: str) -> dict[str, Any]:
-        """Sign in, and fetch a token that may read a course's comments; raise aiohttp.ClientError."""
-        request = {
-            "AuthFlow": "USER_PASSWORD_AUTH",
-            "ClientId": self._facts.user_pool_client_id,
-            "AuthParameters": {"USERNAME": self.name, "PASSWORD": self._password},
-        }
-        signed_in = await self._post(self._facts.aws_endpoint_url, _SIGN_IN_HEADERS, request)
-        authorization = {"Authorization": f"Bearer {signed_in['AuthenticationResult']['IdToken']}"}
-        return await self._post(self._facts.token_url, authorization, {"courseIds": [course]})
+        """Sign in, and fetch a token that may read a course's comments. Raise LoopError."""
+        return await fetch_token(self._facts, await sign_in(self._facts, self._user), {COMMENT: [course]})
 
     async def renew_token(self) -> None:
-        """Publish with a new token from now on; raise aiohttp.ClientError."""
+        """Publish with a new token from now on. Raise LoopError."""
         token = await self.fetch_token("123")
-        api_key = CredentialProvider.from_disposable_token(token["authToken"]).auth_token
-        momento = self._facts.momento
-        self._credentials = CredentialProvider(
-            api_key, momento.host, momento.host, momento.host, momento.port
-        )
+        self._credentials = token_credentials(self._facts.momento, token["authToken"])
         self._renewal_at = (time.time() + token["expiresAt"]) / 2
         await self.close()
 
@@ -146,7 +132,7 @@ class BrowserUser:
     async def publish(self, text: str, topic: str = COMMENT) -> bool:
         """Publish any text; return whether it was said to be published."""
         if time.time() > self._renewal_at:
-            with suppress(aiohttp.ClientError):  # The present token is good for as long again.
+            with suppress(LoopError):  # The present token is good for as long again.
                 await self.renew_token()
         if self._topics is None:
             self._topics = await self._resources.enter_async_context(
@@ -163,12 +149,6 @@ class BrowserUser:
         """Close the connection; publishing opens another one."""
         await self._resources.aclose()
         self._topics = None
-
-    async def _post(self, url: str, headers: dict[str, str], request: Any) -> dict[str, Any]:
-        async with self._session.post(url, headers=headers, data=json.dumps(request)) as response:
-            response.raise_for_status()
-            answer: dict[str, Any] = json.loads(await response.read())
-            return answer
 
 
 class Load:
@@ -201,7 +181,7 @@ class Load:
         async with AsyncExitStack() as resources:
             timeout = aiohttp.ClientTimeout(total=60)
             session = await resources.enter_async_context(aiohttp.ClientSession(timeout=timeout))
-            browsers = [BrowserUser(user.username, user.password, session, facts) for user in facts.users]
+            browsers = [BrowserUser(user, facts) for user in facts.users]
             for browser in browsers:
                 await browser.renew_token()
                 resources.push_async_callback(browser.close)

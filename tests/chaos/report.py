@@ -188,7 +188,7 @@ def _markdown(results: Sequence[Result]) -> str:
 
 
 def _replace(document: Path, part: str, text: str) -> None:
-    """Replace what stands between a part's two marks."""
+    """Replace the text between a part's two comments."""
     begin, end = f"<!-- {part}: begin -->", f"<!-- {part}: end -->"
     before, _, rest = document.read_text(encoding="utf-8").partition(begin)
     _, _, after = rest.partition(end)

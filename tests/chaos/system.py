@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import aiohttp
 import psutil
-from momento import CacheClientAsync, Configurations, CredentialProvider
+from momento import CacheClientAsync, Configurations
 from momento.responses import CacheGet, CacheListFetch
 
 from local.aws.event_queue import EVENT_QUEUE
@@ -24,11 +24,12 @@ from local.momento.webhooks import SIGNATURE_HEADER, sign
 from local.poll import local_place, open_poll
 from local.serving.child_process import ChildProcess
 from local.serving.ports import port_in
+from local.stack.client import super_user_credentials
 from local.stack.local_stack import ROOT, USERS, LocalStack
 from tests.chaos.aws_proxy import AwsProxy
 from tests.chaos.load import Load
 from tests.chaos.topic_verdicts import CHOICES, LANGUAGES
-from tests.chaos.witness import DeadLetter, Witness
+from tests.chaos.witness import DeadLetter, Witness, topic_id
 from tests.support.aws_client import aws_client
 from tests.support.flow_proxy import FlowProxy
 
@@ -43,7 +44,7 @@ _PARAMETERS = {
     "MessageSource": "relay",
     "SpillRetrySeconds": "1",
     "SpillTries": str(SPILL_TRIES),
-    # The load fills no list so far: what is missing in one is lost.
+    # Longer than any list gets, so an entry that is missing is lost.
     "CommentListLength": "200",
     "ChatLanguages": ",".join(LANGUAGES),
 }
@@ -195,8 +196,8 @@ class System:
         return tally
 
     def _cache(self) -> CacheClientAsync:
-        at = self._facts.momento
-        credentials = CredentialProvider(at.api_key or "", at.host, at.host, at.host, at.port)
+        momento = self._facts.momento
+        credentials = super_user_credentials(momento, momento.api_key or "")
         return CacheClientAsync(Configurations.Laptop.latest(), credentials, timedelta(minutes=1))
 
     # Queues
@@ -209,7 +210,7 @@ class System:
         """Take all messages out of the dead-letter queue; return their topics and topic ids."""
         taken: Counter[DeadLetter] = Counter()
         for body in await asyncio.to_thread(self._take, self._facts.dead_letter_queue_url):
-            one = f"page{body['topic_sequence_page']}-{body['topic_sequence_number']}"
+            one = topic_id(body["topic_sequence_page"], body["topic_sequence_number"])
             taken[body["topic"], one] += 1
         return taken
 

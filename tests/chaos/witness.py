@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from local.lambda_host.host import FUNCTION_URL, AnsweredRequest
 from local.momento.topics import Message
-from local.stack.local_stack import StackObserver
+from local.stack.local_stack import StackObserver, ends_delivery
 
 COMMENT = "comment"
 POLL = "poll"
@@ -20,12 +20,11 @@ DeadLetter = tuple[str, str]
 """The topic and the topic id of a message."""
 
 _ENDS_WELL = {"stored", "duplicate", "found done", "found written", "done without a record"}
-_REFUSED_FOR_GOOD = {400, 422}
 
 
-def topic_id(message: Message) -> str:
+def topic_id(page: int, number: int) -> str:
     """Return the id of a message on its topic, which it has for the system too if its sender gave it none."""
-    return f"page{message.sequence_page}-{message.sequence_number}"
+    return f"page{page}-{number}"
 
 
 def sender_id(message: Message) -> str | None:
@@ -105,7 +104,7 @@ class Witness(StackObserver):
     def message_published(self, topic: str, message: Message) -> None:
         if topic not in TOPICS:
             return
-        one = topic_id(message)
+        one = topic_id(message.sequence_page, message.sequence_number)
         self.trial.accepted_on[topic][one] = message
         if topic == COMMENT and (given := sender_id(message)):
             self.trial.by_sender_id.setdefault(given, one)
@@ -116,7 +115,7 @@ class Witness(StackObserver):
         try:
             fields = json.loads(request.body)
             topic = fields["topic"]
-            one = f"page{fields['topic_sequence_page']}-{fields['topic_sequence_number']}"
+            one = topic_id(fields["topic_sequence_page"], fields["topic_sequence_number"])
         except (KeyError, ValueError):
             return
         trial = self.trial
@@ -127,7 +126,7 @@ class Witness(StackObserver):
             trial.stored_at.setdefault(one, time.time())
         elif request.status == 202:
             trial.aside.add(one)
-        if request.status < 300 or request.status in _REFUSED_FOR_GOOD:
+        if ends_delivery(request.status):
             trial.delivered.add(one)
 
     def function_logged(self, function: str, line: str) -> None:

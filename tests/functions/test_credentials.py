@@ -119,6 +119,18 @@ def test_an_api_key_that_does_not_fit_a_header_is_refused_with_the_secrets_name(
     assert not api_key or api_key not in str(refusal.value)
 
 
+def test_an_api_key_of_any_characters_that_fit_a_header_is_taken(access: ModuleType) -> None:
+    every_character = "".join(map(chr, range(ord("!"), ord("~") + 1)))
+    given = settings(encoded({"endpoint": ENDPOINT, "api_key": every_character}))
+    assert access.api_key_credentials(given).auth_token == every_character
+
+
+def test_a_v1_key_with_a_foreign_character_inside_is_refused(access: ModuleType) -> None:
+    given = settings(f"{TOKENS[3][:40]}\n{TOKENS[3][40:]}")
+    with pytest.raises(access.InvalidApiKeyError, match=given.api_key_secret):
+        access.api_key_credentials(given)
+
+
 @pytest.mark.parametrize("endpoint", ["", "cell-1\n", "a b", "https://cell-1", "x:443", "\u00e4"], ids=repr)
 def test_an_endpoint_that_is_not_a_host_is_refused_with_the_secrets_name(
     access: ModuleType, endpoint: str

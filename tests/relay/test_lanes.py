@@ -6,6 +6,7 @@ import importlib
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -142,7 +143,7 @@ def test_each_topic_has_its_position_under_one_lease(site: Site) -> None:
 
     site.environment["TOPICS"] = "poll, comment"
     again = site.start()
-    site.webhook.wait_for(lambda: "poll 3" in site.webhook.taken)
+    site.webhook.wait_for_text("poll 3")
     assert again.stop() == {"status": "relayed", "delivered": 1, "refused": 0, "discontinuities": 0}
     assert sorted(site.webhook.taken) == ["comment 1", "comment 2", "poll 1", "poll 2", "poll 3"]
 
@@ -162,6 +163,9 @@ class Parcel:
         assert self._may_go.wait(20)
         self._done.append(self.lane)
         return None
+
+    def leave(self, deadline: float) -> bool:
+        return time.monotonic() < deadline
 
 
 def test_the_messages_in_hand_are_bounded() -> None:
@@ -224,7 +228,7 @@ def test_a_message_that_cannot_be_spilled_is_delivered_later(site: Site) -> None
     site.webhook.wait_for(lambda: len(site.webhook.taken) == 6)
     wait_until(lambda: "SendMessage" in [operation for operation, _ in site.aws.calls])
     works.set()
-    site.webhook.wait_for(lambda: "first" in site.webhook.taken)
+    site.webhook.wait_for_text("first")
     assert site.spilled() == []
 
 
@@ -239,7 +243,7 @@ def test_a_run_that_ends_spills_messages_that_the_next_one_may_not_get(site: Sit
     assert [one["text"] for one in site.spilled()] == ["first"]
     site.webhook.answer = lambda _request: 200
     site.start()
-    site.webhook.wait_for(lambda: "second" in site.webhook.taken)
+    site.webhook.wait_for_text("second")
 
 
 def test_a_message_that_waits_for_long_is_spilled_even_if_no_other_follows(site: Site) -> None:
@@ -266,7 +270,7 @@ def test_a_flood_is_left_last_and_only_until_the_deadline(caplog: pytest.LogCapt
     class Left(Parcel):
         def leave(self, deadline: float) -> bool:
             left.append(self.lane)
-            return time.monotonic() < deadline
+            return super().leave(deadline)
 
     for lane in ("flood", "flood", "flood", "a", "b"):
         lanes.put(Left(lane, threading.Event(), []))
@@ -281,16 +285,55 @@ def test_a_flood_is_left_last_and_only_until_the_deadline(caplog: pytest.LogCapt
 def test_several_messages_are_left_at_the_same_time() -> None:
     lanes = Lanes(max_bytes=100)
     meeting = threading.Barrier(3, timeout=20)
+    met: list[int] = []
 
     class Left(Parcel):
         def leave(self, deadline: float) -> bool:
-            return meeting.wait() >= 0
+            met.append(meeting.wait())
+            return True
 
     for lane in ("a", "a", "b"):
         lanes.put(Left(lane, threading.Event(), []))
     lanes.close()
     lanes.leave(threads=3, seconds=20)
-    assert not meeting.broken
+    assert sorted(met) == [0, 1, 2]
+
+
+def test_idle_threads_are_woken_even_after_others_have_waited_for_the_end_of_a_pause() -> None:
+    lanes = Lanes(max_bytes=100)
+    begun: dict[str, threading.Event] = {lane: threading.Event() for lane in "abc"}
+    may_go = threading.Event()
+    meeting = threading.Barrier(3, timeout=20)
+
+    class Met(Parcel):
+        def attempt(self) -> float | None:
+            meeting.wait()
+            return None
+
+    class Paused(Parcel):
+        def __init__(self, lane: str, *pauses: float) -> None:
+            super().__init__(lane, may_go, [])
+            self._pauses = iter(pauses)
+
+        def attempt(self) -> float | None:
+            if pause := next(self._pauses, None):
+                return pause
+            begun[self.lane].set()
+            return super().attempt()
+
+    with ThreadPoolExecutor(3) as threads:
+        for _ in range(3):
+            threads.submit(lanes.work)
+        for lane in "xyz":  # All three threads work, and are idle afterwards.
+            lanes.put(Met(lane, may_go, []))
+        try:
+            for parcel in (Paused("a", 0.1), Paused("b"), Paused("c")):
+                time.sleep(0.05)  # Nothing tells when a thread is idle.
+                lanes.put(parcel)
+                assert begun[parcel.lane].wait(10)
+        finally:
+            may_go.set()
+            lanes.close()
 
 
 def test_closed_lanes_refuse_messages_and_nobody_waits_for_room() -> None:

@@ -6,11 +6,13 @@ import importlib
 import json
 import threading
 import time
+import uuid
+from typing import Any
 
 import boto3
 import pytest
 
-from tests.support.functions import Context
+from tests.support.functions import Context, as_a_new_process
 from tests.support.project import SOURCE
 from tests.support.relay_site import Site
 from tests.support.waiting import wait_until
@@ -42,6 +44,19 @@ def test_a_run_ends_if_another_one_holds_the_lease(site: Site, monkeypatch: pyte
     assert working.stop()["delivered"] == 1
 
 
+def test_each_line_of_the_functions_log_names_its_request(
+    site: Site, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loggers_of_its_own = {"POWERTOOLS_SERVICE_NAME": str(uuid.uuid4())}  # They write here.
+    with as_a_new_process(site.environment | loggers_of_its_own):
+        handler = importlib.import_module("relay.handler")
+        handler.lambda_handler(EVENT, Context(timeout=handler.settings.durations.stopping + 1))
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    logged = {line["message"]: line for line in lines if "message" in line}
+    assert {"relaying", "reading the topic", "relayed"} <= set(logged)
+    assert {line.get("function_request_id") for line in logged.values()} == {"request"}
+
+
 def test_a_run_ends_in_time_and_releases_the_lease(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     site.momento.publish("one", "two")
     handler = site.handler(monkeypatch)
@@ -68,7 +83,7 @@ def test_the_next_run_waits_for_one_that_is_about_to_end(site: Site) -> None:
     first = site.start(seconds=2)
     wait_until(lambda: site.item().get("ends_soon"))
     second = site.start(seconds=20)
-    texts = []
+    texts: list[str] = []
     while first.is_running():
         texts.append(str(len(texts)))
         site.momento.publish(texts[-1])
@@ -168,7 +183,7 @@ def test_a_bookmark_is_read_as_it_was_saved(site: Site) -> None:
     ],
 )
 def test_a_lease_is_written_only_when_a_renewal_or_a_checkpoint_is_due(
-    site: Site, durations: dict[str, float], *, saves_a_new_position: bool, renews: bool
+    site: Site, durations: dict[str, Any], *, saves_a_new_position: bool, renews: bool
 ) -> None:
     position = importlib.import_module("relay.message").Position(7, 12)
     bookmark = importlib.import_module("relay.backlog").Bookmark(position, 1.0, 2.0)
@@ -205,7 +220,12 @@ def test_the_lease_is_renewed_while_a_delivery_takes_long(site: Site) -> None:
     holder = site.item()["holder"]
     waiting = site.start(lease=1)
     renewals = {site.item()["renewal"]}
-    wait_until(lambda: renewals.add(site.item()["renewal"]) or len(renewals) > 15)
+
+    def has_renewed_often() -> bool:
+        renewals.add(site.item()["renewal"])
+        return len(renewals) > 15
+
+    wait_until(has_renewed_often)
     assert site.item()["holder"] == holder
     assert waiting.is_running()  # It has no end, and so it waits for however long it takes.
     is_over.set()
@@ -236,7 +256,12 @@ def test_an_older_version_does_not_take_over(site: Site) -> None:
     new = site.start(lease=20)
     wait_until(lambda: site.item().get("holder_number") == "3")
     renewals: set[str] = set()
-    wait_until(lambda: renewals.add(site.item()["renewal"]) or len(renewals) > 10)
+
+    def has_renewed_often() -> bool:
+        renewals.add(site.item()["renewal"])
+        return len(renewals) > 10
+
+    wait_until(has_renewed_often)
     assert site.item()["holder_number"] == "3"
     assert "asked_holder" not in site.item()
     site.momento.publish("one")

@@ -24,17 +24,17 @@ def test_the_relays_metrics(site: Site) -> None:
 
     site.momento.publish(*(str(number) for number in range(1100)))
     second = site.start_process(**environment, POWERTOOLS_LOG_LEVEL="INFO")  # The pipe is read at the end.
-    site.webhook.wait_for(lambda: "1099" in site.webhook.taken)
+    site.webhook.wait_for_text("1099")
     site.momento.reset_topic()
     site.momento.publish("first of the next page")
-    site.webhook.wait_for(lambda: "first of the next page" in site.webhook.taken)
+    site.webhook.wait_for_text("first of the next page")
     site.momento.admin("/block")
     site.momento.admin("/unblock")
     site.momento.publish("after the break")
-    site.webhook.wait_for(lambda: "after the break" in site.webhook.taken)
+    site.webhook.wait_for_text("after the break")
     site.momento.publish("spilled", publisher="jordan")
     site.momento.publish(*[b"passed over"] * 501, "after that")
-    site.webhook.wait_for(lambda: "after that" in site.webhook.taken)
+    site.webhook.wait_for_text("after that")
     output += stopped(second)
     written = written_metrics(output)
     assert watched_metrics("RelayFunction") <= written

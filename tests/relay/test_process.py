@@ -37,7 +37,7 @@ def test_a_stopped_relay_saves_its_position_and_releases_the_lease(site: Site) -
     for stop_signal, text in ((signal.SIGTERM, "one"), (signal.SIGINT, "two")):
         process = site.start_process()
         site.momento.publish(text)
-        site.webhook.wait_for(lambda text=text: text in site.webhook.taken)
+        site.webhook.wait_for_text(text)
         process.send_signal(stop_signal)
         _, errors = process.communicate(timeout=SECONDS)
         assert process.returncode == 0, errors
@@ -59,7 +59,7 @@ def test_a_waiting_relay_stops_as_well(site: Site) -> None:
 
 
 def test_metrics_are_written_while_it_works(site: Site) -> None:
-    """At once, as who collects them from a pipe would take a relay for dead that is not heard of for long."""
+    """The first report comes at once: a collector would take a silent relay for dead."""
     process = site.start_process(PYTHONUNBUFFERED="")
     assert process.stdout is not None
     too_late = threading.Timer(SECONDS, process.kill)

@@ -125,3 +125,9 @@ class Connections:
         )
         assert isinstance(minted, GenerateDisposableToken.Success), minted
         return CredentialProvider.from_disposable_token(minted.auth_token).auth_token
+
+
+# What the fixtures of these names give.
+StartMomento = Callable[..., Awaitable[MomentoServer]]
+Connect = Callable[[MomentoServer], Connections]
+Eventually = Callable[..., Awaitable[None]]

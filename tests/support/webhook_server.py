@@ -104,6 +104,10 @@ class Webhook:
         """Return the texts that it has taken, in order."""
         return [request.text for request in self.requests if 200 <= request.status < 300]
 
+    def wait_for_text(self, text: str) -> None:
+        """Wait until it has taken a message with this text."""
+        self.wait_for(lambda: text in self.taken)
+
     def wait_for(self, is_so: Callable[[], object]) -> None:
         """Wait until a request makes this true."""
         with self._changed:

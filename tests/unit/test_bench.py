@@ -131,7 +131,7 @@ def test_without_a_reference_only_our_own_goal_is_judged(results: Results) -> No
     assert target.name == "token vendor, same user: p50"
 
 
-def test_the_cheapest_memory_is_early_enough(results: Results) -> None:
+def test_the_cheapest_memory_is_fast_enough(results: Results) -> None:
     assert results.cheapest_memory() == 256
     assert replace(results, by_memory={}).cheapest_memory() is None
 

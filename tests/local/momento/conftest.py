@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from local.momento.server import MomentoServer, MomentoServerConfig, Timings
 from local.momento.webhooks import Delivery
-from tests.support.momento_connections import CACHE, Connections, Rpcs
+from tests.support.momento_connections import CACHE, Connect, Connections, Eventually, Rpcs, StartMomento
 
 
 async def _eventually(holds: Callable[[], bool], seconds: float = 5.0) -> None:
@@ -22,22 +22,19 @@ async def _eventually(holds: Callable[[], bool], seconds: float = 5.0) -> None:
 
 
 @pytest.fixture
-def eventually() -> Callable[..., Awaitable[None]]:
+def eventually() -> Eventually:
     """Wait for something that has no event: `await eventually(lambda: ...)`."""
     return _eventually
 
 
-StartMomento = Callable[..., Awaitable[MomentoServer]]
+@pytest.fixture
+async def resources() -> AsyncIterator[AsyncExitStack]:
+    async with AsyncExitStack() as resources:
+        yield resources
 
 
 @pytest.fixture
-async def stack() -> AsyncIterator[AsyncExitStack]:
-    async with AsyncExitStack() as stack:
-        yield stack
-
-
-@pytest.fixture
-def start_momento(stack: AsyncExitStack) -> StartMomento:
+def start_momento(resources: AsyncExitStack) -> StartMomento:
     """Start a server: `await start_momento(rate_limits=True, timings=Timings(heartbeat=0.05))`."""
 
     async def start(
@@ -47,7 +44,7 @@ def start_momento(stack: AsyncExitStack) -> StartMomento:
     ) -> MomentoServer:
         config.setdefault("caches", [CACHE])
         server = MomentoServer(MomentoServerConfig(**config), timings, on_delivery)
-        return await stack.enter_async_context(server)
+        return await resources.enter_async_context(server)
 
     return start
 
@@ -59,13 +56,13 @@ async def momento(start_momento: StartMomento) -> MomentoServer:
 
 
 @pytest.fixture
-def connect(stack: AsyncExitStack) -> Callable[[MomentoServer], Connections]:
+def connect(resources: AsyncExitStack) -> Connect:
     """Open clients of a server that a test has started."""
-    return lambda momento: Connections(momento, stack)
+    return lambda momento: Connections(momento, resources)
 
 
 @pytest.fixture
-def connections(momento: MomentoServer, connect: Callable[[MomentoServer], Connections]) -> Connections:
+def connections(momento: MomentoServer, connect: Connect) -> Connections:
     return connect(momento)
 
 
@@ -88,5 +85,5 @@ async def rpcs(connections: Connections) -> Rpcs:
 
 
 @pytest.fixture
-async def http(stack: AsyncExitStack) -> aiohttp.ClientSession:
-    return await stack.enter_async_context(aiohttp.ClientSession())
+async def http(resources: AsyncExitStack) -> aiohttp.ClientSession:
+    return await resources.enter_async_context(aiohttp.ClientSession())

@@ -5,6 +5,7 @@ import socket
 import sys
 import time
 
+import aiohttp
 import grpc
 import pytest
 from momento.errors import MomentoErrorCode
@@ -12,10 +13,12 @@ from momento.responses import CacheGet, CacheIncrement, CacheSet, TopicPublish
 from momento_wire_types import cacheclient_pb2, cachepubsub_pb2
 from yarl import URL
 
+from local.momento.server import MomentoServer
 from local.momento.webhooks import WebhookSubscription
+from tests.support.momento_connections import Connections, Rpcs
 
 
-async def test_it_is_healthy(momento, http):
+async def test_it_is_healthy(momento: MomentoServer, http: aiohttp.ClientSession) -> None:
     for answer in (
         await http.get(f"{momento.admin_url}/health"),
         await http.post(f"{momento.admin_url}/health"),
@@ -23,7 +26,9 @@ async def test_it_is_healthy(momento, http):
         assert (answer.status, await answer.json()) == (200, {"status": "ok"})
 
 
-async def test_a_blocked_port_drops_connections_and_takes_no_new_ones(momento, http, rpcs):
+async def test_a_blocked_port_drops_connections_and_takes_no_new_ones(
+    momento: MomentoServer, http: aiohttp.ClientSession, rpcs: Rpcs
+) -> None:
     stream = rpcs.Subscribe(cachepubsub_pb2._SubscriptionRequest(cache_name="cache", topic="topic"))
     await stream.read()
     assert (await http.post(f"{momento.admin_url}/block")).status == 200
@@ -35,7 +40,9 @@ async def test_a_blocked_port_drops_connections_and_takes_no_new_ones(momento, h
     assert (await http.post(f"{momento.admin_url}/block")).status == 200
 
 
-async def test_an_unblocked_port_has_its_number_and_all_data_again(momento, http, connections):
+async def test_an_unblocked_port_has_its_number_and_all_data_again(
+    momento: MomentoServer, http: aiohttp.ClientSession, connections: Connections
+) -> None:
     port = momento.port
     client = await connections.cache()
     await client.set("cache", "key", "value")
@@ -51,7 +58,7 @@ async def test_an_unblocked_port_has_its_number_and_all_data_again(momento, http
     assert hit.cache_body == b"value"
 
 
-async def test_the_last_of_concurrent_blocks_and_unblocks_decides(momento, rpcs):
+async def test_the_last_of_concurrent_blocks_and_unblocks_decides(momento: MomentoServer, rpcs: Rpcs) -> None:
     get = cacheclient_pb2._GetRequest(cache_key=b"key")
     for calls in ((momento.block, momento.unblock), (momento.block,), (momento.unblock, momento.unblock)):
         await asyncio.gather(*(call() for call in calls))
@@ -61,7 +68,9 @@ async def test_the_last_of_concurrent_blocks_and_unblocks_decides(momento, rpcs)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux reserves a port that is not listened on")
-async def test_a_blocked_port_is_given_to_no_other_process(momento, http):
+async def test_a_blocked_port_is_given_to_no_other_process(
+    momento: MomentoServer, http: aiohttp.ClientSession
+) -> None:
     await http.post(f"{momento.admin_url}/block")
     for port in (momento.port, URL(momento.web_url).port):
         with socket.socket() as other, pytest.raises(OSError, match="in use"):
@@ -69,7 +78,9 @@ async def test_a_blocked_port_is_given_to_no_other_process(momento, http):
     assert (await http.post(f"{momento.admin_url}/unblock")).status == 200
 
 
-async def test_a_port_that_another_process_listens_on_stays_blocked(momento, http):
+async def test_a_port_that_another_process_listens_on_stays_blocked(
+    momento: MomentoServer, http: aiohttp.ClientSession
+) -> None:
     await http.post(f"{momento.admin_url}/block")
     with socket.create_server((momento.host, momento.port)):
         answer = await http.post(f"{momento.admin_url}/unblock")
@@ -79,7 +90,9 @@ async def test_a_port_that_another_process_listens_on_stays_blocked(momento, htt
 
 
 @pytest.mark.parametrize("sync", [False, True])
-async def test_clients_go_on_when_their_port_is_unblocked(momento, http, connections, sync):
+async def test_clients_go_on_when_their_port_is_unblocked(
+    momento: MomentoServer, http: aiohttp.ClientSession, connections: Connections, sync: bool
+) -> None:
     """One round may be luck: connections break at different moments of their calls."""
     client = await connections.cache(sync=sync)
     topics = await connections.topics(sync=sync)
@@ -100,7 +113,9 @@ async def test_clients_go_on_when_their_port_is_unblocked(momento, http, connect
         assert hit.value_string == str(number)
 
 
-async def test_a_block_ends_running_calls_as_unavailable(momento, http, connections):
+async def test_a_block_ends_running_calls_as_unavailable(
+    momento: MomentoServer, http: aiohttp.ClientSession, connections: Connections
+) -> None:
     """CANCELLED would be for the SDKs what the caller wanted: they would not try again."""
     get = cacheclient_pb2._GetRequest(cache_key=b"key")
     subscription = cachepubsub_pb2._SubscriptionRequest(cache_name="cache", topic="topic")
@@ -120,7 +135,9 @@ async def test_a_block_ends_running_calls_as_unavailable(momento, http, connecti
 
 
 @pytest.mark.parametrize("sync", [False, True])
-async def test_calls_can_be_made_to_fail(momento, http, connections, sync):
+async def test_calls_can_be_made_to_fail(
+    momento: MomentoServer, http: aiohttp.ClientSession, connections: Connections, sync: bool
+) -> None:
     client = await connections.cache(sync=sync)
     fail = f"{momento.admin_url}/fail?rpcs=increment%20set&error=resource-exhausted&count=2"
     assert (await http.post(fail)).status == 200
@@ -137,7 +154,9 @@ async def test_calls_can_be_made_to_fail(momento, http, connections, sync):
     assert responses[0].error_code is MomentoErrorCode.LIMIT_EXCEEDED_ERROR
 
 
-async def test_faults_last_until_they_are_cleared(momento, http, connections):
+async def test_faults_last_until_they_are_cleared(
+    momento: MomentoServer, http: aiohttp.ClientSession, connections: Connections
+) -> None:
     client = await connections.cache()
     await http.post(f"{momento.admin_url}/fail?rpcs=increment&error=internal")
     for _ in range(3):
@@ -146,7 +165,9 @@ async def test_faults_last_until_they_are_cleared(momento, http, connections):
     assert isinstance(await client.increment("cache", "n"), CacheIncrement.Success)
 
 
-async def test_calls_can_be_delayed(momento, http, connections):
+async def test_calls_can_be_delayed(
+    momento: MomentoServer, http: aiohttp.ClientSession, connections: Connections
+) -> None:
     client = await connections.cache()
     await client.set("cache", "key", "value")
     await http.post(f"{momento.admin_url}/delay?rpcs=get&ms=400&count=1")
@@ -160,7 +181,9 @@ async def test_calls_can_be_delayed(momento, http, connections):
 @pytest.mark.parametrize(
     ("fault", "status"), [("fail?error=internal", "INTERNAL"), ("delay?ms=5000", "DEADLINE_EXCEEDED")]
 )
-async def test_calls_can_be_carried_out_without_an_answer(momento, http, rpcs, fault, status):
+async def test_calls_can_be_carried_out_without_an_answer(
+    momento: MomentoServer, http: aiohttp.ClientSession, rpcs: Rpcs, fault: str, status: str
+) -> None:
     await http.post(f"{momento.admin_url}/{fault}&rpcs=set&when=after")
     request = cacheclient_pb2._SetRequest(cache_key=b"key", cache_body=b"value", ttl_milliseconds=60_000)
     unconfirmed = rpcs.Set(request, timeout=0.5)
@@ -169,7 +192,9 @@ async def test_calls_can_be_carried_out_without_an_answer(momento, http, rpcs, f
     assert fetched.cache_body == b"value"
 
 
-async def test_the_answer_to_a_batch_can_fail_after_its_work(momento, http, rpcs):
+async def test_the_answer_to_a_batch_can_fail_after_its_work(
+    momento: MomentoServer, http: aiohttp.ClientSession, rpcs: Rpcs
+) -> None:
     await http.post(f"{momento.admin_url}/fail?rpcs=set-batch&error=unavailable&when=after")
     item = {"cache_key": b"key", "cache_body": b"value", "ttl_milliseconds": 60_000}
     batch = rpcs.SetBatch(cacheclient_pb2._SetBatchRequest(items=[item]))
@@ -196,13 +221,17 @@ async def test_the_answer_to_a_batch_can_fail_after_its_work(momento, http, rpcs
         ("/reset-topic?cache=cache", "topic is missing"),
     ],
 )
-async def test_an_invalid_request_gets_its_fault_named(momento, http, path, complaint):
+async def test_an_invalid_request_gets_its_fault_named(
+    momento: MomentoServer, http: aiohttp.ClientSession, path: str, complaint: str
+) -> None:
     answer = await http.post(momento.admin_url + path)
     assert answer.status == 400
     assert complaint in await answer.text()
 
 
-async def test_signing_secrets_can_be_read_and_rotated(momento, http):
+async def test_signing_secrets_can_be_read_and_rotated(
+    momento: MomentoServer, http: aiohttp.ClientSession
+) -> None:
     where = "?cache=cache&topic=topic"
     assert (await http.get(f"{momento.admin_url}/signing-secret{where}")).status == 404
     assert (await http.post(f"{momento.admin_url}/rotate-signing-secret{where}")).status == 404

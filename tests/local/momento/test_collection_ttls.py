@@ -7,6 +7,7 @@ from momento.requests import CollectionTtl
 from momento_wire_types import cacheclient_pb2 as pb
 
 from local.momento.server import Timings
+from tests.support.momento_connections import Connect, Connections, Eventually, Rpcs, StartMomento
 
 CHANGES = {
     "dictionary_set_field": ("field", "value"),
@@ -24,13 +25,16 @@ CHANGES = {
 }
 
 
-async def remaining_seconds(rpcs) -> float:
+async def remaining_seconds(rpcs: Rpcs) -> float:
     answer = await rpcs.ItemGetTtl(pb._ItemGetTtlRequest(cache_key=b"collection"))
-    return answer.found.remaining_ttl_millis / 1000
+    milliseconds: int = answer.found.remaining_ttl_millis
+    return milliseconds / 1000
 
 
 @pytest.mark.parametrize("change", CHANGES)
-async def test_a_change_refreshes_the_ttl_only_if_asked(connections, rpcs, change):
+async def test_a_change_refreshes_the_ttl_only_if_asked(
+    connections: Connections, rpcs: Rpcs, change: str
+) -> None:
     client = await connections.cache()
 
     async def apply(ttl: CollectionTtl) -> None:
@@ -45,7 +49,7 @@ async def test_a_change_refreshes_the_ttl_only_if_asked(connections, rpcs, chang
     assert 499 < await remaining_seconds(rpcs) <= 500
 
 
-async def test_removing_something_keeps_the_ttl(connections, rpcs):
+async def test_removing_something_keeps_the_ttl(connections: Connections, rpcs: Rpcs) -> None:
     client = await connections.cache()
     await client.list_concatenate_back(
         "cache", "collection", ["a", "b", "c"], ttl=CollectionTtl.of(timedelta(seconds=500))
@@ -55,7 +59,9 @@ async def test_removing_something_keeps_the_ttl(connections, rpcs):
     assert 499 < await remaining_seconds(rpcs) <= 500
 
 
-async def test_expired_items_are_freed_without_a_request(start_momento, connect, eventually):
+async def test_expired_items_are_freed_without_a_request(
+    start_momento: StartMomento, connect: Connect, eventually: Eventually
+) -> None:
     momento = await start_momento(timings=Timings(sweep=0.05))
     client = await connect(momento).cache()
     await client.set("cache", "kept", "value")

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import aiohttp
@@ -37,7 +38,9 @@ class Momento:
         async with grpc.aio.insecure_channel(self.value("gRPC")) as channel:
             stub = cacheclient_pb2_grpc.ScsStub(channel)
             metadata = (("authorization", key), ("cache", cache))
-            return await stub.Get(cacheclient_pb2._GetRequest(cache_key=b"key"), metadata=metadata)
+            request = cacheclient_pb2._GetRequest(cache_key=b"key")
+            answer: cacheclient_pb2._GetResponse = await stub.Get(request, metadata=metadata)
+            return answer
 
 
 async def run(*arguments: str) -> asyncio.subprocess.Process:
@@ -46,8 +49,11 @@ async def run(*arguments: str) -> asyncio.subprocess.Process:
     )
 
 
+Serve = Callable[..., Awaitable[Momento]]
+
+
 @pytest.fixture
-def serve(stack: AsyncExitStack):
+def serve(resources: AsyncExitStack) -> Serve:
     """Start the command, and wait until it says that it is ready."""
 
     async def serve(*arguments: str) -> Momento:
@@ -58,7 +64,9 @@ def serve(stack: AsyncExitStack):
                 process.kill()
             await process.communicate()
 
-        stack.push_async_callback(end)
+        resources.push_async_callback(end)
+        assert process.stdout is not None
+        assert process.stderr is not None
         printed = ""
         async with asyncio.timeout(20):
             while "Ready" not in printed:
@@ -70,7 +78,7 @@ def serve(stack: AsyncExitStack):
     return serve
 
 
-async def complaint(*arguments: str) -> tuple[int, str]:
+async def complaint(*arguments: str) -> tuple[int | None, str]:
     process = await run(*arguments)
     async with asyncio.timeout(20):
         _, stderr = await process.communicate()
@@ -78,7 +86,9 @@ async def complaint(*arguments: str) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_it_prints_what_a_client_needs_and_stops_when_told_to(serve, number):
+async def test_it_prints_what_a_client_needs_and_stops_when_told_to(
+    serve: Serve, number: signal.Signals
+) -> None:
     momento = await serve("--create-cache", "made", "--create-cache", "another")
     key = momento.value("API key")
     assert jwt.decode(key, options={"verify_signature": False})["t"] == "g"
@@ -98,7 +108,7 @@ async def test_it_prints_what_a_client_needs_and_stops_when_told_to(serve, numbe
         assert probe.connect_ex((host, int(port))) != 0
 
 
-async def test_the_given_key_is_used(serve):
+async def test_the_given_key_is_used(serve: Serve) -> None:
     momento = await serve("--api-key", "a-key", "--create-cache", "made")
     assert momento.value("API key") == "a-key"
     assert (await momento.get("a-key")).result == cacheclient_pb2.Miss
@@ -107,7 +117,7 @@ async def test_the_given_key_is_used(serve):
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-async def test_heartbeats_come_at_the_given_interval(serve):
+async def test_heartbeats_come_at_the_given_interval(serve: Serve) -> None:
     momento = await serve("--no-auth", "--create-cache", "made", "--heartbeat-seconds", "0.01")
     async with grpc.aio.insecure_channel(momento.value("gRPC")) as channel, asyncio.timeout(5):
         request = cachepubsub_pb2._SubscriptionRequest(cache_name="made", topic="topic")
@@ -116,12 +126,12 @@ async def test_heartbeats_come_at_the_given_interval(serve):
             assert (await stream.read()).WhichOneof("kind") == "heartbeat"
 
 
-async def test_without_authentication_no_key_is_needed(serve):
+async def test_without_authentication_no_key_is_needed(serve: Serve) -> None:
     momento = await serve("--no-auth", "--create-cache", "made")
     assert (await momento.get("")).result == cacheclient_pb2.Miss
 
 
-async def test_webhooks_share_the_given_or_a_generated_secret(serve):
+async def test_webhooks_share_the_given_or_a_generated_secret(serve: Serve) -> None:
     webhooks = ("--webhook", "c/one=http://127.0.0.1:9/1", "--webhook", "c/two=http://127.0.0.1:9/2")
     momento = await serve(*webhooks)
     assert "c/one -> http://127.0.0.1:9/1" in momento.printed
@@ -132,7 +142,7 @@ async def test_webhooks_share_the_given_or_a_generated_secret(serve):
 
 
 @pytest.mark.parametrize("flag", ["--port", "--web-port", "--admin-port"])
-async def test_a_taken_port_names_the_flag_that_moves_it(flag):
+async def test_a_taken_port_names_the_flag_that_moves_it(flag: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -145,7 +155,7 @@ async def test_a_taken_port_names_the_flag_that_moves_it(flag):
 
 
 @pytest.mark.parametrize("host", ["::1", "192.0.2.1"])
-async def test_an_invalid_host_is_not_reported_as_a_taken_port(host):
+async def test_an_invalid_host_is_not_reported_as_a_taken_port(host: str) -> None:
     code, stderr = await complaint(*FREE_PORTS, "--host", host)
     assert code == 1
     assert stderr.startswith(f"Cannot listen on {host}: [Errno ")
@@ -171,7 +181,7 @@ async def test_an_invalid_host_is_not_reported_as_a_taken_port(host):
         (("--heartbeat-seconds", "often"), "not a positive number"),
     ],
 )
-async def test_a_wrong_argument_is_reported(arguments, message):
+async def test_a_wrong_argument_is_reported(arguments: tuple[str, ...], message: str) -> None:
     code, stderr = await complaint(*arguments)
     assert code == 2
     assert message in stderr

@@ -1,6 +1,7 @@
 """Caches, signing keys, and what is no more."""
 
 from datetime import timedelta
+from typing import Any
 
 import grpc
 import pytest
@@ -16,14 +17,16 @@ from momento.responses import (
 )
 from momento_wire_types import controlclient_pb2 as pb
 
+from tests.support.momento_connections import Rpcs
 
-async def cache_names(client) -> list[str]:
+
+async def cache_names(client: Any) -> list[str]:
     listed = await client.list_caches()
     assert isinstance(listed, ListCaches.Success)
     return [cache.name for cache in listed.caches]
 
 
-async def test_caches_are_created_listed_and_deleted(client):
+async def test_caches_are_created_listed_and_deleted(client: Any) -> None:
     assert isinstance(await client.create_cache("other"), CreateCache.Success)
     assert isinstance(await client.create_cache("other"), CreateCache.CacheAlreadyExists)
     assert await cache_names(client) == ["cache", "other"]
@@ -34,20 +37,20 @@ async def test_caches_are_created_listed_and_deleted(client):
     assert again.error_code is MomentoErrorCode.NOT_FOUND_ERROR
 
 
-async def test_a_cache_that_is_created_again_is_empty(client):
+async def test_a_cache_that_is_created_again_is_empty(client: Any) -> None:
     await client.set("cache", "key", "value")
     await client.delete_cache("cache")
     await client.create_cache("cache")
     assert isinstance(await client.get("cache", "key"), CacheGet.Miss)
 
 
-async def test_caches_share_no_keys(client):
+async def test_caches_share_no_keys(client: Any) -> None:
     await client.create_cache("other")
     await client.set("cache", "key", "value")
     assert isinstance(await client.get("other", "key"), CacheGet.Miss)
 
 
-async def test_flushing_removes_the_items_and_leaves_the_cache(client):
+async def test_flushing_removes_the_items_and_leaves_the_cache(client: Any) -> None:
     await client.set("cache", "key", "value")
     assert isinstance(await client.flush_cache("cache"), CacheFlush.Success)
     assert isinstance(await client.get("cache", "key"), CacheGet.Miss)
@@ -56,13 +59,13 @@ async def test_flushing_removes_the_items_and_leaves_the_cache(client):
     assert refused.error_code is MomentoErrorCode.NOT_FOUND_ERROR
 
 
-async def test_caches_are_listed_with_their_limits(rpcs):
+async def test_caches_are_listed_with_their_limits(rpcs: Rpcs) -> None:
     listed = await rpcs.ListCaches(pb._ListCachesRequest())
     assert listed.cache[0].cache_limits.max_item_size_kb == 1024
     assert listed.cache[0].topic_limits.max_publish_message_size_kb == 4
 
 
-async def test_signing_keys_are_created_listed_and_revoked(client):
+async def test_signing_keys_are_created_listed_and_revoked(client: Any) -> None:
     created = await client.create_signing_key(timedelta(minutes=30))
     assert isinstance(created, CreateSigningKey.Success)
     listed = await client.list_signing_keys()
@@ -72,13 +75,13 @@ async def test_signing_keys_are_created_listed_and_revoked(client):
     assert (await client.list_signing_keys()).signing_keys == []
 
 
-async def test_a_blank_cache_name_is_an_invalid_argument(rpcs):
+async def test_a_blank_cache_name_is_an_invalid_argument(rpcs: Rpcs) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await rpcs.CreateCache(pb._CreateCacheRequest(cache_name="  "))
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_vector_indexes_are_unimplemented(rpcs):
+async def test_vector_indexes_are_unimplemented(rpcs: Rpcs) -> None:
     for call in (
         rpcs.CreateIndex(pb._CreateIndexRequest(index_name="i")),
         rpcs.DeleteIndex(pb._DeleteIndexRequest(index_name="i")),

@@ -1,5 +1,7 @@
 """Dictionaries."""
 
+from typing import Any
+
 from momento.errors import MomentoErrorCode
 from momento.responses import (
     CacheDictionaryFetch,
@@ -11,8 +13,10 @@ from momento.responses import (
 )
 from momento_wire_types import cacheclient_pb2 as pb
 
+from tests.support.momento_connections import Rpcs
 
-async def test_fields_can_be_set_got_and_fetched(client):
+
+async def test_fields_can_be_set_got_and_fetched(client: Any) -> None:
     assert isinstance(await client.dictionary_fetch("cache", "d"), CacheDictionaryFetch.Miss)
     stored = await client.dictionary_set_fields("cache", "d", {"a": "1", "b": "2"})
     assert isinstance(stored, CacheDictionarySetFields.Success)
@@ -22,7 +26,7 @@ async def test_fields_can_be_set_got_and_fetched(client):
     assert fetched.value_dictionary_string_string == {"a": "1", "b": "3"}
 
 
-async def test_fields_are_answered_in_the_order_of_the_request(client):
+async def test_fields_are_answered_in_the_order_of_the_request(client: Any) -> None:
     missing = await client.dictionary_get_fields("cache", "d", ["a"])
     assert isinstance(missing, CacheDictionaryGetFields.Miss)
     await client.dictionary_set_fields("cache", "d", {"a": "1", "b": "2"})
@@ -37,7 +41,7 @@ async def test_fields_are_answered_in_the_order_of_the_request(client):
     assert isinstance(await client.dictionary_get_field("cache", "d", "no"), CacheDictionaryGetField.Miss)
 
 
-async def test_a_missing_field_is_incremented_from_zero(client):
+async def test_a_missing_field_is_incremented_from_zero(client: Any) -> None:
     for expected in (3, 6):
         response = await client.dictionary_increment("cache", "d", "count", 3)
         assert isinstance(response, CacheDictionaryIncrement.Success)
@@ -49,7 +53,7 @@ async def test_a_missing_field_is_incremented_from_zero(client):
     assert refused.error_code is MomentoErrorCode.FAILED_PRECONDITION_ERROR
 
 
-async def test_a_dictionary_is_deleted_with_its_last_field(client):
+async def test_a_dictionary_is_deleted_with_its_last_field(client: Any) -> None:
     await client.dictionary_set_fields("cache", "d", {"a": "1", "b": "2", "c": "3"})
     await client.dictionary_remove_field("cache", "d", "a")
     fetched = await client.dictionary_fetch("cache", "d")
@@ -61,7 +65,7 @@ async def test_a_dictionary_is_deleted_with_its_last_field(client):
     assert isinstance(removed, CacheDictionaryRemoveFields.Success)
 
 
-async def test_a_dictionary_has_a_length_and_can_be_deleted(client, rpcs):
+async def test_a_dictionary_has_a_length_and_can_be_deleted(client: Any, rpcs: Rpcs) -> None:
     length = await rpcs.DictionaryLength(pb._DictionaryLengthRequest(dictionary_name=b"d"))
     assert length.WhichOneof("dictionary") == "missing"
     await client.dictionary_set_fields("cache", "d", {"a": "1", "b": "2"})

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from typing import Any
 
 import grpc
 import pytest
@@ -10,15 +12,16 @@ from momento_wire_types import cachepubsub_pb2, controlclient_pb2, token_pb2
 
 from local.momento import faults
 from local.momento.faults import ERRORS
+from tests.support.momento_connections import Rpcs
 
 GET = pb._GetRequest(cache_key=b"key")
 
 
-async def statuses(call, times: int) -> list[str]:
+async def statuses(call: Callable[[], Any], times: int) -> list[str]:
     return [(await call().code()).name for _ in range(times)]
 
 
-async def test_calls_fail_as_often_as_asked(rpcs):
+async def test_calls_fail_as_often_as_asked(rpcs: Rpcs) -> None:
     faulty = rpcs.sending(
         request_id="1", return_error="unavailable", error_rpcs="get list-fetch", error_count="2"
     )
@@ -27,7 +30,7 @@ async def test_calls_fail_as_often_as_asked(rpcs):
     assert await statuses(lambda: other.Get(GET), 2) == ["INTERNAL", "OK"]
 
 
-async def test_other_faults_under_the_same_id_reset_the_counts(rpcs):
+async def test_other_faults_under_the_same_id_reset_the_counts(rpcs: Rpcs) -> None:
     faulty = rpcs.sending(request_id="1", return_error="unavailable", error_rpcs="get", error_count="1")
     assert await statuses(lambda: faulty.Get(GET), 2) == ["UNAVAILABLE", "OK"]
     other = faulty.sending(return_error="internal", error_count="2")
@@ -38,14 +41,16 @@ async def test_other_faults_under_the_same_id_reset_the_counts(rpcs):
     assert time.monotonic() - began >= 0.2
 
 
-async def test_without_an_id_nothing_is_counted(rpcs):
+async def test_without_an_id_nothing_is_counted(rpcs: Rpcs) -> None:
     faulty = rpcs.sending(return_error="unavailable", error_rpcs="get", error_count="1")
     assert await statuses(lambda: faulty.Get(GET), 3) == ["UNAVAILABLE"] * 3
     other = rpcs.sending(return_error="internal", error_rpcs="get")
     assert await statuses(lambda: other.Get(GET), 1) == ["INTERNAL"]
 
 
-async def test_the_counts_that_were_unused_for_longest_are_forgotten(rpcs, monkeypatch):
+async def test_the_counts_that_were_unused_for_longest_are_forgotten(
+    rpcs: Rpcs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(faults, "_REMEMBERED_REQUESTS", 2)
     first, second, third = (
         rpcs.sending(request_id=number, return_error="unavailable", error_rpcs="get", error_count="1")
@@ -57,7 +62,7 @@ async def test_the_counts_that_were_unused_for_longest_are_forgotten(rpcs, monke
     assert await statuses(lambda: second.Get(GET), 1) == ["UNAVAILABLE"]
 
 
-async def test_without_a_count_every_named_call_fails(rpcs):
+async def test_without_a_count_every_named_call_fails(rpcs: Rpcs) -> None:
     faulty = rpcs.sending(request_id="1", return_error="deadline-exceeded", error_rpcs="get")
     assert await statuses(lambda: faulty.Get(GET), 3) == ["DEADLINE_EXCEEDED"] * 3
     delete = pb._DeleteRequest(cache_key=b"key")
@@ -66,7 +71,7 @@ async def test_without_a_count_every_named_call_fails(rpcs):
 
 
 @pytest.mark.parametrize("error", sorted(ERRORS))
-async def test_every_status_can_be_asked_for(rpcs, error):
+async def test_every_status_can_be_asked_for(rpcs: Rpcs, error: str) -> None:
     faulty = rpcs.sending(request_id="1", return_error=error, error_rpcs="get")
     assert await faulty.Get(GET).code() is ERRORS[error]
 
@@ -92,12 +97,12 @@ async def test_every_status_can_be_asked_for(rpcs, error):
         ),
     ],
 )
-async def test_rpcs_are_named_in_kebab_case(rpcs, name, call):
+async def test_rpcs_are_named_in_kebab_case(rpcs: Rpcs, name: str, call: Callable[[Rpcs], Any]) -> None:
     faulty = rpcs.sending(request_id="1", return_error="data-loss", error_rpcs=f"no-such-rpc {name}")
     assert await call(faulty).code() is grpc.StatusCode.DATA_LOSS
 
 
-async def test_calls_are_delayed_as_often_as_asked(rpcs):
+async def test_calls_are_delayed_as_often_as_asked(rpcs: Rpcs) -> None:
     slow = rpcs.sending(request_id="1", delay_rpcs="get", delay_ms="400", delay_count="1")
     began = time.monotonic()
     await slow.Get(GET)
@@ -107,12 +112,12 @@ async def test_calls_are_delayed_as_often_as_asked(rpcs):
     assert time.monotonic() - first < 0.4
 
 
-async def test_a_delay_can_outlast_the_callers_patience(rpcs):
+async def test_a_delay_can_outlast_the_callers_patience(rpcs: Rpcs) -> None:
     slow = rpcs.sending(request_id="1", delay_rpcs="get", delay_ms="5000")
     assert await slow.Get(GET, timeout=0.1).code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-async def test_a_delayed_call_can_fail_as_well(rpcs):
+async def test_a_delayed_call_can_fail_as_well(rpcs: Rpcs) -> None:
     faulty = rpcs.sending(
         request_id="1", delay_rpcs="get", delay_ms="100", error_rpcs="get", return_error="aborted"
     )
@@ -121,7 +126,7 @@ async def test_a_delayed_call_can_fail_as_well(rpcs):
     assert time.monotonic() - began >= 0.1
 
 
-async def test_a_stream_breaks_after_the_given_number_of_messages(rpcs):
+async def test_a_stream_breaks_after_the_given_number_of_messages(rpcs: Rpcs) -> None:
     breaking = rpcs.sending(
         request_id="1",
         stream_error_rpcs="topic-subscribe",
@@ -144,7 +149,7 @@ async def test_a_stream_breaks_after_the_given_number_of_messages(rpcs):
 
 
 @pytest.mark.parametrize("error", ["unavailable", "not-found"])
-async def test_a_stream_that_carries_only_heartbeats_breaks_too(rpcs, error):
+async def test_a_stream_that_carries_only_heartbeats_breaks_too(rpcs: Rpcs, error: str) -> None:
     breaking = rpcs.sending(
         request_id="1",
         stream_error_rpcs="topic-subscribe",
@@ -163,7 +168,7 @@ async def test_a_stream_that_carries_only_heartbeats_breaks_too(rpcs, error):
         assert broken.value.code() is ERRORS[error]
 
 
-async def test_a_stream_can_begin_late_and_then_break(rpcs):
+async def test_a_stream_can_begin_late_and_then_break(rpcs: Rpcs) -> None:
     late = rpcs.sending(
         request_id="1",
         delay_rpcs="topic-subscribe",
@@ -180,14 +185,14 @@ async def test_a_stream_can_begin_late_and_then_break(rpcs):
     assert await stream.code() is grpc.StatusCode.UNAVAILABLE
 
 
-async def test_subscribing_can_fail_at_once(rpcs):
+async def test_subscribing_can_fail_at_once(rpcs: Rpcs) -> None:
     faulty = rpcs.sending(request_id="1", return_error="not-found", error_rpcs="topic-subscribe")
     stream = faulty.Subscribe(cachepubsub_pb2._SubscriptionRequest(cache_name="cache", topic="topic"))
     assert await stream.code() is grpc.StatusCode.NOT_FOUND
 
 
 @pytest.mark.parametrize("number", ["-1", "x", "9" * 400])
-async def test_nonsense_is_ignored(rpcs, number):
+async def test_nonsense_is_ignored(rpcs: Rpcs, number: str) -> None:
     odd = rpcs.sending(
         request_id="1",
         return_error="no-such-error",

@@ -3,11 +3,16 @@
 import asyncio
 import base64
 import struct
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 import pytest
+from google.protobuf.message import Message
 from momento_wire_types import cacheclient_pb2, cachepubsub_pb2
 from yarl import URL
+
+from local.momento.server import MomentoServer
+from tests.support.momento_connections import Eventually, Rpcs
 
 TEXT, BINARY = "application/grpc-web-text", "application/grpc-web+proto"
 TRAILERS = 0x80
@@ -45,9 +50,14 @@ class Frames:
         return dict(line.split(":", 1) for line in content.decode().splitlines())
 
 
+Post = Callable[..., Awaitable[aiohttp.ClientResponse]]
+
+
 @pytest.fixture
-def post(momento, http):
-    async def post(path: str, message, content_type: str = TEXT, **headers: str):
+def post(momento: MomentoServer, http: aiohttp.ClientSession) -> Post:
+    async def post(
+        path: str, message: Message, content_type: str = TEXT, **headers: str
+    ) -> aiohttp.ClientResponse:
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         return await http.post(
             f"{momento.web_url}/{path}",
@@ -65,7 +75,7 @@ def post(momento, http):
 
 
 @pytest.mark.parametrize("content_type", [TEXT, BINARY])
-async def test_a_unary_call_works(post, content_type):
+async def test_a_unary_call_works(post: Post, content_type: str) -> None:
     value = bytes(range(256)) * 100
     request = cacheclient_pb2._SetRequest(cache_key=b"k", cache_body=value, ttl_milliseconds=10_000)
     response = await post("cache_client.Scs/Set", request, content_type)
@@ -83,12 +93,12 @@ async def test_a_unary_call_works(post, content_type):
 
 
 @pytest.mark.parametrize("content_type", [TEXT, BINARY])
-async def test_a_subscription_streams(post, rpcs, content_type):
+async def test_a_subscription_streams(post: Post, rpcs: Rpcs, content_type: str) -> None:
     request = cachepubsub_pb2._SubscriptionRequest(cache_name="cache", topic="topic")
     response = await post("cache_client.pubsub.Pubsub/Subscribe", request, content_type)
     frames = Frames(response, content_type)
 
-    async def next_item():
+    async def next_item() -> cachepubsub_pb2._SubscriptionItem:
         _, message = await frames.next()
         return cachepubsub_pb2._SubscriptionItem.FromString(message)
 
@@ -100,7 +110,9 @@ async def test_a_subscription_streams(post, rpcs, content_type):
         assert (await next_item()).item.value.text == text
 
 
-async def test_a_browser_that_leaves_ends_its_subscription(post, momento, eventually):
+async def test_a_browser_that_leaves_ends_its_subscription(
+    post: Post, momento: MomentoServer, eventually: Eventually
+) -> None:
     request = cachepubsub_pb2._SubscriptionRequest(cache_name="cache", topic="topic")
     response = await post("cache_client.pubsub.Pubsub/Subscribe", request)
     await Frames(response, TEXT).next()
@@ -110,7 +122,7 @@ async def test_a_browser_that_leaves_ends_its_subscription(post, momento, eventu
     await eventually(lambda: topic.subscribers == 0)
 
 
-async def test_an_error_is_in_the_trailers(post):
+async def test_an_error_is_in_the_trailers(post: Post) -> None:
     get = cacheclient_pb2._GetRequest(cache_key=b"k")
     response = await post("cache_client.Scs/Get", get, cache="no-such-cache")
     trailers = await Frames(response, TEXT).trailers()
@@ -123,7 +135,9 @@ async def test_an_error_is_in_the_trailers(post):
     ("header", "status"), [("authorization", "16"), ("cache", "3"), ("request-id", "3"), ("error-rpcs", "3")]
 )
 @pytest.mark.parametrize("value", [b"\xe9", "\u00e9".encode(), b"a\tb"], ids=["latin-1", "utf-8", "tab"])
-async def test_a_header_that_grpc_cannot_carry_is_an_error_in_the_trailers(momento, header, status, value):
+async def test_a_header_that_grpc_cannot_carry_is_an_error_in_the_trailers(
+    momento: MomentoServer, header: str, status: str, value: bytes
+) -> None:
     # Written by hand: clients refuse to send such bytes.
     url = URL(momento.web_url)
     body = framed(cacheclient_pb2._GetRequest(cache_key=b"k").SerializeToString())
@@ -140,7 +154,9 @@ async def test_a_header_that_grpc_cannot_carry_is_an_error_in_the_trailers(momen
     assert f"grpc-status:{status}\r\ngrpc-message:The%20header%20{header}%20must".encode() in answer
 
 
-async def test_malformed_bytes_are_an_invalid_argument(momento, http):
+async def test_malformed_bytes_are_an_invalid_argument(
+    momento: MomentoServer, http: aiohttp.ClientSession
+) -> None:
     headers = {"Content-Type": BINARY, "authorization": momento.api_key, "cache": "cache"}
     for path in ("cache_client.Scs/Get", "cache_client.Scs/GetBatch", "token.Token/GenerateDisposableToken"):
         response = await http.post(f"{momento.web_url}/{path}", data=framed(b"\xff\xff"), headers=headers)
@@ -148,13 +164,13 @@ async def test_malformed_bytes_are_an_invalid_argument(momento, http):
 
 
 @pytest.mark.parametrize("deadline", ["9" * 5000 + "H", "100000000m", "1", "x", "\u0661m"])
-async def test_an_invalid_deadline_is_ignored(post, deadline):
+async def test_an_invalid_deadline_is_ignored(post: Post, deadline: str) -> None:
     get = cacheclient_pb2._GetRequest(cache_key=b"k")
     response = await post("cache_client.Scs/Get", get, grpc_timeout=deadline)
     assert (await Frames(response, TEXT).next())[0] == 0
 
 
-async def test_credentials_are_checked_and_metadata_passed_on(post):
+async def test_credentials_are_checked_and_metadata_passed_on(post: Post) -> None:
     get = cacheclient_pb2._GetRequest(cache_key=b"k")
     response = await post("cache_client.Scs/Get", get, authorization="wrong")
     assert (await Frames(response, TEXT).trailers())["grpc-status"] == "16"
@@ -164,7 +180,7 @@ async def test_credentials_are_checked_and_metadata_passed_on(post):
     assert (await Frames(response, TEXT).trailers())["grpc-status"] == "15"
 
 
-async def test_a_browsers_deadline_is_kept(post):
+async def test_a_browsers_deadline_is_kept(post: Post) -> None:
     get = cacheclient_pb2._GetRequest(cache_key=b"k")
     response = await post(
         "cache_client.Scs/Get", get, request_id="1", delay_rpcs="get", delay_ms="3000", grpc_timeout="50m"
@@ -172,7 +188,9 @@ async def test_a_browsers_deadline_is_kept(post):
     assert (await Frames(response, TEXT).trailers())["grpc-status"] == "4"
 
 
-async def test_a_blocked_port_is_closed_to_browsers_too(post, momento, http):
+async def test_a_blocked_port_is_closed_to_browsers_too(
+    post: Post, momento: MomentoServer, http: aiohttp.ClientSession
+) -> None:
     request = cachepubsub_pb2._SubscriptionRequest(cache_name="cache", topic="topic")
     subscription = Frames(await post("cache_client.pubsub.Pubsub/Subscribe", request), TEXT)
     await subscription.next()
@@ -191,7 +209,9 @@ async def test_a_blocked_port_is_closed_to_browsers_too(post, momento, http):
     assert flag == 0
 
 
-async def test_a_preflight_allows_what_it_asks_for(momento, http):
+async def test_a_preflight_allows_what_it_asks_for(
+    momento: MomentoServer, http: aiohttp.ClientSession
+) -> None:
     response = await http.options(
         f"{momento.web_url}/cache_client.Scs/Get",
         headers={
@@ -217,7 +237,9 @@ async def test_a_preflight_allows_what_it_asks_for(momento, http):
         ("Get", BINARY, bytes(9_000_000), 413),
     ],
 )
-async def test_only_grpc_web_calls_are_accepted(momento, method, content_type, body, status):
+async def test_only_grpc_web_calls_are_accepted(
+    momento: MomentoServer, method: str, content_type: str, body: bytes, status: int
+) -> None:
     url = f"{momento.web_url}/cache_client.Scs/{method}"
     async with aiohttp.ClientSession() as http:
         response = await http.post(url, data=body, headers={"Content-Type": content_type})

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import grpc
 import pytest
@@ -13,15 +15,18 @@ from momento.responses import (
     CacheSet,
     CreateCache,
     GenerateDisposableToken,
+    GenerateDisposableTokenResponse,
     TopicPublish,
 )
 from momento.utilities import ExpiresIn
 from momento_wire_types import cachepubsub_pb2 as pb
 
+from tests.support.momento_connections import Connect, Connections, StartMomento
+
 KB = 1024
 
 
-def is_limited(response) -> bool:
+def is_limited(response: object) -> bool:
     error = getattr(response, "error_code", None)
     assert error in {None, MomentoErrorCode.LIMIT_EXCEEDED_ERROR}, response
     return error is not None
@@ -32,7 +37,7 @@ def is_limited(response) -> bool:
     [("x" * 4 * KB, False), ("x" * (4 * KB + 1), True), ("é" * (2 * KB + 1), True), (b"x" * 4097, True)],
     ids=["just fits", "text", "text of two bytes a character", "binary"],
 )
-async def test_a_message_has_at_most_4_kb(topic_client, value, limited):
+async def test_a_message_has_at_most_4_kb(topic_client: Any, value: str | bytes, limited: bool) -> None:
     response = await topic_client.publish("cache", "topic", value)
     assert is_limited(response) == limited
     if limited:
@@ -40,7 +45,7 @@ async def test_a_message_has_at_most_4_kb(topic_client, value, limited):
         assert "Request size limit exceeded" in response.message
 
 
-async def test_an_item_has_at_most_1_mb_key_included(client):
+async def test_an_item_has_at_most_1_mb_key_included(client: Any) -> None:
     assert not is_limited(await client.set("cache", "key", b"x" * (KB * KB - 3)))
     response = await client.set("cache", "key", b"x" * (KB * KB - 2))
     assert isinstance(response, CacheSet.Error)
@@ -48,7 +53,7 @@ async def test_an_item_has_at_most_1_mb_key_included(client):
     assert "Item size limit exceeded" in response.message
 
 
-async def test_a_collection_that_would_grow_too_large_stays_as_it_is(client):
+async def test_a_collection_that_would_grow_too_large_stays_as_it_is(client: Any) -> None:
     value = "x" * 100 * KB
     for _ in range(10):
         assert not is_limited(await client.list_push_back("cache", "l", value))
@@ -58,7 +63,7 @@ async def test_a_collection_that_would_grow_too_large_stays_as_it_is(client):
     assert len(fetched.value_list_string) == 10
 
 
-async def test_an_element_has_at_most_128_kb(client):
+async def test_an_element_has_at_most_128_kb(client: Any) -> None:
     too_large = "x" * (128 * KB + 1)
     for response in (
         await client.list_push_back("cache", "l", too_large),
@@ -71,7 +76,7 @@ async def test_an_element_has_at_most_128_kb(client):
     assert isinstance(await client.dictionary_fetch("cache", "d"), CacheDictionaryFetch.Miss)
 
 
-async def test_rates_do_not_count_unless_asked_for(connections):
+async def test_rates_do_not_count_unless_asked_for(connections: Connections) -> None:
     auth, cache = await connections.auth(), await connections.cache()
     topics = await connections.topics()
     scope = DisposableTokenScopes.cache_read_only("cache")
@@ -83,11 +88,11 @@ async def test_rates_do_not_count_unless_asked_for(connections):
 
 
 @pytest.fixture
-async def limited(start_momento, connect):
+async def limited(start_momento: StartMomento, connect: Connect) -> Connections:
     return connect(await start_momento(rate_limits=True))
 
 
-async def require_rate(call, per_second: int) -> None:
+async def require_rate(call: Callable[[int], Awaitable[object]], per_second: int) -> None:
     """Check that of many concurrent attempts only as many succeed as the rate allows."""
     began = time.monotonic()
     responses = await asyncio.gather(*(call(number) for number in range(4 * per_second)))
@@ -97,11 +102,11 @@ async def require_rate(call, per_second: int) -> None:
     assert let_through < len(responses)
 
 
-async def test_five_tokens_are_minted_a_second(limited):
+async def test_five_tokens_are_minted_a_second(limited: Connections) -> None:
     auth = await limited.auth()
     scope = DisposableTokenScopes.cache_read_only("cache")
 
-    async def mint(_):
+    async def mint(_: int) -> GenerateDisposableTokenResponse:
         return await auth.generate_disposable_token(scope, ExpiresIn.minutes(1))
 
     await require_rate(mint, 5)
@@ -109,19 +114,20 @@ async def test_five_tokens_are_minted_a_second(limited):
     await require_rate(mint, 5)
 
 
-async def test_five_control_calls_are_made_a_second(limited):
+async def test_five_control_calls_are_made_a_second(limited: Connections) -> None:
     cache = await limited.cache()
     await require_rate(lambda number: cache.create_cache(str(number)), 5)
 
 
-async def test_ten_messages_are_published_a_second_when_nobody_listens(limited):
+async def test_ten_messages_are_published_a_second_when_nobody_listens(limited: Connections) -> None:
     topics = await limited.topics()
     await require_rate(lambda _: topics.publish("cache", "topic", "x"), 10)
 
 
-async def numbers_until(stream, last: int) -> tuple[list[int], list[int]]:
+async def numbers_until(stream: Any, last: int) -> tuple[list[int], list[int]]:
     """Return the sequence numbers of all messages up to the last one, received and announced as missed."""
-    delivered, missed = [], []
+    delivered: list[int] = []
+    missed: list[int] = []
     async with asyncio.timeout(3):
         while last not in delivered:
             item = await stream.read()
@@ -133,7 +139,7 @@ async def numbers_until(stream, last: int) -> tuple[list[int], list[int]]:
     return delivered, missed
 
 
-async def test_deliveries_count_and_omitted_ones_are_a_discontinuity(limited):
+async def test_deliveries_count_and_omitted_ones_are_a_discontinuity(limited: Connections) -> None:
     rpcs = await limited.rpcs()
     request = pb._SubscriptionRequest(cache_name="cache", topic="topic")
     streams = [rpcs.Subscribe(request) for _ in range(3)]
@@ -151,7 +157,7 @@ async def test_deliveries_count_and_omitted_ones_are_a_discontinuity(limited):
         assert sorted(delivered + missed) == list(range(1, published + 2))
 
 
-async def is_let_in(stream) -> bool:
+async def is_let_in(stream: Any) -> bool:
     try:
         await stream.read()
     except grpc.aio.AioRpcError:
@@ -159,7 +165,7 @@ async def is_let_in(stream) -> bool:
     return True
 
 
-async def test_an_account_has_100_subscriptions(limited):
+async def test_an_account_has_100_subscriptions(limited: Connections) -> None:
     rpcs = await limited.rpcs()
     request = pb._SubscriptionRequest(cache_name="cache", topic="topic")
     streams = [rpcs.Subscribe(request) for _ in range(100)]

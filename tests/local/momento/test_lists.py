@@ -1,5 +1,7 @@
 """Lists."""
 
+from typing import Any
+
 import pytest
 from momento.responses import (
     CacheListConcatenateBack,
@@ -14,15 +16,17 @@ from momento.responses import (
 )
 from momento_wire_types import cacheclient_pb2 as pb
 
+from tests.support.momento_connections import Rpcs
+
 LETTERS = list("abcdef")
 
 
-async def elements(client) -> list[str]:
+async def elements(client: Any) -> list[str]:
     fetched = await client.list_fetch("cache", "l")
     return [] if isinstance(fetched, CacheListFetch.Miss) else fetched.value_list_string
 
 
-async def test_a_pushed_value_is_at_its_end_of_the_list(client):
+async def test_a_pushed_value_is_at_its_end_of_the_list(client: Any) -> None:
     assert isinstance(await client.list_fetch("cache", "l"), CacheListFetch.Miss)
     for value, length in (("b", 1), ("a", 2)):
         pushed = await client.list_push_front("cache", "l", value)
@@ -34,7 +38,7 @@ async def test_a_pushed_value_is_at_its_end_of_the_list(client):
     assert await elements(client) == ["a", "b", "c"]
 
 
-async def test_a_push_to_one_end_truncates_the_other(client):
+async def test_a_push_to_one_end_truncates_the_other(client: Any) -> None:
     await client.list_concatenate_back("cache", "l", LETTERS)
     pushed = await client.list_push_front("cache", "l", "new", truncate_back_to_size=3)
     assert pushed.list_length == 3
@@ -47,7 +51,7 @@ async def test_a_push_to_one_end_truncates_the_other(client):
     assert await elements(client) == ["b", "last", "x"]
 
 
-async def test_concatenated_values_keep_their_order(client):
+async def test_concatenated_values_keep_their_order(client: Any) -> None:
     front = await client.list_concatenate_front("cache", "l", ["c", "d"])
     assert isinstance(front, CacheListConcatenateFront.Success)
     await client.list_concatenate_front("cache", "l", ["a", "b"])
@@ -61,7 +65,7 @@ async def test_concatenated_values_keep_their_order(client):
     assert await elements(client) == ["b", "u", "v"]
 
 
-async def test_values_can_be_popped_from_both_ends_until_none_is_left(client):
+async def test_values_can_be_popped_from_both_ends_until_none_is_left(client: Any) -> None:
     await client.list_concatenate_back("cache", "l", ["a", "b", "c"])
     front = await client.list_pop_front("cache", "l")
     assert isinstance(front, CacheListPopFront.Hit)
@@ -75,7 +79,7 @@ async def test_values_can_be_popped_from_both_ends_until_none_is_left(client):
     assert isinstance(await client.list_length("cache", "l"), CacheListLength.Miss)
 
 
-async def test_removing_a_value_removes_it_everywhere(client):
+async def test_removing_a_value_removes_it_everywhere(client: Any) -> None:
     await client.list_concatenate_back("cache", "l", ["a", "b", "a", "c", "a"])
     assert isinstance(await client.list_remove_value("cache", "l", "a"), CacheListRemoveValue.Success)
     assert await elements(client) == ["b", "c"]
@@ -99,9 +103,12 @@ async def test_removing_a_value_removes_it_everywhere(client):
         (0, 0, ""),
     ],
 )
-async def test_slices_count_from_either_end(rpcs, start, end, expected):
-    bounds = {"unbounded_start": {}} if start is None else {"inclusive_start": start}
-    bounds |= {"unbounded_end": {}} if end is None else {"exclusive_end": end}
+async def test_slices_count_from_either_end(
+    rpcs: Rpcs, start: int | None, end: int | None, expected: str
+) -> None:
+    first: dict[str, Any] = {"unbounded_start": {}} if start is None else {"inclusive_start": start}
+    last: dict[str, Any] = {"unbounded_end": {}} if end is None else {"exclusive_end": end}
+    bounds = first | last
     values = [letter.encode() for letter in LETTERS]
     await rpcs.ListConcatenateBack(
         pb._ListConcatenateBackRequest(list_name=b"l", values=values, ttl_milliseconds=1000)
@@ -116,7 +123,7 @@ async def test_slices_count_from_either_end(rpcs, start, end, expected):
     assert left.WhichOneof("list") == ("found" if expected else "missing")
 
 
-async def test_ranges_are_erased_by_their_indices_before_the_call(client, rpcs):
+async def test_ranges_are_erased_by_their_indices_before_the_call(client: Any, rpcs: Rpcs) -> None:
     erase = pb._ListEraseRequest(
         list_name=b"l",
         some={"ranges": [{"begin_index": 0, "count": 2}, {"begin_index": 4, "count": 9}]},
@@ -129,7 +136,7 @@ async def test_ranges_are_erased_by_their_indices_before_the_call(client, rpcs):
     assert isinstance(await client.list_fetch("cache", "l"), CacheListFetch.Miss)
 
 
-async def test_what_is_not_there_is_missing(rpcs):
+async def test_what_is_not_there_is_missing(rpcs: Rpcs) -> None:
     for answer in (
         rpcs.ListRetain(pb._ListRetainRequest(list_name=b"no", ttl_milliseconds=1)),
         rpcs.ListRemove(pb._ListRemoveRequest(list_name=b"no", all_elements_with_value=b"a")),

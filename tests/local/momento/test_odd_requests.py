@@ -12,8 +12,9 @@ from google.protobuf.message_factory import GetMessageClass
 from momento_wire_types import cacheclient_pb2 as pb
 from momento_wire_types import cachepubsub_pb2, controlclient_pb2, token_pb2
 
-from local.momento.server import Timings
-from local.momento.store import Caches, Dictionary, List, Set, SortedSet
+from local.momento.server import MomentoServer, Timings
+from local.momento.store import Caches, Dictionary, List, Set, SortedSet, Value
+from tests.support.momento_connections import Connect, Rpcs, StartMomento
 
 REQUESTS_PER_RPC = 30
 TYPES = ("scalar", "number", "dictionary", "set", "list", "sorted_set")
@@ -78,7 +79,7 @@ def fill(message: Message, dice: random.Random) -> None:
 def store_one_of_each_type(caches: Caches) -> None:
     caches.ensure("cache")
     cache = caches["cache"]
-    values = (
+    values: tuple[Value, ...] = (
         b"value",
         b"9223372036854775807",
         Dictionary({b"scalar": b"1"}),
@@ -104,14 +105,14 @@ async def status_of(call: Any) -> grpc.StatusCode:
     return grpc.StatusCode.OK
 
 
-async def test_no_request_makes_the_server_fail(start_momento, connect):
+async def test_no_request_makes_the_server_fail(start_momento: StartMomento, connect: Connect) -> None:
     momento = await start_momento(timings=Timings(heartbeat=0.001))
     rpcs = await connect(momento).rpcs()
     dice = random.Random(1)  # noqa: S311
     for method in METHODS:
         for _ in range(REQUESTS_PER_RPC):
             store_one_of_each_type(momento._caches)
-            request = GetMessageClass(method.input_type)()
+            request: Any = GetMessageClass(method.input_type)()
             fill(request, dice)
             if method.name == "GenerateDisposableToken":
                 request.auth_token = momento.api_key
@@ -138,7 +139,9 @@ async def test_no_request_makes_the_server_fail(start_momento, connect):
     ],
 )
 @pytest.mark.parametrize("stored", [True, False])
-async def test_a_request_without_its_operand_changes_nothing(momento, rpcs, method, request_, stored):
+async def test_a_request_without_its_operand_changes_nothing(
+    momento: MomentoServer, rpcs: Rpcs, method: str, request_: Message, stored: bool
+) -> None:
     if stored:
         store_one_of_each_type(momento._caches)
     with pytest.raises(grpc.aio.AioRpcError) as refused:

@@ -1,5 +1,7 @@
 """What each scope of a disposable token permits, and that it permits nothing else."""
 
+from typing import Any
+
 import grpc
 import pytest
 from momento.auth.access_control.disposable_token_scope import (
@@ -18,6 +20,7 @@ from momento.auth.access_control.permission_scope import (
     CachePermission,
     CacheRole,
     CacheSelector,
+    Permission,
     Permissions,
     TopicPermission,
     TopicRole,
@@ -28,6 +31,8 @@ from momento_wire_types import cacheclient_pb2 as pb
 from momento_wire_types import cachepubsub_pb2, token_pb2
 
 from local.momento.rpcs import READ, READ_WRITE, WRITE, _rpcs
+from local.momento.server import MomentoServer
+from tests.support.momento_connections import Connections, Rpcs, StartMomento
 
 CACHES = ["cache", "other"]
 SCS = pb.DESCRIPTOR.services_by_name["Scs"]
@@ -55,18 +60,22 @@ ACCESS_NEEDED = {
 }
 
 
+# Of a cache and a key, or a cache and a topic.
+Pairs = list[tuple[str, str]]
+
+
 @pytest.fixture
-async def momento(start_momento):
+async def momento(start_momento: StartMomento) -> MomentoServer:
     return await start_momento(caches=CACHES)
 
 
-def is_permitted(response) -> bool:
+def is_permitted(response: object) -> bool:
     error = getattr(response, "error_code", None)
     assert error in {None, MomentoErrorCode.PERMISSION_ERROR}, response
     return error is None
 
 
-async def permitted_on_items(client, items) -> tuple[list, list]:
+async def permitted_on_items(client: Any, items: Pairs) -> tuple[Pairs, Pairs]:
     """Return which of the (cache, key) items the client may read, and which it may write."""
     readable = [item for item in items if is_permitted(await client.get(*item))]
     writable = [item for item in items if is_permitted(await client.set(*item, "value"))]
@@ -102,7 +111,9 @@ PREFIXED_EVERYWHERE = ITEMS[:2] + ITEMS[3:]
         (Scopes.topic_publish_subscribe(AllCaches(), AllTopics()), [], []),
     ],
 )
-async def test_a_token_may_do_what_its_cache_scope_allows(connections, scope, readable, writable, sync):
+async def test_a_token_may_do_what_its_cache_scope_allows(
+    connections: Connections, scope: DisposableTokenScope, readable: Pairs, writable: Pairs, sync: bool
+) -> None:
     client = await connections.cache(await connections.token(scope), sync=sync)
     assert await permitted_on_items(client, ITEMS) == (readable, writable)
 
@@ -128,7 +139,9 @@ TOPIC_EVERYWHERE = [TOPICS[0], TOPICS[2]]
         (Scopes.cache_read_write(AllCaches()), [], []),
     ],
 )
-async def test_a_token_may_do_what_its_topic_scope_allows(connections, scope, published, subscribed, sync):
+async def test_a_token_may_do_what_its_topic_scope_allows(
+    connections: Connections, scope: DisposableTokenScope, published: Pairs, subscribed: Pairs, sync: bool
+) -> None:
     client = await connections.topics(await connections.token(scope), sync=sync)
     assert [t for t in TOPICS if is_permitted(await client.publish(*t, "text"))] == published
     subscriptions = {t: await client.subscribe(*t) for t in TOPICS}
@@ -137,7 +150,9 @@ async def test_a_token_may_do_what_its_topic_scope_allows(connections, scope, pu
         subscriptions[topic].unsubscribe()
 
 
-async def test_a_topic_prefix_covers_what_begins_with_it(momento, connections, rpcs):
+async def test_a_topic_prefix_covers_what_begins_with_it(
+    momento: MomentoServer, connections: Connections, rpcs: Rpcs
+) -> None:
     # The Python SDK has no scope for it, the protocol does.
     statement = {
         "role": "TopicReadWrite",
@@ -155,8 +170,8 @@ async def test_a_topic_prefix_covers_what_begins_with_it(momento, connections, r
     assert [t for t in TOPICS if is_permitted(await client.publish(*t, "text"))] == [("cache", "topic-1")]
 
 
-async def test_statements_add_up(connections):
-    permissions = [
+async def test_statements_add_up(connections: Connections) -> None:
+    permissions: list[Permission] = [
         CachePermission(CacheSelector("cache"), CacheRole.READ_ONLY),
         CachePermission(CacheSelector("other"), CacheRole.WRITE_ONLY),
         TopicPermission(TopicRole.PUBLISH_ONLY, CacheSelector("cache"), TopicSelector("topic")),
@@ -168,8 +183,10 @@ async def test_statements_add_up(connections):
     assert [t for t in TOPICS if is_permitted(await topics.publish(*t, "text"))] == TOPIC
 
 
-async def test_item_statements_add_up(connections):
-    def permission(item, role):
+async def test_item_statements_add_up(connections: Connections) -> None:
+    def permission(
+        item: CacheItemKey | CacheItemKeyPrefix | AllCacheItems, role: CacheRole
+    ) -> DisposableTokenCachePermission:
         return DisposableTokenCachePermission(CacheSelector("cache"), role, CacheItemSelector(item))
 
     scope = DisposableTokenScope(
@@ -185,7 +202,7 @@ async def test_item_statements_add_up(connections):
     assert await permitted_on_items(client, ITEMS) == (IN_CACHE, PREFIXED)
 
 
-def request_on_key(method: str):
+def request_on_key(method: str) -> Any:
     """Return a request of the method that touches the key `key` only."""
     request = pb.__dict__[SCS.methods_by_name[method].input_type.name]()
     for field in ("cache_key", "dictionary_name", "set_name", "list_name"):
@@ -200,7 +217,7 @@ def request_on_key(method: str):
     return request
 
 
-async def status_of(call) -> grpc.StatusCode:
+async def status_of(call: Any) -> grpc.StatusCode:
     try:
         if isinstance(call, grpc.aio.UnaryStreamCall):
             async for _ in call:
@@ -212,7 +229,7 @@ async def status_of(call) -> grpc.StatusCode:
     return grpc.StatusCode.OK
 
 
-async def test_every_call_is_refused_without_the_access_it_needs(connections):
+async def test_every_call_is_refused_without_the_access_it_needs(connections: Connections) -> None:
     """Refuse each role that lacks a permission of the call, and no other one."""
     roles = {
         READ: Scopes.cache_key_prefix_read_only("cache", ""),
@@ -230,7 +247,7 @@ async def test_every_call_is_refused_without_the_access_it_needs(connections):
             assert refused == (role is None or needed not in role), (method, role, status)
 
 
-async def test_an_unknown_call_is_refused():
+async def test_an_unknown_call_is_refused() -> None:
     with pytest.raises(KeyError):
         list(_rpcs(SCS, {}))
 
@@ -242,7 +259,9 @@ async def test_an_unknown_call_is_refused():
         {"topic_permissions": {"role": "TopicReadWrite", "all_topics": {}}},
     ],
 )
-async def test_a_statement_that_names_no_cache_covers_none(momento, connections, rpcs, statement):
+async def test_a_statement_that_names_no_cache_covers_none(
+    momento: MomentoServer, connections: Connections, rpcs: Rpcs, statement: dict[str, dict[str, Any]]
+) -> None:
     minted = await rpcs.GenerateDisposableToken(
         token_pb2._GenerateDisposableTokenRequest(
             auth_token=momento.api_key,
@@ -256,7 +275,7 @@ async def test_a_statement_that_names_no_cache_covers_none(momento, connections,
         assert await status_of(call) is grpc.StatusCode.PERMISSION_DENIED
 
 
-async def test_calls_on_many_keys_need_access_to_each(connections):
+async def test_calls_on_many_keys_need_access_to_each(connections: Connections) -> None:
     token = await connections.token(Scopes.cache_key_prefix_read_write("cache", "key"))
     holder = await connections.rpcs(token)
     item = {"cache_body": b"1", "ttl_milliseconds": 1000}
@@ -284,14 +303,16 @@ async def test_calls_on_many_keys_need_access_to_each(connections):
         assert await status_of(call) is expected
 
 
-async def test_a_call_refused_for_one_key_does_nothing_to_the_others(connections, rpcs):
+async def test_a_call_refused_for_one_key_does_nothing_to_the_others(
+    connections: Connections, rpcs: Rpcs
+) -> None:
     holder = await connections.rpcs(await connections.token(Scopes.cache_key_read_write("cache", "key")))
     items = [{"cache_key": key, "cache_body": b"1", "ttl_milliseconds": 1000} for key in (b"key", b"no")]
     await status_of(holder.SetBatch(pb._SetBatchRequest(items=items)))
     assert (await rpcs.Get(pb._GetRequest(cache_key=b"key"))).result == pb.Miss
 
 
-async def test_a_caller_without_permissions_cannot_learn_which_caches_exist(connections):
+async def test_a_caller_without_permissions_cannot_learn_which_caches_exist(connections: Connections) -> None:
     holder = await connections.rpcs(await connections.token(Scopes.cache_read_only("cache")))
     status = await status_of(holder.sending(cache="no-such-cache").Get(pb._GetRequest(cache_key=b"k")))
     assert status is grpc.StatusCode.PERMISSION_DENIED

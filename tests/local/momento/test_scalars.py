@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from typing import Any
 
 import grpc
 import pytest
@@ -17,9 +18,10 @@ from momento.responses import (
 from momento_wire_types import cacheclient_pb2 as pb
 
 from local.momento.store import Cache, List
+from tests.support.momento_connections import Rpcs
 
 
-async def test_an_item_can_be_got_until_it_is_deleted(client):
+async def test_an_item_can_be_got_until_it_is_deleted(client: Any) -> None:
     assert isinstance(await client.get("cache", "key"), CacheGet.Miss)
     assert isinstance(await client.set("cache", "key", b"\x00\xff"), CacheSet.Success)
     hit = await client.get("cache", "key")
@@ -30,28 +32,28 @@ async def test_an_item_can_be_got_until_it_is_deleted(client):
     assert isinstance(await client.delete("cache", "key"), CacheDelete.Success)
 
 
-async def test_an_empty_value_is_a_value(client):
+async def test_an_empty_value_is_a_value(client: Any) -> None:
     await client.set("cache", "key", "")
     hit = await client.get("cache", "key")
     assert isinstance(hit, CacheGet.Hit)
     assert hit.value_string == ""
 
 
-async def test_a_value_is_gone_after_its_ttl(client):
+async def test_a_value_is_gone_after_its_ttl(client: Any) -> None:
     await client.set("cache", "key", "value", ttl=timedelta(milliseconds=500))
     assert isinstance(await client.get("cache", "key"), CacheGet.Hit)
     await asyncio.sleep(0.55)
     assert isinstance(await client.get("cache", "key"), CacheGet.Miss)
 
 
-async def test_set_starts_a_new_ttl(client, rpcs):
+async def test_set_starts_a_new_ttl(client: Any, rpcs: Rpcs) -> None:
     await client.set("cache", "key", "value", ttl=timedelta(seconds=1))
     await client.set("cache", "key", "value", ttl=timedelta(seconds=100))
     answer = await rpcs.ItemGetTtl(pb._ItemGetTtlRequest(cache_key=b"key"))
     assert 99_000 < answer.found.remaining_ttl_millis <= 100_000
 
 
-async def test_set_if_not_exists_stores_once(client):
+async def test_set_if_not_exists_stores_once(client: Any) -> None:
     stored = await client.set_if_not_exists("cache", "key", "first")
     assert isinstance(stored, CacheSetIfNotExists.Stored)
     not_stored = await client.set_if_not_exists("cache", "key", "second")
@@ -59,7 +61,7 @@ async def test_set_if_not_exists_stores_once(client):
     assert (await client.get("cache", "key")).value_string == "first"
 
 
-async def test_increment_counts_up_and_down_from_zero(client):
+async def test_increment_counts_up_and_down_from_zero(client: Any) -> None:
     for amount, expected in ((5, 5), (-7, -2), (1, -1)):
         response = await client.increment("cache", "key", amount)
         assert isinstance(response, CacheIncrement.Success)
@@ -68,20 +70,20 @@ async def test_increment_counts_up_and_down_from_zero(client):
 
 
 @pytest.mark.parametrize("value", ["abc", "1.5", "1_0", " 1", "", b"\xff", str(2**63 - 1)])
-async def test_only_a_64_bit_integer_can_be_incremented(client, value):
+async def test_only_a_64_bit_integer_can_be_incremented(client: Any, value: str | bytes) -> None:
     await client.set("cache", "key", value)
     response = await client.increment("cache", "key")
     assert isinstance(response, CacheIncrement.Error)
     assert response.error_code is MomentoErrorCode.FAILED_PRECONDITION_ERROR
 
 
-async def test_an_unknown_cache_is_not_found(client):
+async def test_an_unknown_cache_is_not_found(client: Any) -> None:
     response = await client.get("no-such-cache", "key")
     assert isinstance(response, CacheGet.Error)
     assert response.error_code is MomentoErrorCode.NOT_FOUND_ERROR
 
 
-async def test_a_scalar_cannot_be_used_as_a_list_or_a_list_as_a_scalar(client):
+async def test_a_scalar_cannot_be_used_as_a_list_or_a_list_as_a_scalar(client: Any) -> None:
     await client.set("cache", "scalar", "value")
     await client.list_push_back("cache", "list", "value")
     as_list = await client.list_fetch("cache", "scalar")
@@ -94,7 +96,7 @@ async def test_a_scalar_cannot_be_used_as_a_list_or_a_list_as_a_scalar(client):
     assert isinstance(await client.set("cache", "list", "value"), CacheSet.Success)
 
 
-async def test_batches_answer_item_by_item_in_order(rpcs):
+async def test_batches_answer_item_by_item_in_order(rpcs: Rpcs) -> None:
     items = [pb._SetRequest(cache_key=key, cache_body=key, ttl_milliseconds=1000) for key in (b"a", b"b")]
     answers = [answer.result async for answer in rpcs.SetBatch(pb._SetBatchRequest(items=items))]
     assert answers == [pb.Ok, pb.Ok]
@@ -114,7 +116,9 @@ async def test_batches_answer_item_by_item_in_order(rpcs):
         ({"absent_or_equal": {"value_to_check": b"x"}}, True, True, False),
     ],
 )
-async def test_set_if_stores_when_its_condition_holds(rpcs, condition, absent, equal, different):
+async def test_set_if_stores_when_its_condition_holds(
+    rpcs: Rpcs, condition: dict[str, dict[str, bytes]], absent: bool, equal: bool, different: bool
+) -> None:
     for key, present, stored in ((b"0", None, absent), (b"1", b"x", equal), (b"2", b"y", different)):
         if present is not None:
             await rpcs.Set(pb._SetRequest(cache_key=key, cache_body=present, ttl_milliseconds=1000))
@@ -125,14 +129,15 @@ async def test_set_if_stores_when_its_condition_holds(rpcs, condition, absent, e
         assert now.cache_body == (b"new" if stored else present or b"")
 
 
-async def test_set_if_hash_compares_the_hash_that_get_returns(rpcs):
-    def set_if(body: bytes, **condition):
+async def test_set_if_hash_compares_the_hash_that_get_returns(rpcs: Rpcs) -> None:
+    def set_if(body: bytes, **condition: dict[str, bytes]) -> Any:
         return rpcs.SetIfHash(
             pb._SetIfHashRequest(cache_key=b"k", cache_body=body, ttl_milliseconds=1000, **condition)
         )
 
-    async def outcome(body: bytes, **condition):
-        return (await set_if(body, **condition)).WhichOneof("result")
+    async def outcome(body: bytes, **condition: dict[str, bytes]) -> str:
+        result: str = (await set_if(body, **condition)).WhichOneof("result")
+        return result
 
     missing = await rpcs.GetWithHash(pb._GetWithHashRequest(cache_key=b"k"))
     assert missing.WhichOneof("result") == "missing"
@@ -150,7 +155,7 @@ async def test_set_if_hash_compares_the_hash_that_get_returns(rpcs):
     assert await outcome(b"4", absent_or_hash_equal={"hash_to_check": b"other"}) == "stored"
 
 
-async def test_keys_exist_answers_in_the_order_of_the_keys(rpcs):
+async def test_keys_exist_answers_in_the_order_of_the_keys(rpcs: Rpcs) -> None:
     await rpcs.Set(pb._SetRequest(cache_key=b"a", cache_body=b"1", ttl_milliseconds=1000))
     answer = await rpcs.KeysExist(pb._KeysExistRequest(cache_keys=[b"no", b"a"]))
     assert list(answer.exists) == [False, True]
@@ -167,7 +172,9 @@ async def test_keys_exist_answers_in_the_order_of_the_keys(rpcs):
         ("overwrite_to_milliseconds", 90_000, "set"),
     ],
 )
-async def test_update_ttl_changes_a_ttl_only_in_the_given_direction(rpcs, change, milliseconds, result):
+async def test_update_ttl_changes_a_ttl_only_in_the_given_direction(
+    rpcs: Rpcs, change: str, milliseconds: int, result: str
+) -> None:
     await rpcs.Set(pb._SetRequest(cache_key=b"k", cache_body=b"1", ttl_milliseconds=50_000))
     answer = await rpcs.UpdateTtl(pb._UpdateTtlRequest(cache_key=b"k", **{change: milliseconds}))
     assert answer.WhichOneof("result") == result
@@ -176,7 +183,7 @@ async def test_update_ttl_changes_a_ttl_only_in_the_given_direction(rpcs, change
     assert expected - 1000 < left <= expected
 
 
-async def test_a_missing_item_has_no_ttl_and_no_type(rpcs):
+async def test_a_missing_item_has_no_ttl_and_no_type(rpcs: Rpcs) -> None:
     ttl = await rpcs.ItemGetTtl(pb._ItemGetTtlRequest(cache_key=b"no"))
     assert ttl.WhichOneof("result") == "missing"
     update = await rpcs.UpdateTtl(pb._UpdateTtlRequest(cache_key=b"no", overwrite_to_milliseconds=1))
@@ -185,7 +192,7 @@ async def test_a_missing_item_has_no_ttl_and_no_type(rpcs):
     assert item_type.WhichOneof("result") == "missing"
 
 
-async def test_every_item_knows_its_type(client, rpcs):
+async def test_every_item_knows_its_type(client: Any, rpcs: Rpcs) -> None:
     await client.set("cache", "scalar", "v")
     await client.dictionary_set_field("cache", "dictionary", "f", "v")
     await client.set_add_element("cache", "set", "v")
@@ -206,13 +213,15 @@ async def test_every_item_knows_its_type(client, rpcs):
     ],
     ids=["empty key", "no TTL", "absurd TTL"],
 )
-async def test_a_request_that_the_sdk_would_not_send_is_an_invalid_argument(rpcs, request_):
+async def test_a_request_that_the_sdk_would_not_send_is_an_invalid_argument(
+    rpcs: Rpcs, request_: pb._SetRequest
+) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await rpcs.Set(request_)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_the_longest_ttls_can_be_set_and_read(rpcs):
+async def test_the_longest_ttls_can_be_set_and_read(rpcs: Rpcs) -> None:
     longest = 2**63 - 1
     await rpcs.Set(pb._SetRequest(cache_key=b"k", cache_body=b"1", ttl_milliseconds=longest))
     request = pb._UpdateTtlRequest(cache_key=b"k", overwrite_to_milliseconds=longest)
@@ -223,13 +232,13 @@ async def test_the_longest_ttls_can_be_set_and_read(rpcs):
     assert await rpcs.UpdateTtl(request).code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_an_item_that_expires_while_it_is_changed_stays_gone():
+async def test_an_item_that_expires_while_it_is_changed_stays_gone() -> None:
     cache = Cache()
     cache.store(b"k", List([b"rest"]), ttl_milliseconds=None)
     assert cache.get(b"k") is None
 
 
-async def test_a_call_without_a_cache_is_an_invalid_argument(rpcs):
+async def test_a_call_without_a_cache_is_an_invalid_argument(rpcs: Rpcs) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await rpcs.sending(cache="").Get(pb._GetRequest(cache_key=b"k"))
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT

@@ -1,10 +1,14 @@
 """Sets."""
 
+from typing import Any
+
 from momento.responses import CacheSetAddElements, CacheSetFetch, CacheSetRemoveElements
 from momento_wire_types import cacheclient_pb2 as pb
 
+from tests.support.momento_connections import Rpcs
 
-async def test_elements_are_added_once_and_removed(client):
+
+async def test_elements_are_added_once_and_removed(client: Any) -> None:
     assert isinstance(await client.set_fetch("cache", "s"), CacheSetFetch.Miss)
     added = await client.set_add_elements("cache", "s", {"a", "b"})
     assert isinstance(added, CacheSetAddElements.Success)
@@ -19,7 +23,7 @@ async def test_elements_are_added_once_and_removed(client):
     assert not hasattr(removed, "error_code")
 
 
-async def test_a_set_knows_its_elements_and_its_length(client, rpcs):
+async def test_a_set_knows_its_elements_and_its_length(client: Any, rpcs: Rpcs) -> None:
     request = pb._SetContainsRequest(set_name=b"s", elements=[b"b", b"no", b"a"])
     assert (await rpcs.SetContains(request)).WhichOneof("set") == "missing"
     length = await rpcs.SetLength(pb._SetLengthRequest(set_name=b"s"))
@@ -29,7 +33,7 @@ async def test_a_set_knows_its_elements_and_its_length(client, rpcs):
     assert (await rpcs.SetLength(pb._SetLengthRequest(set_name=b"s"))).found.length == 2
 
 
-async def test_sampled_elements_stay_in_the_set_and_popped_ones_do_not(client, rpcs):
+async def test_sampled_elements_stay_in_the_set_and_popped_ones_do_not(client: Any, rpcs: Rpcs) -> None:
     everything = {b"a", b"b", b"c", b"d"}
     await client.set_add_elements("cache", "s", everything)
     sample = (await rpcs.SetSample(pb._SetSampleRequest(set_name=b"s", limit=3))).found.elements
@@ -45,7 +49,7 @@ async def test_sampled_elements_stay_in_the_set_and_popped_ones_do_not(client, r
     assert answer.WhichOneof("set") == "missing"
 
 
-async def test_subtraction_works_both_ways(client, rpcs):
+async def test_subtraction_works_both_ways(client: Any, rpcs: Rpcs) -> None:
     request = pb._SetDifferenceRequest(set_name=b"s", minuend={"elements": [b"a", b"x", b"y"]})
     assert (await rpcs.SetDifference(request)).WhichOneof("set") == "missing"
     await client.set_add_elements("cache", "s", {"a", "b"})

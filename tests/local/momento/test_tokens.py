@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import time
+from typing import Any
 
 import grpc
 import jwt
@@ -24,6 +25,9 @@ from momento.utilities import ExpiresIn
 from momento_wire_types import cacheclient_pb2, cachepubsub_pb2, permissionmessages_pb2
 from momento_wire_types import token_pb2 as pb
 
+from local.momento.server import MomentoServer
+from tests.support.momento_connections import Connect, Connections, Rpcs, StartMomento
+
 READ_CACHE = DisposableTokenScopes.cache_read_only("cache")
 ALL_TOPICS = DisposableTokenScopes.topic_publish_subscribe(AllCaches(), AllTopics())
 GET = cacheclient_pb2._GetRequest(cache_key=b"key")
@@ -38,14 +42,14 @@ def forged_token() -> str:
 
 
 def unsigned_token() -> str:
-    return jwt.encode({"exp": 2**33, "token_id": "me", "permissions": ""}, None, algorithm="none")
+    return jwt.encode({"exp": 2**33, "token_id": "me", "permissions": ""}, "", algorithm="none")
 
 
-async def test_a_generated_key_is_a_v2_key(momento):
+async def test_a_generated_key_is_a_v2_key(momento: MomentoServer) -> None:
     assert CredentialProvider.from_api_key_v2(momento.api_key, "localhost").auth_token == momento.api_key
 
 
-async def test_the_given_key_permits_everything(start_momento, connect):
+async def test_the_given_key_permits_everything(start_momento: StartMomento, connect: Connect) -> None:
     momento = await start_momento(api_key="a-key")
     assert momento.api_key == "a-key"
     assert isinstance(await (await connect(momento).cache()).create_cache("other"), CreateCache.Success)
@@ -54,7 +58,9 @@ async def test_the_given_key_permits_everything(start_momento, connect):
     assert (await (await connect(momento).rpcs(v1_key)).Get(GET)).result == cacheclient_pb2.Miss
 
 
-async def test_a_given_v1_key_permits_everything_wrapped_or_not(start_momento, connect):
+async def test_a_given_v1_key_permits_everything_wrapped_or_not(
+    start_momento: StartMomento, connect: Connect
+) -> None:
     key = base64.b64encode(json.dumps({"endpoint": "localhost", "api_key": "inner-key"}).encode()).decode()
     momento = await start_momento(api_key=key)
     for shown in (key, "inner-key"):
@@ -69,7 +75,7 @@ async def test_a_given_v1_key_permits_everything_wrapped_or_not(start_momento, c
 
 
 @pytest.mark.parametrize("key", ["wrong", forged_token(), unsigned_token(), "e30=", NESTED])
-async def test_a_wrong_key_is_refused_by_every_service(rpcs, key):
+async def test_a_wrong_key_is_refused_by_every_service(rpcs: Rpcs, key: str) -> None:
     stranger = rpcs.sending(authorization=key)
     publish = cachepubsub_pb2._PublishRequest(cache_name="cache", topic="t", value={"text": "x"})
     for call in (
@@ -83,7 +89,7 @@ async def test_a_wrong_key_is_refused_by_every_service(rpcs, key):
         assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-async def test_a_call_without_a_key_is_refused(rpcs, connections):
+async def test_a_call_without_a_key_is_refused(rpcs: Rpcs, connections: Connections) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await rpcs.sending(authorization="").Get(GET)
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
@@ -93,8 +99,8 @@ async def test_a_call_without_a_key_is_refused(rpcs, connections):
 
 
 async def test_without_authentication_an_empty_key_permits_everything_and_a_wrong_one_nothing(
-    start_momento, connect
-):
+    start_momento: StartMomento, connect: Connect
+) -> None:
     momento = await start_momento(auth_required=False)
     connections = connect(momento)
     assert isinstance(await (await connections.cache("")).create_cache("other"), CreateCache.Success)
@@ -105,7 +111,9 @@ async def test_without_authentication_an_empty_key_permits_everything_and_a_wron
     assert refused.error_code is MomentoErrorCode.AUTHENTICATION_ERROR
 
 
-async def test_a_minted_token_contains_its_endpoint_and_expiry(momento, connections):
+async def test_a_minted_token_contains_its_endpoint_and_expiry(
+    momento: MomentoServer, connections: Connections
+) -> None:
     before = int(time.time())
     minted = await (await connections.auth()).generate_disposable_token(READ_CACHE, ExpiresIn.minutes(30))
     assert isinstance(minted, GenerateDisposableToken.Success)
@@ -117,7 +125,7 @@ async def test_a_minted_token_contains_its_endpoint_and_expiry(momento, connecti
     assert (await (await connections.rpcs(minted.auth_token)).Get(GET)).result == cacheclient_pb2.Miss
 
 
-async def test_the_publishers_token_id_reaches_the_subscribers(connections, rpcs):
+async def test_the_publishers_token_id_reaches_the_subscribers(connections: Connections, rpcs: Rpcs) -> None:
     stream = rpcs.Subscribe(cachepubsub_pb2._SubscriptionRequest(cache_name="cache", topic="topic"))
     await stream.read()
     token = await connections.token(ALL_TOPICS, token_id="taylor")
@@ -127,7 +135,7 @@ async def test_the_publishers_token_id_reaches_the_subscribers(connections, rpcs
 
 
 @pytest.mark.parametrize("sync", [False, True])
-async def test_an_expired_token_is_refused(connections, sync):
+async def test_an_expired_token_is_refused(connections: Connections, sync: bool) -> None:
     token = await connections.token(READ_CACHE, ExpiresIn.seconds(1))
     client = await connections.cache(token, sync=sync)
     await asyncio.sleep(1.1)
@@ -137,7 +145,9 @@ async def test_an_expired_token_is_refused(connections, sync):
 
 
 @pytest.mark.parametrize("is_busy", [False, True])
-async def test_a_subscription_ends_with_its_token(connections, rpcs, is_busy):
+async def test_a_subscription_ends_with_its_token(
+    connections: Connections, rpcs: Rpcs, is_busy: bool
+) -> None:
     stranger = await connections.rpcs(await connections.token(ALL_TOPICS, ExpiresIn.seconds(2)))
     stream = stranger.Subscribe(cachepubsub_pb2._SubscriptionRequest(cache_name="cache", topic="topic"))
     publish = cachepubsub_pb2._PublishRequest(cache_name="cache", topic="topic", value={"text": "x"})
@@ -152,30 +162,33 @@ async def test_a_subscription_ends_with_its_token(connections, rpcs, is_busy):
     assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-async def test_a_token_cannot_be_used_as_a_key(connections):
+async def test_a_token_cannot_be_used_as_a_key(connections: Connections) -> None:
     token = await connections.token(DisposableTokenScopes.cache_read_write(AllCaches()))
     client = await connections.cache(token)
-    for response in (
+    responses: tuple[Any, ...] = (
         await client.create_cache("other"),
         await client.delete_cache("cache"),
         await client.list_caches(),
         await client.flush_cache("cache"),
         await (await connections.auth(token)).generate_disposable_token(READ_CACHE, ExpiresIn.minutes(1)),
-    ):
+    )
+    for response in responses:
         assert response.error_code is MomentoErrorCode.PERMISSION_ERROR
 
 
-async def test_a_token_cannot_mint_by_naming_the_key_within_the_request(momento, connections):
+async def test_a_token_cannot_mint_by_naming_the_key_within_the_request(
+    momento: MomentoServer, connections: Connections
+) -> None:
     holder = await connections.rpcs(await connections.token(READ_CACHE))
-    permissions = {"explicit": {"permissions": [{"cache_permissions": {"all_caches": {}}}]}}
+    permissions: dict[str, Any] = {"explicit": {"permissions": [{"cache_permissions": {"all_caches": {}}}]}}
     request = pb._GenerateDisposableTokenRequest(
         auth_token=momento.api_key, expires={"valid_for_seconds": 60}, permissions=permissions
     )
     assert await holder.GenerateDisposableToken(request).code() is grpc.StatusCode.PERMISSION_DENIED
 
 
-async def test_a_key_within_the_request_is_enough(momento, rpcs):
-    permissions = {"explicit": {"permissions": [{"cache_permissions": {"all_caches": {}}}]}}
+async def test_a_key_within_the_request_is_enough(momento: MomentoServer, rpcs: Rpcs) -> None:
+    permissions: dict[str, Any] = {"explicit": {"permissions": [{"cache_permissions": {"all_caches": {}}}]}}
     # As the JavaScript SDKs have it.
     without_credentials = rpcs.sending(authorization="")
     request = pb._GenerateDisposableTokenRequest(
@@ -188,9 +201,11 @@ async def test_a_key_within_the_request_is_enough(momento, rpcs):
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
-async def test_a_token_or_wrong_key_within_the_request_is_refused(rpcs, connections):
+async def test_a_token_or_wrong_key_within_the_request_is_refused(
+    rpcs: Rpcs, connections: Connections
+) -> None:
     token = await connections.token(READ_CACHE)
-    permissions = {"explicit": {"permissions": [{"cache_permissions": {"all_caches": {}}}]}}
+    permissions: dict[str, Any] = {"explicit": {"permissions": [{"cache_permissions": {"all_caches": {}}}]}}
     for key, status in ((token, "PERMISSION_DENIED"), ("wrong", "UNAUTHENTICATED")):
         request = pb._GenerateDisposableTokenRequest(
             auth_token=key, expires={"valid_for_seconds": 60}, permissions=permissions
@@ -214,7 +229,9 @@ async def test_a_token_or_wrong_key_within_the_request_is_refused(rpcs, connecti
         ({"permissions": 0}, False),
     ],
 )
-async def test_tokens_have_momentos_limits(momento, rpcs, asked_for, allowed):
+async def test_tokens_have_momentos_limits(
+    momento: MomentoServer, rpcs: Rpcs, asked_for: dict[str, Any], allowed: bool
+) -> None:
     statement = {"cache_permissions": {"role": "CacheReadOnly", "all_caches": {}}}
     minting = rpcs.GenerateDisposableToken(
         pb._GenerateDisposableTokenRequest(
@@ -232,7 +249,7 @@ async def test_tokens_have_momentos_limits(momento, rpcs, asked_for, allowed):
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_a_super_users_token_cannot_be_minted(momento, rpcs):
+async def test_a_super_users_token_cannot_be_minted(momento: MomentoServer, rpcs: Rpcs) -> None:
     request = pb._GenerateDisposableTokenRequest(
         auth_token=momento.api_key, expires={"valid_for_seconds": 60}, permissions={"super_user": "SuperUser"}
     )
@@ -241,7 +258,9 @@ async def test_a_super_users_token_cannot_be_minted(momento, rpcs):
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_tokens_of_another_server_are_refused(connections, start_momento, connect):
+async def test_tokens_of_another_server_are_refused(
+    connections: Connections, start_momento: StartMomento, connect: Connect
+) -> None:
     token = await connections.token(ALL_TOPICS)
     other = await start_momento()
     response = await (await connect(other).topics(token)).subscribe("cache", "topic")

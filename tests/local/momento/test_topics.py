@@ -1,7 +1,9 @@
 """Topics: delivery, order, resuming, discontinuities, heartbeats."""
 
 import asyncio
+from typing import Any
 
+import aiohttp
 import grpc
 import pytest
 from momento.errors import MomentoErrorCode
@@ -9,11 +11,12 @@ from momento.responses import TopicPublish, TopicSubscribe, TopicSubscriptionIte
 from momento_wire_types import cachepubsub_pb2 as pb
 
 from local.momento import topics
-from local.momento.server import Timings
+from local.momento.server import MomentoServer, Timings
 from local.momento.topics import HISTORY_MESSAGES
+from tests.support.momento_connections import Connect, Connections, Eventually, Rpcs, StartMomento
 
 
-def subscribe(rpcs, resume_at: int = 0, page: int = 0, topic: str = "topic"):
+def subscribe(rpcs: Rpcs, resume_at: int = 0, page: int = 0, topic: str = "topic") -> Any:
     """Subscribe. The first heartbeat is not read yet."""
     return rpcs.Subscribe(
         pb._SubscriptionRequest(
@@ -22,12 +25,12 @@ def subscribe(rpcs, resume_at: int = 0, page: int = 0, topic: str = "topic"):
     )
 
 
-async def publish(rpcs, *values: str, topic: str = "topic") -> None:
+async def publish(rpcs: Rpcs, *values: str, topic: str = "topic") -> None:
     for value in values:
         await rpcs.Publish(pb._PublishRequest(cache_name="cache", topic=topic, value={"text": value}))
 
 
-async def read(stream, kind: str):
+async def read(stream: Any, kind: str) -> Any:
     """Return the next item of the stream. Skip heartbeats unless they are asked for."""
     async with asyncio.timeout(5):
         while True:
@@ -38,26 +41,27 @@ async def read(stream, kind: str):
                 return getattr(item, kind)
 
 
-async def read_item(stream) -> tuple[int, str]:
+async def read_item(stream: Any) -> tuple[int, str]:
     item = await read(stream, "item")
     return item.topic_sequence_number, item.value.text
 
 
 @pytest.fixture
-async def page(rpcs) -> int:
+async def page(rpcs: Rpcs) -> int:
     """Publish message 1, and return the sequence page of the topic."""
     await publish(rpcs, "first")
-    return (await read(subscribe(rpcs, resume_at=1), "item")).sequence_page
+    page: int = (await read(subscribe(rpcs, resume_at=1), "item")).sequence_page
+    return page
 
 
-async def next_item(subscription):
+async def next_item(subscription: Any) -> Any:
     """Return the next item of either SDK's subscription."""
     if isinstance(subscription, TopicSubscribe.Subscription):
         return await asyncio.to_thread(next, subscription)
     return await anext(subscription)
 
 
-async def test_subscribers_get_text_and_bytes_with_their_numbers(topic_client):
+async def test_subscribers_get_text_and_bytes_with_their_numbers(topic_client: Any) -> None:
     subscription = await topic_client.subscribe("cache", "topic")
     assert not isinstance(subscription, TopicSubscribe.Error), subscription
     assert isinstance(await topic_client.publish("cache", "topic", "text"), TopicPublish.Success)
@@ -72,7 +76,7 @@ async def test_subscribers_get_text_and_bytes_with_their_numbers(topic_client):
     subscription.unsubscribe()
 
 
-async def test_the_sdks_resume_at_the_given_number(topic_client):
+async def test_the_sdks_resume_at_the_given_number(topic_client: Any) -> None:
     for value in ("one", "two", "three"):
         await topic_client.publish("cache", "topic", value)
     subscription = await topic_client.subscribe("cache", "topic", resume_at_topic_sequence_number=2)
@@ -81,7 +85,7 @@ async def test_the_sdks_resume_at_the_given_number(topic_client):
     subscription.unsubscribe()
 
 
-async def test_an_unknown_cache_has_no_topics(topic_client):
+async def test_an_unknown_cache_has_no_topics(topic_client: Any) -> None:
     published = await topic_client.publish("no-such-cache", "topic", "text")
     assert isinstance(published, TopicPublish.Error)
     assert published.error_code is MomentoErrorCode.NOT_FOUND_ERROR
@@ -90,7 +94,7 @@ async def test_an_unknown_cache_has_no_topics(topic_client):
     assert subscription.error_code is MomentoErrorCode.NOT_FOUND_ERROR
 
 
-async def test_a_subscription_without_a_number_begins_with_the_latest_message(rpcs, page):
+async def test_a_subscription_without_a_number_begins_with_the_latest_message(rpcs: Rpcs, page: int) -> None:
     await publish(rpcs, "second")
     stream = subscribe(rpcs)
     assert (await stream.read()).WhichOneof("kind") == "heartbeat"
@@ -100,18 +104,20 @@ async def test_a_subscription_without_a_number_begins_with_the_latest_message(rp
     assert await read_item(stream) == (3, "third")
 
 
-async def test_a_subscription_without_a_number_ignores_the_page(rpcs, page):
+async def test_a_subscription_without_a_number_ignores_the_page(rpcs: Rpcs, page: int) -> None:
     assert await read_item(subscribe(rpcs, page=page - 1)) == (1, "first")
 
 
-async def test_a_subscription_from_1_begins_with_messages_before_the_newest(rpcs, page):
+async def test_a_subscription_from_1_begins_with_messages_before_the_newest(rpcs: Rpcs, page: int) -> None:
     await publish(rpcs, "second")
     stream = subscribe(rpcs, resume_at=1)
     assert await read_item(stream) == (1, "first")
     assert await read_item(stream) == (2, "second")
 
 
-async def test_a_subscription_begins_with_the_next_message_if_none_is_held(rpcs, momento, http, page):
+async def test_a_subscription_begins_with_the_next_message_if_none_is_held(
+    rpcs: Rpcs, momento: MomentoServer, http: aiohttp.ClientSession, page: int
+) -> None:
     await http.post(f"{momento.admin_url}/reset-topic?cache=cache&topic=topic")
     stream = subscribe(rpcs)
     await read(stream, "heartbeat")
@@ -119,7 +125,7 @@ async def test_a_subscription_begins_with_the_next_message_if_none_is_held(rpcs,
     assert await read_item(stream) == (1, "anew")
 
 
-async def test_the_sdks_get_what_was_published_before_they_subscribed(topic_client):
+async def test_the_sdks_get_what_was_published_before_they_subscribed(topic_client: Any) -> None:
     await topic_client.publish("cache", "topic", "before")
     for number, page in ((0, 0), (1, 0), (300, 5435435)):
         subscription = await topic_client.subscribe("cache", "topic", number, page)
@@ -128,13 +134,13 @@ async def test_the_sdks_get_what_was_published_before_they_subscribed(topic_clie
         subscription.unsubscribe()
 
 
-async def test_a_resumed_subscription_begins_with_a_heartbeat_too(rpcs, page):
+async def test_a_resumed_subscription_begins_with_a_heartbeat_too(rpcs: Rpcs, page: int) -> None:
     stream = subscribe(rpcs, resume_at=1, page=page)
     assert (await stream.read()).WhichOneof("kind") == "heartbeat"
     assert await read_item(stream) == (1, "first")
 
 
-async def test_all_subscribers_get_the_same_order(rpcs):
+async def test_all_subscribers_get_the_same_order(rpcs: Rpcs) -> None:
     streams = [subscribe(rpcs) for _ in range(3)]
     for stream in streams:
         await read(stream, "heartbeat")
@@ -144,7 +150,7 @@ async def test_all_subscribers_get_the_same_order(rpcs):
     assert orders[0] == orders[1] == orders[2]
 
 
-async def test_topics_do_not_mix(rpcs):
+async def test_topics_do_not_mix(rpcs: Rpcs) -> None:
     stream = subscribe(rpcs, topic="other")
     await read(stream, "heartbeat")
     await publish(rpcs, "elsewhere")
@@ -152,7 +158,7 @@ async def test_topics_do_not_mix(rpcs):
     assert await read_item(stream) == (1, "here")
 
 
-async def test_an_idle_subscription_gets_heartbeats(start_momento, connect):
+async def test_an_idle_subscription_gets_heartbeats(start_momento: StartMomento, connect: Connect) -> None:
     momento = await start_momento(timings=Timings(heartbeat=0.02))
     stream = subscribe(await connect(momento).rpcs())
     async with asyncio.timeout(5):
@@ -160,7 +166,7 @@ async def test_an_idle_subscription_gets_heartbeats(start_momento, connect):
             assert (await stream.read()).WhichOneof("kind") == "heartbeat"
 
 
-async def test_three_heartbeats_come_within_three_seconds_by_default(rpcs):
+async def test_three_heartbeats_come_within_three_seconds_by_default(rpcs: Rpcs) -> None:
     stream = subscribe(rpcs)
     assert (await stream.read()).WhichOneof("kind") == "heartbeat"
     async with asyncio.timeout(3):
@@ -168,14 +174,14 @@ async def test_three_heartbeats_come_within_three_seconds_by_default(rpcs):
             assert (await stream.read()).WhichOneof("kind") == "heartbeat"
 
 
-async def test_resuming_past_the_newest_message_is_no_discontinuity(rpcs, page):
+async def test_resuming_past_the_newest_message_is_no_discontinuity(rpcs: Rpcs, page: int) -> None:
     stream = subscribe(rpcs, resume_at=2, page=page)
     await read(stream, "heartbeat")
     await publish(rpcs, "second")
     assert await read_item(stream) == (2, "second")
 
 
-async def test_a_number_that_is_still_to_come_is_a_discontinuity(rpcs, page):
+async def test_a_number_that_is_still_to_come_is_a_discontinuity(rpcs: Rpcs, page: int) -> None:
     stream = subscribe(rpcs, resume_at=7, page=page)
     gap = await read(stream, "discontinuity")
     assert (gap.last_topic_sequence, gap.new_topic_sequence, gap.new_sequence_page) == (6, 1, page)
@@ -183,7 +189,7 @@ async def test_a_number_that_is_still_to_come_is_a_discontinuity(rpcs, page):
     assert await read_item(stream) == (2, "second")
 
 
-async def test_dropped_messages_are_a_discontinuity(rpcs, page):
+async def test_dropped_messages_are_a_discontinuity(rpcs: Rpcs, page: int) -> None:
     for _ in range(HISTORY_MESSAGES // 100):
         await asyncio.gather(*(publish(rpcs, "more") for _ in range(100)))
     await publish(rpcs, "last")
@@ -193,7 +199,9 @@ async def test_dropped_messages_are_a_discontinuity(rpcs, page):
     assert await read_item(stream) == (3, "more")
 
 
-async def test_an_old_page_is_a_discontinuity(rpcs, momento, http, page):
+async def test_an_old_page_is_a_discontinuity(
+    rpcs: Rpcs, momento: MomentoServer, http: aiohttp.ClientSession, page: int
+) -> None:
     await publish(rpcs, "second")
     await http.post(f"{momento.admin_url}/reset-topic?cache=cache&topic=topic")
     await publish(rpcs, "anew")
@@ -204,7 +212,9 @@ async def test_an_old_page_is_a_discontinuity(rpcs, momento, http, page):
     assert await read_item(stream) == (1, "anew")
 
 
-async def test_a_reset_is_announced_to_subscribers(rpcs, momento, http, page):
+async def test_a_reset_is_announced_to_subscribers(
+    rpcs: Rpcs, momento: MomentoServer, http: aiohttp.ClientSession, page: int
+) -> None:
     stream = subscribe(rpcs)
     assert await read_item(stream) == (1, "first")
     await http.post(f"{momento.admin_url}/reset-topic?cache=cache&topic=topic")
@@ -216,7 +226,7 @@ async def test_a_reset_is_announced_to_subscribers(rpcs, momento, http, page):
     assert (item.topic_sequence_number, item.sequence_page) == (1, gap.new_sequence_page)
 
 
-async def test_resets_within_one_millisecond_have_pages_that_grow(monkeypatch):
+async def test_resets_within_one_millisecond_have_pages_that_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(topics, "epoch_milliseconds", lambda: 1000)
     topic = topics.Topic()
     pages = [topic.sequence_page]
@@ -226,7 +236,9 @@ async def test_resets_within_one_millisecond_have_pages_that_grow(monkeypatch):
     assert pages == [1000, 1001, 1002]
 
 
-async def test_an_idle_topic_counts_from_the_start_again(start_momento, connect):
+async def test_an_idle_topic_counts_from_the_start_again(
+    start_momento: StartMomento, connect: Connect
+) -> None:
     momento = await start_momento(timings=Timings(topic_idle_reset=0.5, sweep=0.02))
     rpcs = await connect(momento).rpcs()
     stream = subscribe(rpcs)
@@ -241,7 +253,9 @@ async def test_an_idle_topic_counts_from_the_start_again(start_momento, connect)
     assert before.sequence_page < after.sequence_page == gap.new_sequence_page
 
 
-async def test_an_idle_topic_without_subscribers_is_forgotten(start_momento, connect, eventually):
+async def test_an_idle_topic_without_subscribers_is_forgotten(
+    start_momento: StartMomento, connect: Connect, eventually: Eventually
+) -> None:
     momento = await start_momento(timings=Timings(topic_idle_reset=0.05, sweep=0.02))
     rpcs = await connect(momento).rpcs()
     await publish(rpcs, "first")
@@ -252,7 +266,7 @@ async def test_an_idle_topic_without_subscribers_is_forgotten(start_momento, con
     assert await read_item(stream) == (1, "anew")
 
 
-async def test_a_subscriber_that_does_not_read_gets_a_discontinuity(rpcs, page):
+async def test_a_subscriber_that_does_not_read_gets_a_discontinuity(rpcs: Rpcs, page: int) -> None:
     stream = subscribe(rpcs, resume_at=1, page=page)
     await read_item(stream)
     value = "x" * 4000
@@ -276,7 +290,7 @@ async def test_a_subscriber_that_does_not_read_gets_a_discontinuity(rpcs, page):
     assert item.item.value.text == "last"
 
 
-async def test_a_deleted_cache_ends_its_subscriptions(rpcs, connections):
+async def test_a_deleted_cache_ends_its_subscriptions(rpcs: Rpcs, connections: Connections) -> None:
     stream = subscribe(rpcs)
     await read(stream, "heartbeat")
     await (await connections.cache()).delete_cache("cache")
@@ -285,7 +299,9 @@ async def test_a_deleted_cache_ends_its_subscriptions(rpcs, connections):
     assert ended.value.code() is grpc.StatusCode.NOT_FOUND
 
 
-async def test_a_subscriber_that_leaves_is_no_longer_counted(rpcs, momento, eventually):
+async def test_a_subscriber_that_leaves_is_no_longer_counted(
+    rpcs: Rpcs, momento: MomentoServer, eventually: Eventually
+) -> None:
     stream = subscribe(rpcs)
     await read(stream, "heartbeat")
     topic = momento._topics.get("cache", "topic")
@@ -303,7 +319,9 @@ async def test_a_subscriber_that_leaves_is_no_longer_counted(rpcs, momento, even
     ],
     ids=["no value", "no topic", "no cache"],
 )
-async def test_a_request_without_a_name_is_an_invalid_argument(rpcs, request_):
+async def test_a_request_without_a_name_is_an_invalid_argument(
+    rpcs: Rpcs, request_: pb._PublishRequest
+) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await rpcs.Publish(request_)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT

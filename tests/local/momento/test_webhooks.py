@@ -7,7 +7,9 @@ import json
 import logging
 import time
 from contextlib import AsyncExitStack
+from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from momento.auth.access_control.disposable_token_scopes import DisposableTokenScopes
@@ -17,6 +19,7 @@ from local.momento import webhooks
 from local.momento.server import MomentoServer, MomentoServerConfig, Timings
 from local.momento.topics import Message
 from local.momento.webhooks import Delivery, WebhookSubscription
+from tests.support.momento_connections import Connect, Connections, Eventually, StartMomento
 
 SECRET = "signing-secret"
 
@@ -36,8 +39,9 @@ class Receiver:
         await asyncio.sleep(self.delay_seconds)
         return web.Response(status=self.status, headers={"Location": "/elsewhere"})
 
-    async def next(self) -> dict:
-        return json.loads((await self.next_raw())[0])
+    async def next(self) -> dict[str, Any]:
+        event: dict[str, Any] = json.loads((await self.next_raw())[0])
+        return event
 
     async def next_raw(self) -> tuple[bytes, dict[str, str]]:
         async with asyncio.timeout(3):
@@ -45,34 +49,34 @@ class Receiver:
 
 
 @pytest.fixture
-async def receiver(stack: AsyncExitStack) -> Receiver:
+async def receiver(resources: AsyncExitStack) -> Receiver:
     receiver = Receiver()
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", receiver.handle)
     runner = web.AppRunner(application, handler_cancellation=True)
     await runner.setup()
-    stack.push_async_callback(runner.cleanup)
+    resources.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
     return receiver
 
 
 @pytest.fixture
-async def momento(start_momento, receiver):
+async def momento(start_momento: StartMomento, receiver: Receiver) -> MomentoServer:
     webhook = WebhookSubscription("cache", "topic", receiver.url, SECRET)
     return await start_momento(webhooks=[webhook], timings=Timings(webhook_timeout=0.8))
 
 
 @pytest.fixture
-async def topics(connections):
+async def topics(connections: Connections) -> Any:
     return await connections.topics()
 
 
-def outcomes(caplog) -> list[str]:
+def outcomes(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.outcome for record in caplog.records if hasattr(record, "outcome")]
 
 
-async def test_a_message_is_posted_signed(connections, receiver):
+async def test_a_message_is_posted_signed(connections: Connections, receiver: Receiver) -> None:
     token = await connections.token(
         DisposableTokenScopes.topic_publish_only("cache", "topic"), token_id="taylor"
     )
@@ -96,21 +100,23 @@ async def test_a_message_is_posted_signed(connections, receiver):
     }
 
 
-async def test_a_key_has_no_token_id_and_sequence_numbers_count_up(topics, receiver):
+async def test_a_key_has_no_token_id_and_sequence_numbers_count_up(topics: Any, receiver: Receiver) -> None:
     for number in (1, 2, 3):
         await topics.publish("cache", "topic", "text")
         event = await receiver.next()
         assert (event["token_id"], event["topic_sequence_number"]) == ("", number)
 
 
-async def test_subscribers_get_the_message_as_well(topics, receiver):
+async def test_subscribers_get_the_message_as_well(topics: Any, receiver: Receiver) -> None:
     subscription = await topics.subscribe("cache", "topic")
     await topics.publish("cache", "topic", "text")
     assert (await anext(subscription)).value == "text"
     assert (await receiver.next())["text"] == "text"
 
 
-async def test_only_text_of_its_own_topic_is_posted(topics, receiver, caplog):
+async def test_only_text_of_its_own_topic_is_posted(
+    topics: Any, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     await topics.publish("cache", "other", "other")
     await topics.publish("cache", "topic", b"binary")
@@ -121,7 +127,9 @@ async def test_only_text_of_its_own_topic_is_posted(topics, receiver, caplog):
 
 
 @pytest.mark.parametrize("status", [500, 503, 404, 403, 302])
-async def test_a_refused_message_is_lost_after_one_attempt(topics, receiver, caplog, eventually, status):
+async def test_a_refused_message_is_lost_after_one_attempt(
+    topics: Any, receiver: Receiver, caplog: pytest.LogCaptureFixture, eventually: Eventually, status: int
+) -> None:
     receiver.status = status
     await topics.publish("cache", "topic", "a secret remark")
     await receiver.next()
@@ -135,7 +143,9 @@ async def test_a_refused_message_is_lost_after_one_attempt(topics, receiver, cap
     assert SECRET not in caplog.text
 
 
-async def test_an_answer_that_comes_too_late_is_lost_and_delays_nobody(topics, receiver, caplog, eventually):
+async def test_an_answer_that_comes_too_late_is_lost_and_delays_nobody(
+    topics: Any, receiver: Receiver, caplog: pytest.LogCaptureFixture, eventually: Eventually
+) -> None:
     receiver.delay_seconds = 10
     began = time.monotonic()
     assert isinstance(await topics.publish("cache", "topic", "slow"), TopicPublish.Success)
@@ -149,29 +159,35 @@ async def test_an_answer_that_comes_too_late_is_lost_and_delays_nobody(topics, r
     assert outcomes(caplog) == ["lost: no answer in 0.8 s"]
 
 
-async def test_the_receiver_has_five_seconds_as_momento_gives_it():
+async def test_the_receiver_has_five_seconds_as_momento_gives_it() -> None:
     assert Timings().webhook_timeout == 5
 
 
-async def test_a_message_for_an_absent_receiver_is_lost(momento, topics, caplog, eventually):
+async def test_a_message_for_an_absent_receiver_is_lost(
+    momento: MomentoServer, topics: Any, caplog: pytest.LogCaptureFixture, eventually: Eventually
+) -> None:
     momento.add_webhook(WebhookSubscription("cache", "nowhere", "http://127.0.0.1:1/", SECRET))
     assert isinstance(await topics.publish("cache", "nowhere", "text"), TopicPublish.Success)
     await eventually(lambda: outcomes(caplog))
     assert outcomes(caplog) == ["lost: ClientConnectorError"]
 
 
-async def test_deliveries_are_logged(topics, receiver, caplog, eventually):
+async def test_deliveries_are_logged(
+    topics: Any, receiver: Receiver, caplog: pytest.LogCaptureFixture, eventually: Eventually
+) -> None:
     caplog.set_level(logging.INFO, logger="local.momento.webhooks")
     await topics.publish("cache", "topic", "text")
     await receiver.next()
     await eventually(lambda: outcomes(caplog))
-    record = next(record for record in caplog.records if hasattr(record, "outcome"))
+    record: Any = next(record for record in caplog.records if hasattr(record, "outcome"))
     assert (record.cache, record.topic, record.sequence_number) == ("cache", "topic", 1)
     assert (record.url, record.outcome, record.levelname) == (receiver.url, "200", "INFO")
     assert record.milliseconds >= 0
 
 
-async def test_listeners_are_told_of_every_delivery(start_momento, connect, receiver, eventually):
+async def test_listeners_are_told_of_every_delivery(
+    start_momento: StartMomento, connect: Connect, receiver: Receiver, eventually: Eventually
+) -> None:
     told: list[Delivery] = []
     webhook = WebhookSubscription("cache", "topic", receiver.url, SECRET)
     topics = await connect(await start_momento(webhooks=[webhook], on_delivery=told.append)).topics()
@@ -186,7 +202,13 @@ async def test_listeners_are_told_of_every_delivery(start_momento, connect, rece
     assert (told[2].text, told[2].outcome) == ("unlucky", "lost: 500")
 
 
-async def test_a_listener_that_fails_harms_no_delivery(start_momento, connect, receiver, caplog, eventually):
+async def test_a_listener_that_fails_harms_no_delivery(
+    start_momento: StartMomento,
+    connect: Connect,
+    receiver: Receiver,
+    caplog: pytest.LogCaptureFixture,
+    eventually: Eventually,
+) -> None:
     def fail(_: Delivery) -> None:
         raise RuntimeError("the display is broken")
 
@@ -199,9 +221,9 @@ async def test_a_listener_that_fails_harms_no_delivery(start_momento, connect, r
 
 
 async def test_a_receiver_that_closes_idle_connections_loses_nothing(
-    start_momento, connect, stack, eventually
-):
-    async def answer_one_request(reader, writer) -> None:
+    start_momento: StartMomento, connect: Connect, resources: AsyncExitStack, eventually: Eventually
+) -> None:
+    async def answer_one_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # The connection is said to stay open, and is closed as soon as somebody sends more on it.
         await reader.readuntil(b"}")
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -209,7 +231,7 @@ async def test_a_receiver_that_closes_idle_connections_loses_nothing(
         writer.close()
 
     server = await asyncio.start_server(answer_one_request, "127.0.0.1", 0)
-    stack.callback(server.close)
+    resources.callback(server.close)
     told: list[Delivery] = []
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     webhook = WebhookSubscription("cache", "topic", url, SECRET)
@@ -221,8 +243,8 @@ async def test_a_receiver_that_closes_idle_connections_loses_nothing(
 
 
 async def test_event_and_publish_timestamp_are_when_it_was_published_and_when_it_was_posted(
-    momento, receiver
-):
+    momento: MomentoServer, receiver: Receiver
+) -> None:
     before = int(time.time() * 1000)
     momento._webhooks.deliver("cache", "topic", Message(1, 1, "text", "", published_at=12345))
     event = await receiver.next()
@@ -230,7 +252,9 @@ async def test_event_and_publish_timestamp_are_when_it_was_published_and_when_it
     assert before <= event["publish_timestamp"] <= time.time() * 1000
 
 
-async def test_deliveries_beyond_the_rate_limit_are_lost(start_momento, receiver):
+async def test_deliveries_beyond_the_rate_limit_are_lost(
+    start_momento: StartMomento, receiver: Receiver
+) -> None:
     told: list[Delivery] = []
     webhook = WebhookSubscription("cache", "topic", receiver.url, SECRET)
     momento = await start_momento(webhooks=[webhook], rate_limits=True, on_delivery=told.append)
@@ -239,7 +263,9 @@ async def test_deliveries_beyond_the_rate_limit_are_lost(start_momento, receiver
     assert told == [Delivery(webhook, "10", "lost: rate limit", 0)]
 
 
-async def test_deliveries_beyond_the_concurrency_limit_are_lost(start_momento, receiver, monkeypatch):
+async def test_deliveries_beyond_the_concurrency_limit_are_lost(
+    start_momento: StartMomento, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(webhooks, "_MAX_CONCURRENT_DELIVERIES", 2)
     told: list[Delivery] = []
     webhook = WebhookSubscription("cache", "topic", receiver.url, SECRET)
@@ -250,7 +276,7 @@ async def test_deliveries_beyond_the_concurrency_limit_are_lost(start_momento, r
     assert {(await receiver.next())["text"] for _ in range(2)} == {"0", "1"}
 
 
-async def test_deliveries_run_concurrently(topics, receiver):
+async def test_deliveries_run_concurrently(topics: Any, receiver: Receiver) -> None:
     receiver.delay_seconds = 0.3
     began = time.monotonic()
     await asyncio.gather(*(topics.publish("cache", "topic", str(number)) for number in range(50)))
@@ -259,14 +285,18 @@ async def test_deliveries_run_concurrently(topics, receiver):
     assert time.monotonic() - began < 3
 
 
-async def test_a_webhook_added_later_creates_its_cache(start_momento, connect, receiver):
+async def test_a_webhook_added_later_creates_its_cache(
+    start_momento: StartMomento, connect: Connect, receiver: Receiver
+) -> None:
     momento = await start_momento(caches=[])
     momento.add_webhook(WebhookSubscription("new-cache", "topic", receiver.url, SECRET))
     await (await connect(momento).topics()).publish("new-cache", "topic", "text")
     assert (await receiver.next())["cache"] == "new-cache"
 
 
-async def test_a_rotated_secret_signs_the_next_message(momento, topics, receiver, http):
+async def test_a_rotated_secret_signs_the_next_message(
+    momento: MomentoServer, topics: Any, receiver: Receiver, http: aiohttp.ClientSession
+) -> None:
     answer = await http.post(f"{momento.admin_url}/rotate-signing-secret?cache=cache&topic=topic")
     secret = (await answer.json())["signing_secret"]
     assert secret != SECRET
@@ -275,7 +305,7 @@ async def test_a_rotated_secret_signs_the_next_message(momento, topics, receiver
     assert headers["momento-signature"] == hmac.new(secret.encode(), body, hashlib.sha3_256).hexdigest()
 
 
-async def test_stopping_gives_up_deliveries_in_flight(receiver):
+async def test_stopping_gives_up_deliveries_in_flight(receiver: Receiver) -> None:
     receiver.delay_seconds = 10
     webhook = WebhookSubscription("cache", "topic", receiver.url, SECRET)
     began = time.monotonic()
@@ -301,11 +331,11 @@ async def test_stopping_gives_up_deliveries_in_flight(receiver):
         "c/t=http://[h/",
     ],
 )
-async def test_a_malformed_webhook_is_refused(text):
+async def test_a_malformed_webhook_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="CACHE/TOPIC=URL"):
         WebhookSubscription.parse(text, SECRET)
 
 
-async def test_a_webhooks_url_and_topic_may_contain_separators():
+async def test_a_webhooks_url_and_topic_may_contain_separators() -> None:
     webhook = WebhookSubscription.parse("c/a/b=http://h/?x=1", SECRET)
     assert webhook == WebhookSubscription("c", "a/b", "http://h/?x=1", SECRET)
