@@ -104,7 +104,7 @@ def test_a_relay_is_behind_until_it_has_caught_up(site: Site, metrics: Metrics) 
     site.webhook.answer = answer
     texts = [str(number) for number in range(300)]
     site.momento.publish(*texts)
-    site.start(answer=20, lease=60)
+    site.start(answer=20, lease=60, max_bytes_in_hand=20_000)
     wait_until(lambda: max(metrics.values("RelayLagSeconds"), default=0) > 2)
     go_on["0"].set()
     assert reached.wait(20)

@@ -74,13 +74,16 @@ class Site:
         self._running: list[Running] = []
         self._processes: list[subprocess.Popen[str]] = []
 
-    def settings(self, *, max_messages_behind: int = 500, **durations: float) -> Any:
+    def settings(
+        self, *, max_messages_behind: int = 500, max_bytes_in_hand: int = 50_000_000, **durations: float
+    ) -> Any:
         """Return the settings that the environment gives; the relay is quicker than usual."""
         quick = {"lease": 2.0, "renewal": 0.1, "checkpoint": 0.05, "poll": 0.05, "report": 0.1, **durations}
         settings = self._settings.Settings.from_environ(self.environment)
         return dataclasses.replace(
             settings,
             max_messages_behind=max_messages_behind,
+            max_bytes_in_hand=max_bytes_in_hand,
             durations=self._settings.Durations(**quick),
         )
 
