@@ -42,7 +42,7 @@ class Waiting(Protocol):
 
 
 class Lanes:
-    """Deals with what waits: in order within a lane, and side by side among the lanes.
+    """Deals with all that is in hand: in order within a lane, and side by side among the lanes.
 
     The lanes take turns, so a long lane delays no other one. A pause holds back its own lane only, and no
     thread. The bytes in hand are bounded: while there is no room, `put` waits.

@@ -86,7 +86,7 @@ class TokenVendor:
 
 
 class _MintLimit:
-    """Lets each identity have 10 tokens at once and then one every 2 seconds, in this process.
+    """Allows each identity 10 tokens at once, and then one every 2 seconds, in this process.
 
     It remembers for each identity when its allowance is full again (the generic cell rate algorithm), by the
     wall clock, because the monotonic one may not count the time that a function is frozen.

@@ -32,10 +32,6 @@ class Event:
     detail: dict[str, object]
 
 
-class EventNotTakenError(Exception):
-    """EventBridge did not take an event. The message says why."""
-
-
 class Events(Topic[Event]):
     """Send each message to the bus, with its publisher and its id."""
 
@@ -76,4 +72,7 @@ class Events(Topic[Event]):
         }
         answer = services.aws_client("events").put_events(Entries=[entry])
         if answer["FailedEntryCount"]:
-            raise EventNotTakenError(f"EventBridge answered {answer['Entries'][0]['ErrorCode']}")
+            from botocore.exceptions import ClientError  # Only the webhook loads the SDK.
+
+            [refused] = answer["Entries"]
+            raise ClientError({"Error": {"Code": refused["ErrorCode"]}}, "PutEvents")

@@ -44,7 +44,7 @@ class Message(Generic[Content]):
     id: str
     """Names the message among those of its publisher on this topic, in every delivery."""
     published_at: int
-    """Epoch milliseconds. The relay sets it when it receives the message, so it is no order."""
+    """Epoch milliseconds. With the relay, when it received the message: after a crash, that may be later."""
     order: tuple[int, int]
     """Greater than that of every earlier message on this topic, and the same in every delivery."""
     may_be_done: bool

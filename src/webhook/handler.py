@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.logging.correlation_paths import LAMBDA_FUNCTION_URL
 from aws_lambda_powertools.metrics import MetricUnit
+from botocore.exceptions import ClientError
 
 from aws_access.queues import QueueError
 from common.inputs import InvalidInputError, parse_json_object
@@ -91,7 +92,8 @@ def _act_once(fields: dict[str, Any], context: LambdaContext, *, is_retry: bool 
 
 def _log_failure(message: str, error: Exception) -> None:
     """Log where a topic failed, without the error's message, which may contain a user's text."""
-    logger.error(message, error=type(error).__name__, stack="".join(format_tb(error.__traceback__)))
+    name = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    logger.error(message, error=name, stack="".join(format_tb(error.__traceback__)))
 
 
 def _bad_request(error: InvalidInputError) -> tuple[int, dict[str, str]]:

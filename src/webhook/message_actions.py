@@ -37,7 +37,7 @@ class NotDoneError(Exception):
 
 
 class MessageActions:
-    """Has the topic of each message act on it once; DynamoDB remembers for which messages that was done."""
+    """Calls the topic of each message once. DynamoDB records which messages are done."""
 
     def __init__(self, settings: Settings) -> None:
         self._records = MessageRecords(settings.idempotency_table, settings.idempotency_ttl)

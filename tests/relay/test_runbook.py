@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from tests.support.relay_site import Site
@@ -44,8 +46,29 @@ def test_the_relay_logs_what_the_runbook_searches_for(site: Site, caplog: pytest
     site.aws.troubles["SendMessage"] = "fail"
     site.momento.publish("two", "three")
     wait_until(lambda: logs("the spill queue fails"))
+    running.stop()
+    assert logs("not all that is in hand is safe")
+    site.shut_aws()
+    running = site.start()
+    wait_until(lambda: logs("the lease cannot be asked for"))
     site.open_aws()
     running.stop()
+
+    site.webhook.clock_error = 600
+    site.webhook.answer = lambda _request: 403
+    running = site.start()
+    site.momento.publish("four")
+    wait_until(lambda: logs("the webhook has another time"))
+    running.stop()
+    for name, value, text in (
+        ("WEBHOOK_URL", "http://127.0.0.1:9/", "the webhook was not reached"),
+        ("WEBHOOK_SIGNING_SECRET", "missing", "the signing secret cannot be read"),
+        ("MOMENTO_API_KEY_SECRET", "missing", "the API key cannot be used"),
+    ):
+        site.environment[name] = value
+        running = site.start()
+        wait_until(partial(logs, text))
+        running.stop()
 
     logged = logged_text(caplog.records)
     assert {text for text in texts_to_look_for("RelayLogs") if text not in logged} == set()
