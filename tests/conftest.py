@@ -47,7 +47,8 @@ def aws_endpoint() -> Iterator[str]:
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         with one_at_a_time:
-            return moto(environ, start_response)
+            answer: Iterable[bytes] = moto(environ, start_response)
+            return answer
 
     with serve(application, MotoRequestHandler) as url:
         yield url

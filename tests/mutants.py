@@ -49,6 +49,7 @@ TESTS = {
         for name in ("credentials", "token_vendor", "publisher", "connections", "webhook")
     ],
     "src/momento_access/cache_client.py": [f"{FUNCTIONS}/test_webhook.py"],
+    "src/momento_access/tokens.py": ["tests/functions/topics/test_chat.py"],
     "src/momento_access/permissions.py": [f"{FUNCTIONS}/test_token_vendor.py"],
     "src/momento_access/topic_publisher.py": [f"{FUNCTIONS}/test_publisher.py"],
     "src/momento_access/topic_stream.py": [f"{RELAY}/test_topic_reader.py", f"{RELAY}/test_delivery.py"],
@@ -187,7 +188,7 @@ def choose(copy: Path, folder: str, arguments: argparse.Namespace) -> tuple[int,
     options = [f"--seed={arguments.seed}", f"--skip={arguments.skip}"]
     if arguments.sample:
         options.append(f"--sample={arguments.sample}")
-    command = [CHECKS, "tests/faults.py", *modules, *options]
+    command = [str(CHECKS), "tests/mutant_choice.py", *modules, *options]
     chosen = subprocess.run(command, cwd=copy, check=True, stdout=subprocess.PIPE, text=True).stdout
     total, *faults = map(json.loads, chosen.splitlines())
     return total, [Fault(*fault) for fault in faults]

@@ -24,7 +24,7 @@ WEBHOOK = DOCUMENT["webhooks"]["message"]["post"]
 
 def is_valid(value: Any, content: dict[str, Any]) -> bool:
     schema = content["application/json"]["schema"]
-    return Draft202012Validator({**schema, "components": DOCUMENT["components"]}).is_valid(value)
+    return bool(Draft202012Validator({**schema, "components": DOCUMENT["components"]}).is_valid(value))
 
 
 def test_the_document_is_valid() -> None:

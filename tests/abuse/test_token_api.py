@@ -59,7 +59,7 @@ def base_url(stack: Stack) -> str:
     return url
 
 
-def check_is_documented(answer: requests.Response) -> None:
+def check_is_documented(answer: requests.Response | schemathesis.Response) -> None:
     """Check the status, headers and body of the answer to a POST."""
     checks = schemathesis.checks
     api["/token"]["POST"].Case().validate_response(
@@ -75,7 +75,9 @@ def check_is_documented(answer: requests.Response) -> None:
 
 @api.parametrize()
 @settings(reproducible, max_examples=300)
-def test_every_request_is_answered_as_documented(case: schemathesis.Case, stack: Stack, jwt: str) -> None:
+def test_every_request_is_answered_as_documented(
+    case: schemathesis.Case[Any], stack: Stack, jwt: str
+) -> None:
     beyond = asks_for_more_than_a_schema_can_exclude(case.body)
     case.call_and_validate(
         base_url(stack),
@@ -98,7 +100,10 @@ def asks_for_nothing(body: bytes) -> bool:
     content_type=st.sampled_from(["application/json", "text/plain", "application/octet-stream", "\xff", ""]),
 )
 def test_any_bytes_are_answered_as_documented(body: bytes, content_type: str, stack: Stack, jwt: str) -> None:
-    headers = {"Authorization": f"Bearer {jwt}", "Content-Type": content_type.encode("latin-1")}
+    headers: dict[str, str | bytes] = {
+        "Authorization": f"Bearer {jwt}",
+        "Content-Type": content_type.encode("latin-1"),
+    }
     answer = requests.post(stack.facts["token_url"], body, headers=headers, timeout=10)
     check_is_documented(answer)
     assert answer.status_code == (200 if asks_for_nothing(body) else 400)
@@ -122,7 +127,7 @@ def _unsigned(jwt: str) -> str:
 @post_token.parametrize()
 @settings(reproducible, max_examples=25)
 def test_without_a_valid_jwt_every_request_is_refused(
-    case: schemathesis.Case, credentials: Callable[[str], str], stack: Stack, jwt: str
+    case: schemathesis.Case[Any], credentials: Callable[[str], str], stack: Stack, jwt: str
 ) -> None:
     answer = case.call(base_url(stack), headers={"Authorization": credentials(jwt)})
     if answer.request.method == "POST":

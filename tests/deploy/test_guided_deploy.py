@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import yaml
 from moto.cloudformation import parsing
 from moto.server import ThreadedMotoServer
 from samcli.yamlhelper import yaml_parse
 
-from local.cloudformation.template import REGION
+from tests.support.aws_client import aws_client
 from tests.support.project import ROOT
 from tests.support.sam_cli import SamCli
 
@@ -64,9 +63,8 @@ class Aws:
             TemplateBody=json.dumps(managed),
         )
 
-    def client(self, service: Any) -> Any:
-        names = {name.lower(): value for name, value in CREDENTIALS.items()}
-        return boto3.client(service, endpoint_url=self.endpoint_url, region_name=REGION, **names)
+    def client(self, service: str) -> Any:
+        return aws_client(service, self.endpoint_url)
 
     def change_set(self) -> dict[str, Any]:
         """Return the stack's only change set."""
@@ -123,7 +121,7 @@ def anchors(text: str) -> set[str]:
     """Return the names of the anchors and aliases in a YAML document, and `<<` if it merges keys."""
     events = list(yaml.parse(text))
     merges = {"<<" for event in events if isinstance(event, yaml.ScalarEvent) and event.value == "<<"}
-    return merges | {event.anchor for event in events if getattr(event, "anchor", None)}
+    return merges | {event.anchor for event in events if isinstance(event, yaml.NodeEvent) and event.anchor}
 
 
 def play(terminal: int) -> Dialogue:

@@ -55,7 +55,7 @@ def package(sam: SamCli, project: Path, architecture: str) -> Path:
     assert build.returncode == 0, build.stderr
     template = yaml_parse((project / ".aws-sam/build/template.yaml").read_text())
     functions = [one for one in template["Resources"].values() if one["Type"] == "AWS::Serverless::Function"]
-    [folder] = {one["Properties"]["CodeUri"] for one in functions}
+    [folder] = {str(one["Properties"]["CodeUri"]) for one in functions}
     return project / ".aws-sam/build" / folder
 
 

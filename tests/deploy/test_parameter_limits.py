@@ -17,7 +17,7 @@ from samcli.yamlhelper import yaml_parse
 
 from local.cloudformation.template import REGION
 from tests.support.project import ROOT
-from tests.support.translated_template import OTHERS, Stack
+from tests.support.translated_template import OTHERS, TranslatedTemplate
 
 PARAMETERS: Mapping[str, Mapping[str, Any]] = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]
 PSEUDO_PARAMETERS = {"AWS::StackName": "s" * 128, "AWS::Region": REGION, "AWS::AccountId": "1" * 12}
@@ -118,40 +118,42 @@ def test_a_claims_name_has_no_space(claim: str) -> None:
 
 def test_access_logs_need_no_entry_in_the_accounts_policy(tmp_path: Path) -> None:
     """Each log group that API Gateway writes to is under a prefix that AWS's own policy covers."""
-    stack = Stack(tmp_path, OTHERS)
-    [stage] = (stack.properties(name) for name in stack.names("AWS::ApiGatewayV2::Stage"))
+    template = TranslatedTemplate(tmp_path, OTHERS)
+    [stage] = (template.properties(name) for name in template.names("AWS::ApiGatewayV2::Stage"))
     group = stage["AccessLogSettings"]["DestinationArn"].removesuffix(".Arn")
-    assert stack.properties(group)["LogGroupName"].startswith("/aws/vendedlogs/")
+    assert template.properties(group)["LogGroupName"].startswith("/aws/vendedlogs/")
 
 
 def test_names_of_users_that_differ_by_case_are_one_user(tmp_path: Path) -> None:
-    pool = Stack(tmp_path, OTHERS).properties("UserPool")
+    pool = TranslatedTemplate(tmp_path, OTHERS).properties("UserPool")
     assert pool["UsernameConfiguration"] == {"CaseSensitive": False}
 
 
 def test_events_that_the_publisher_fails_to_handle_are_kept_and_watched(tmp_path: Path) -> None:
-    stack = Stack(tmp_path, OTHERS)
-    config = stack.properties("PublisherFunctionEventInvokeConfig")
+    template = TranslatedTemplate(tmp_path, OTHERS)
+    config = template.properties("PublisherFunctionEventInvokeConfig")
     assert config["Qualifier"] == "live", "callers invoke the alias"
     assert config["MaximumEventAgeInSeconds"] <= 600
     destination = config["DestinationConfig"]["OnFailure"]["Destination"]
     queue = destination.removesuffix(".Arn")
-    assert stack.properties(queue)["SqsManagedSseEnabled"] is True
-    [policy] = stack.properties("PublisherRole")["Policies"]
+    assert template.properties(queue)["SqsManagedSseEnabled"] is True
+    [policy] = template.properties("PublisherRole")["Policies"]
     assert {"Effect": "Allow", "Action": "sqs:SendMessage", "Resource": destination} in (
         policy["PolicyDocument"]["Statement"]
     )
-    alarms = [stack.properties(name) for name in stack.names("AWS::CloudWatch::Alarm")]
+    alarms = [template.properties(name) for name in template.names("AWS::CloudWatch::Alarm")]
     name = {"Name": "QueueName", "Value": f"{queue}.QueueName"}
     assert any(name in alarm.get("Dimensions", []) for alarm in alarms)
     # If an event were redriven into the spill queue, the webhook would take it for a message.
-    assert queue not in str(stack.properties("SpillQueue")["RedrivePolicy"])
+    assert queue not in str(template.properties("SpillQueue")["RedrivePolicy"])
 
 
 def with_values(folder: Path, value_of: Callable[[Mapping[str, Any]], str]) -> dict[str, Any]:
     """Return the translated template with values in place of the parameters."""
     values = {name: value_of(about) for name, about in PARAMETERS.items()}
-    document: dict[str, Any] = yaml.load(Stack(folder, OTHERS).path.read_text(), yaml.CSafeLoader)
+    document: dict[str, Any] = yaml.load(
+        TranslatedTemplate(folder, OTHERS).path.read_text(), yaml.CSafeLoader
+    )
     document["Resources"] = replaced(document["Resources"], {**values, **PSEUDO_PARAMETERS})
     return document
 

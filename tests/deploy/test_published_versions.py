@@ -10,7 +10,7 @@ from samcli.yamlhelper import yaml_parse
 
 from local.cloudformation.template import TemplateError
 from tests.support.project import ROOT
-from tests.support.translated_template import OTHERS, PUBLISHED, Stack
+from tests.support.translated_template import OTHERS, PUBLISHED, TranslatedTemplate
 
 PARAMETERS = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]
 PROBES = ["12", "4000", "fr", "https://a.example.com", "a@example.com", "name"]
@@ -18,13 +18,13 @@ PROBES = ["12", "4000", "fr", "https://a.example.com", "a@example.com", "name"]
 
 
 @pytest.fixture(scope="module")
-def before(tmp_path_factory: pytest.TempPathFactory) -> Stack:
-    return Stack(tmp_path_factory.mktemp("before"), OTHERS)
+def before(tmp_path_factory: pytest.TempPathFactory) -> TranslatedTemplate:
+    return TranslatedTemplate(tmp_path_factory.mktemp("before"), OTHERS)
 
 
 @pytest.mark.parametrize("parameter", PARAMETERS)
 def test_a_parameter_that_changes_a_function_publishes_a_version(
-    parameter: str, before: Stack, tmp_path: Path
+    parameter: str, before: TranslatedTemplate, tmp_path: Path
 ) -> None:
     after = with_another_value(parameter, tmp_path)
     for function in PUBLISHED:
@@ -36,35 +36,35 @@ def test_a_parameter_that_changes_a_function_publishes_a_version(
 
 def test_a_change_at_the_end_of_a_long_value_publishes_a_version(tmp_path: Path) -> None:
     long = "https://example.com/" + "x" * 200
-    first, second = (Stack(tmp_path, {**OTHERS, "TokenIdClaim": long + end}) for end in "12")
+    first, second = (TranslatedTemplate(tmp_path, {**OTHERS, "TokenIdClaim": long + end}) for end in "12")
     assert version_of(first, "TokenVendorFunction") != version_of(second, "TokenVendorFunction")
 
 
 def test_the_property_that_only_the_hash_reads_is_not_deployed(tmp_path: Path) -> None:
-    stack = Stack(tmp_path, OTHERS)
+    template = TranslatedTemplate(tmp_path, OTHERS)
     for function in PUBLISHED:
-        assert "SourceKMSKeyArn" not in stack.properties(function)["Code"]
+        assert "SourceKMSKeyArn" not in template.properties(function)["Code"]
 
 
-def with_another_value(parameter: str, folder: Path) -> Stack:
+def with_another_value(parameter: str, folder: Path) -> TranslatedTemplate:
     """Return the translated template with a value of the parameter that is not its default."""
     about = PARAMETERS[parameter]
     for value in map(str, about.get("AllowedValues", PROBES)):
         if value not in {str(about.get("Default")), OTHERS.get(parameter)}:
             with contextlib.suppress(TemplateError):
-                return Stack(folder, {**OTHERS, parameter: value})
+                return TranslatedTemplate(folder, {**OTHERS, parameter: value})
     raise AssertionError(f"no value in PROBES is valid for {parameter}")
 
 
-def version_of(stack: Stack, function: str) -> str:
+def version_of(template: TranslatedTemplate, function: str) -> str:
     """Return the logical id of a function's version: CloudFormation publishes another when this changes."""
-    versions = stack.names("AWS::Lambda::Version")
+    versions = template.names("AWS::Lambda::Version")
     [version] = [name for name in versions if name.startswith(f"{function}Version")]
-    assert "Description" not in stack.properties(version), "a description is limited to 256 characters"
+    assert "Description" not in template.properties(version), "a description is limited to 256 characters"
     return version
 
 
-def versioned_properties(stack: Stack, function: str) -> dict[str, object]:
+def versioned_properties(template: TranslatedTemplate, function: str) -> dict[str, object]:
     """Return the properties that a version freezes; reserved concurrency belongs to the function itself."""
-    properties: dict[str, object] = stack.properties(function)
+    properties: dict[str, object] = template.properties(function)
     return {name: value for name, value in properties.items() if name != "ReservedConcurrentExecutions"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.translated_template import ALARM, OTHERS, Stack
+from tests.support.translated_template import ALARM, OTHERS, TranslatedTemplate
 
 PARAMETERS = OTHERS | {
     "AlarmEmail": "someone@example.com",
@@ -109,8 +109,8 @@ ALSO_SAY_WHEN_IT_IS_OVER = {
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
-    return Stack(tmp_path_factory.mktemp("translated"), PARAMETERS)
+def template(tmp_path_factory: pytest.TempPathFactory) -> TranslatedTemplate:
+    return TranslatedTemplate(tmp_path_factory.mktemp("translated"), PARAMETERS)
 
 
 def value_at(properties: Any, path: str) -> Any:
@@ -121,58 +121,60 @@ def value_at(properties: Any, path: str) -> Any:
 
 
 @pytest.mark.parametrize("name", PROPERTIES)
-def test_a_resource_has_the_properties_that_protect_data(stack: Stack, name: str) -> None:
-    properties = stack.properties(name)
+def test_a_resource_has_the_properties_that_protect_data(template: TranslatedTemplate, name: str) -> None:
+    properties = template.properties(name)
     assert {path: value_at(properties, path) for path in PROPERTIES[name]} == PROPERTIES[name]
 
 
-def test_every_queue_is_in_the_table(stack: Stack) -> None:
-    assert stack.names("AWS::SQS::Queue") <= PROPERTIES.keys()
+def test_every_queue_is_in_the_table(template: TranslatedTemplate) -> None:
+    assert template.names("AWS::SQS::Queue") <= PROPERTIES.keys()
 
 
-def test_the_spill_queue_hides_a_message_for_six_times_the_webhooks_timeout(stack: Stack) -> None:
-    timeout = stack.properties("WebhookFunction")["Timeout"]
-    assert stack.properties("SpillQueue")["VisibilityTimeout"] >= 6 * timeout
+def test_the_spill_queue_hides_a_message_for_six_times_the_webhooks_timeout(
+    template: TranslatedTemplate,
+) -> None:
+    timeout = template.properties("WebhookFunction")["Timeout"]
+    assert template.properties("SpillQueue")["VisibilityTimeout"] >= 6 * timeout
 
 
-def test_only_data_that_can_be_recreated_is_deleted_with_the_stack(stack: Stack) -> None:
-    of_data = stack.names("AWS::DynamoDB::Table") | stack.names("AWS::Cognito::UserPool")
+def test_only_data_that_can_be_recreated_is_deleted_with_the_stack(template: TranslatedTemplate) -> None:
+    of_data = template.names("AWS::DynamoDB::Table") | template.names("AWS::Cognito::UserPool")
     assert of_data <= DELETION.keys()
     for name, policies in DELETION.items():
-        resource = stack.resources[name]
+        resource = template.resources[name]
         assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == policies
 
 
-def test_logs_are_kept_for_the_configured_time(stack: Stack) -> None:
-    groups = stack.names("AWS::Logs::LogGroup")
-    assert {stack.properties(name)["RetentionInDays"] for name in groups} == {"7"}
-    functions = [stack.properties(name) for name in stack.names("AWS::Lambda::Function")]
+def test_logs_are_kept_for_the_configured_time(template: TranslatedTemplate) -> None:
+    groups = template.names("AWS::Logs::LogGroup")
+    assert {template.properties(name)["RetentionInDays"] for name in groups} == {"7"}
+    functions = [template.properties(name) for name in template.names("AWS::Lambda::Function")]
     used = {function["LoggingConfig"]["LogGroup"] for function in functions}
     assert used | {"TokenApiLogs"} == groups
     assert len(used) == len(functions)
 
 
-def test_the_stack_does_not_show_the_api_key(stack: Stack) -> None:
-    assert stack.parameter_declarations["MomentoApiKey"]["NoEcho"] is True
+def test_the_stack_does_not_show_the_api_key(template: TranslatedTemplate) -> None:
+    assert template.parameter_declarations["MomentoApiKey"]["NoEcho"] is True
     key = PARAMETERS["MomentoApiKey"]
-    assert {name for name in stack.resources if key in _texts(stack.properties(name))} == {
+    assert {name for name in template.resources if key in _texts(template.properties(name))} == {
         "MomentoApiKeySecret"
     }
 
 
-def test_a_message_is_remembered_for_longer_than_it_may_be_replayed(stack: Stack) -> None:
-    limits = stack.parameter_declarations
+def test_a_message_is_remembered_for_longer_than_it_may_be_replayed(template: TranslatedTemplate) -> None:
+    limits = template.parameter_declarations
     assert limits["IdempotencyTtlSeconds"]["MinValue"] >= 2 * limits["ReplayWindowSeconds"]["MaxValue"]
     assert limits["ReplayWindowSeconds"]["Default"] == 60
 
 
-def test_every_alarm_is_in_the_table(stack: Stack) -> None:
-    assert stack.names(ALARM) == ALARMS.keys()
+def test_every_alarm_is_in_the_table(template: TranslatedTemplate) -> None:
+    assert template.names(ALARM) == ALARMS.keys()
 
 
 @pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_has_its_metric_period_and_threshold(stack: Stack, name: str) -> None:
-    alarm = stack.properties(name)
+def test_an_alarm_has_its_metric_period_and_threshold(template: TranslatedTemplate, name: str) -> None:
+    alarm = template.properties(name)
     measured = [metric["MetricStat"] for metric in alarm.get("Metrics", []) if "MetricStat" in metric]
     expressions = [metric["Expression"] for metric in alarm.get("Metrics", []) if "Expression" in metric]
     periods = alarm["EvaluationPeriods"]
@@ -194,8 +196,8 @@ def test_an_alarm_has_its_metric_period_and_threshold(stack: Stack, name: str) -
 
 
 @pytest.mark.parametrize("name", WATCHED_QUEUES)
-def test_an_alarm_of_a_queue_watches_that_queue(stack: Stack, name: str) -> None:
-    alarm = stack.properties(name)
+def test_an_alarm_of_a_queue_watches_that_queue(template: TranslatedTemplate, name: str) -> None:
+    alarm = template.properties(name)
     metrics = [
         metric["MetricStat"]["Metric"] for metric in alarm.get("Metrics", []) if "MetricStat" in metric
     ]

@@ -140,7 +140,7 @@ class _Terminal:
         assert self._shell.stdout is not None
         self._block.write_text(commands, encoding="utf-8")
         self._send(f"failed=0; source ./{self._block.name} </dev/null; printf '\\n{_MARK} %s\\n' $failed")
-        shown = []
+        shown: list[str] = []
         for line in self._shell.stdout:
             if line.startswith(_MARK):
                 return Result(int(line.removeprefix(_MARK)), "".join(shown))

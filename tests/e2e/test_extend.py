@@ -86,7 +86,6 @@ def test_the_documents_test_passes(clone: Path) -> None:
     assert "2 passed" in shell(clone, test)
 
 
-def test_the_deployment_switches_the_topic_on(clone: Path) -> None:
-    [*_, deploy] = blocks("sh")
-    assert "Topics=comment,reaction" in deploy
+def test_the_deployment_switches_the_topic_on() -> None:
+    assert 'Topics="comment,reaction"' in DOCUMENT
     assert "reaction" in files()["src/topics/reaction.py"]

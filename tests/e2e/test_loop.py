@@ -23,6 +23,7 @@ from local.sam.sample_events import SampleEvent, sample_events
 from tests.support.http import post
 from tests.support.project import ROOT
 from tests.support.running_stack import Stack, api_key_in, published
+from tests.support.waiting import wait_until
 
 
 def comment(course: str, text: str = "well said") -> str:
@@ -87,6 +88,15 @@ def test_services_publish_as_users(stack: Stack, course: str) -> None:
     assert {entry["userID"] for entry in stack.wait_for_entries(course, 2)} == {"riley", "sam"}
 
 
+def test_each_function_that_answers_counts_its_cold_starts(stack: Stack, course: str) -> None:
+    stack.token(stack.jwt())
+    stack.invoke("PublisherFunction", {"userId": "riley", "courseId": course, "comment": "one"})
+    stack.wait_for_entries(course, 1)
+    functions = ("TokenVendorFunction", "PublisherFunction", "WebhookFunction")
+    logs = [stack.state_dir / "logs" / f"{function}.log" for function in functions]
+    wait_until(lambda: all('"ColdStart":[1.0]' in log.read_text() for log in logs))
+
+
 def test_the_publisher_says_what_is_wrong_with_an_event(stack: Stack) -> None:
     answer = stack.invoke("PublisherFunction", {"comment": "by whom?"})
     assert answer["errorType"] == "InvalidInputError"
@@ -94,9 +104,11 @@ def test_the_publisher_says_what_is_wrong_with_an_event(stack: Stack) -> None:
 
 
 def test_a_message_without_an_identity_is_not_stored(stack: Stack, course: str) -> None:
+    reason = "the publisher has no identity"
+    refusals = stack.logs().count(reason)
     with TopicClient(TopicConfigurations.Default.latest(), stack.credentials()) as client:
         published(client.publish(stack.facts["cache"], stack.facts["topic"], comment(course, "nobody")))
-    stack.wait_for_log("the publisher has no identity")
+    stack.wait_for_log(reason, times=refusals + 1)
     published(stack.publish(stack.token(stack.jwt()).json["authToken"], comment(course, "taylor")))
     assert [entry["comment"] for entry in stack.wait_for_entries(course, 1)] == ["taylor"]
 
@@ -225,7 +237,8 @@ def test_sample_events_are_answered_as_their_names_say(sample: SampleEvent, stac
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
 def test_the_curl_command_for_a_sample_request_works(stack: Stack) -> None:
     sample = "events/webhook/200_stored.json"
-    command = [sys.executable, "-m", "local.sign_event", sample, "--curl", "--state-dir", stack.state_dir]
+    state_dir = str(stack.state_dir)
+    command = [sys.executable, "-m", "local.sign_event", sample, "--curl", "--state-dir", state_dir]
     curl = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     answer = subprocess.run(curl, shell=True, capture_output=True, text=True, check=True).stdout  # noqa: S602
     assert answer.startswith("HTTP/1.1 200")
@@ -274,6 +287,8 @@ def test_nothing_secret_or_personal_is_logged(stack: Stack, course: str) -> None
     stack.webhook(refused, **{"momento-signature": stack.signature(refused)})
     stack.webhook(refused, **{"momento-signature": marked})
     stack.token(jwt, {"courseIds": {marked: marked}})
+    refused_users = '"message":"no identity"'
+    refusals = stack.logs().count(refused_users)
     claims = {"cognito:username": marked * 2, "email": marked}
     stack.token(resign(jwt, **claims))
     event = {
@@ -281,7 +296,7 @@ def test_nothing_secret_or_personal_is_logged(stack: Stack, course: str) -> None
         "body": json.dumps({marked: marked}),
     }
     assert stack.invoke("TokenVendorFunction", event)["statusCode"] == 401
-    stack.wait_for_log("no identity")
+    stack.wait_for_log(refused_users, times=refusals + 2)
     logs = stack.logs()
     assert '"message":"stored"' in logs
     assert '"message":"refused"' in logs

@@ -20,7 +20,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def test_a_redrive_stores_dead_letters(stack: Stack, course: str) -> None:
-    """As the relay keeps them, which knows no queue that they came from."""
+    """The relay sends them straight to the dead-letter queue, so SQS records no source queue."""
     sqs = stack.aws("sqs")
     dead_letters = stack.facts["dead_letter_queue_url"]
     for number in range(1, 4):

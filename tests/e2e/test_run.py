@@ -44,8 +44,8 @@ def test_the_demo_uses_the_momento_that_the_environment_says(tmp_path: Path) -> 
         assert momento.stdout is not None
         said = dict(line.split(": ", 1) for line in iter(momento.stdout.readline, "Ready: Ctrl-C stops\n"))
         address = said["gRPC"].strip()
-        given = {"MOMENTO_API_KEY": said["API key"].strip(), "MOMENTO_ENDPOINT": address}
-        with StartedStack(tmp_path, "--demo", **given) as stack:
+        key = said["API key"].strip()
+        with StartedStack(tmp_path, "--demo", MOMENTO_API_KEY=key, MOMENTO_ENDPOINT=address) as stack:
             output, _ = stack.communicate(timeout=60)
         momento.kill()
     assert stack.returncode == 0, output

@@ -232,7 +232,7 @@ def test_an_error_names_the_secret(module: Callable[[str], ModuleType], operatio
 
 
 @pytest.mark.parametrize("value", [{"SecretString": " \n"}, {"SecretBinary": b"bytes"}])
-def test_a_binary_secret_raises_its_own_error(
+def test_a_blank_or_binary_secret_raises_its_own_error(
     module: Callable[[str], ModuleType], value: dict[str, Any]
 ) -> None:
     secrets, name = module("secrets"), uuid.uuid4().hex

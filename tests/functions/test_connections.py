@@ -17,6 +17,7 @@ from tests.support.black_hole import BlackHole, black_hole
 from tests.support.functions import Function
 from tests.support.momento import CACHE, Momento
 from tests.support.sample_events import sample_event
+from tests.support.token_requests import token_request
 from tests.support.webhook_requests import SIGNING_SECRET
 
 
@@ -24,14 +25,6 @@ from tests.support.webhook_requests import SIGNING_SECRET
 def proxy(momento: Momento) -> Iterator[BlackHole]:
     with black_hole(momento.server.port) as proxy:
         yield proxy
-
-
-def token_request(user: str, course: int) -> dict[str, Any]:
-    claims = {"sub": user}
-    return {
-        "requestContext": {"requestId": "request", "authorizer": {"jwt": {"claims": claims}}},
-        "body": json.dumps({"courseIds": [course]}),
-    }
 
 
 def comment(user: str) -> dict[str, Any]:
@@ -49,10 +42,10 @@ def test_the_token_vendor_mints_over_a_new_connection(
     load: Callable[..., Function], proxy: BlackHole, user: str
 ) -> None:
     vendor = load("token_vendor", MOMENTO_LOCAL=proxy.address)
-    assert vendor(token_request(user, 1))["statusCode"] == 200
+    assert vendor(token_request(user, {"courseIds": [1]}))["statusCode"] == 200
     proxy.swallow()
-    vendor(token_request(user, 2))  # This fails unless the keepalive finds it before.
-    assert vendor(token_request(user, 3))["statusCode"] == 200
+    vendor(token_request(user, {"courseIds": [2]}))  # This fails unless the keepalive finds it before.
+    assert vendor(token_request(user, {"courseIds": [3]}))["statusCode"] == 200
     assert proxy.accepted >= 2
 
 
@@ -98,7 +91,7 @@ def test_the_token_vendor_mints_all_tokens_over_one_connection(
 ) -> None:
     vendor = load("token_vendor", MOMENTO_LOCAL=proxy.address)
     for course in range(3):
-        assert vendor(token_request(user, course))["statusCode"] == 200
+        assert vendor(token_request(user, {"courseIds": [course]}))["statusCode"] == 200
     assert proxy.accepted == 1
 
 

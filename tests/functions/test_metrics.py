@@ -12,6 +12,7 @@ import pytest
 from tests.support.functions import Function
 from tests.support.momento import Momento
 from tests.support.sample_events import sample_event
+from tests.support.spill_queue import spilled_record
 from tests.support.watched_metrics import metrics_environment, watched_metrics, written_metrics
 from tests.support.webhook_requests import comment, signed
 
@@ -69,20 +70,15 @@ def test_the_webhooks_metrics(
     webhook(signed(comment("metrics"), sign_with="another"))
 
     message = comment("metrics")
-    spilled = {
-        "messageId": "1",
-        "receiptHandle": "1",
-        "body": json.dumps(message),
-        "attributes": {"ApproximateReceiveCount": "1"},
-    }
+    spilled = spilled_record(json.dumps(message))
     momento.admin("/fail", rpcs="list-push-front", error="internal", when="after")
     without_queue(signed(comment("metrics")))
     webhook(signed(message))
-    webhook({"Records": [spilled | {"body": json.dumps(comment("metrics"))}]})
+    webhook({"Records": [spilled_record(json.dumps(comment("metrics")))]})
     momento.admin("/clear-faults")
     webhook({"Records": [spilled, spilled]})
     event = comment("metrics", topic="event", text=json.dumps({"type": "order", "detail": {}}))
-    webhook({"Records": [spilled | {"body": json.dumps(event)}]})
+    webhook({"Records": [spilled_record(json.dumps(event))]})
     assert watched_metrics("WebhookFunction") <= written_metrics(capsys.readouterr().out)
 
 
@@ -124,9 +120,7 @@ def test_the_webhook_counts_each_message_once(
         return counted(capsys.readouterr().out)
 
     def spilled(content: dict[str, Any]) -> dict[str, Any]:
-        attributes = {"ApproximateReceiveCount": "1"}
-        record = {"messageId": "1", "receiptHandle": "1", "body": json.dumps(content)}
-        return {"Records": [record | {"attributes": attributes}]}
+        return {"Records": [spilled_record(json.dumps(content))]}
 
     message = comment(f"course-{uuid.uuid4()}")
     assert count(signed(message)) == {"WebhookStatus200": 1}

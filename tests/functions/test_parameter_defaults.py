@@ -9,12 +9,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from momento.responses import CacheListFetch
 from samcli.yamlhelper import yaml_parse
 
 from tests.support.aws_proxy import AwsProxy
 from tests.support.functions import Function
 from tests.support.momento import CACHE, Momento
 from tests.support.project import SOURCE
+from tests.support.spill_queue import spilled_record
 from tests.support.webhook_requests import comment, failures, signed, status
 
 PARAMETERS: dict[str, dict[str, Any]] = yaml_parse((SOURCE.parent / "template.yaml").read_text())[
@@ -39,10 +41,9 @@ def test_a_message_waits_for_three_hours_before_it_becomes_a_dead_letter(
         monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", aws.url)
         webhook = load("webhook", MOMENTO_LOCAL="127.0.0.1:9", SPILL_RETRY_SECONDS=str(first_pause))
         assert status(webhook(signed(comment(course)))) == (202, "queued")
-        record = {"messageId": "1", "receiptHandle": "none", "body": json.dumps(comment(course))}
+        body = json.dumps(comment(course))
         for number in range(1, tries):
-            attributes = {"ApproximateReceiveCount": str(number)}
-            assert failures(webhook({"Records": [{**record, "attributes": attributes}]})) == ["1"]
+            assert failures(webhook({"Records": [spilled_record(body, number)]})) == ["1"]
     [kept, *postponed] = [parameters for _, parameters in aws.calls]
     pauses = [kept["DelaySeconds"], *(parameters["VisibilityTimeout"] for parameters in postponed)]
     assert len(pauses) == tries, "the last try is not followed by a pause"
@@ -74,7 +75,9 @@ def test_the_longest_list_has_room_for_the_longest_entries(
 
     store()
     with momento.cache_client() as client:
-        [entry] = client.list_fetch(CACHE, course).value_list_bytes
+        stored = client.list_fetch(CACHE, course)
+        assert isinstance(stored, CacheListFetch.Hit)
+        [entry] = stored.value_list_bytes
         for _ in range(length - 1):
             client.list_push_front(CACHE, course, entry)
     store()

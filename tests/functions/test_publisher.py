@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import threading
 import time
@@ -12,11 +13,11 @@ from typing import Any
 
 import boto3
 import grpc
-import jwt
 import pytest
 from momento import CacheClient, Configurations, CredentialProvider
 from momento.responses import CacheGet
 
+from local.momento.auth import make_api_key
 from tests.support.aws_proxy import AwsProxy
 from tests.support.functions import Function
 from tests.support.momento import CACHE, TOPIC, Momento, Subscription
@@ -208,16 +209,14 @@ def test_uses_no_token_in_the_last_tenth_of_its_life(
     publisher = load("publisher", TOKEN_LIFETIME_MINUTES="30")
     assert publisher(message(user)) == PUBLISHED
     momento.admin("/fail", rpcs="generate-disposable-token", error="permission-denied")
-    minutes_passed = 26.5
+    minutes_passed = 26.9
     assert publisher(message(user)) == PUBLISHED
-    minutes_passed = 27.5
+    minutes_passed = 27.1
     [failure] = publisher(message(user))["failed"]
     assert "did not mint a token" in failure["error"]
 
 
-def test_publishes_only_messages_that_can_be_published_in_time(
-    publisher: Function, momento: Momento, user: str
-) -> None:
+def test_publishes_only_messages_that_can_be_published_in_time(publisher: Function, user: str) -> None:
     """Opening a session may take 10 s, publishing 2 s, and answering 1 s."""
     no_time = [{"index": 0, "error": "no time was left to try", "retryable": True}]
     assert publisher(message(user), timeout=12.9) == {"published": 0, "failed": no_time}
@@ -229,18 +228,19 @@ def test_publishes_only_messages_that_can_be_published_in_time(
 def test_the_users_token_may_publish_on_the_topic_and_nothing_else(
     publisher: Function, momento: Momento, user: str
 ) -> None:
-    from publisher.message_publisher import MomentoError, publish
     from publisher.sessions import Sessions
 
+    # Each load of a function makes the class of the error again, so it is taken from where `publish` is.
+    sending = importlib.import_module("publisher.message_publisher")
     session = Sessions(publisher.module.settings, [TOPIC]).open(user)
-    publish(session.credentials, CACHE, TOPIC, "x")
-    with pytest.raises(MomentoError, match="PERMISSION_DENIED"):
-        publish(session.credentials, CACHE, "another", "x")
-    with pytest.raises(grpc.RpcError) as error:
-        Subscription(session.credentials, TOPIC)
-    assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED  # type: ignore[attr-defined]
+    sending.publish(session.credentials, CACHE, TOPIC, "x")
+    with pytest.raises(sending.MomentoError, match="PERMISSION_DENIED"):
+        sending.publish(session.credentials, CACHE, "another", "x")
     host = momento.server.host
     credentials = CredentialProvider(session.credentials.auth_token, host, host, host, momento.server.port)
+    with pytest.raises(grpc.RpcError) as error:
+        Subscription(credentials, TOPIC)
+    assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED
     with CacheClient(Configurations.Laptop.latest(), credentials, timedelta(minutes=1)) as cache:
         assert isinstance(cache.get(CACHE, "anything"), CacheGet.Error)
 
@@ -286,8 +286,8 @@ def test_answers_for_each_message_when_the_api_key_is_unusable(
     secrets.create_secret(Name=user, **secret)
     publisher = load("publisher", MOMENTO_API_KEY_SECRET=user)
     started = time.monotonic()
-    answer = publisher({"messages": [message(user), message(""), message(user)]}, timeout=14)
-    assert time.monotonic() - started < 7  # Another attempt has no use.
+    answer = publisher({"messages": [message(user), message(""), message(user)]}, timeout=20)
+    assert time.monotonic() - started < 4  # Another attempt has no use.
     assert answer["published"] == 0
     assert [(failure["index"], failure["retryable"]) for failure in answer["failed"]] == [
         (0, True),
@@ -382,9 +382,9 @@ def test_does_not_publish_twice_if_the_answer_is_late(
 
 def test_reports_that_its_key_could_not_be_read(load: Callable[..., Function], user: str) -> None:
     publisher = load("publisher", MOMENTO_API_KEY_SECRET="missing")
-    answer = publisher({"messages": [message(user), message(user)]}, timeout=9.5)
-    assert answer["published"] == 0
-    assert [(one["index"], one["retryable"]) for one in answer["failed"]] == [(0, True), (1, True)]
+    [failure] = publisher(message(user), timeout=13.5)["failed"]  # Half a second to begin with.
+    assert failure["retryable"]
+    assert "the secret missing cannot be read" in failure["error"]
 
 
 def test_publishes_once_its_key_can_be_read(
@@ -407,8 +407,7 @@ def test_reads_the_api_key_again_when_momento_refuses_it(
     load: Callable[..., Function], momento: Momento, user: str
 ) -> None:
     secrets = boto3.client("secretsmanager")
-    replaced = jwt.encode({"t": "g", "id": "another"}, "a key that this server does not know", "HS256")
-    secrets.create_secret(Name=user, SecretString=replaced)
+    secrets.create_secret(Name=user, SecretString=make_api_key())
     publisher = load("publisher", MOMENTO_API_KEY_SECRET=user)
     momento.admin("/fail", rpcs="generate-disposable-token", error="internal")
     assert len(publisher(message(user))["failed"]) == 1

@@ -8,13 +8,14 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
-import jwt
 import pytest
 
+from local.momento.auth import make_api_key
 from tests.support.functions import Function
 from tests.support.momento import Momento
 from tests.support.runbook import log_groups, logged_text, texts_to_look_for
 from tests.support.sample_events import sample_event
+from tests.support.spill_queue import spilled_record
 from tests.support.webhook_requests import comment, signed
 
 NOWHERE = "http://127.0.0.1:9"
@@ -43,12 +44,15 @@ def test_the_webhook_logs_what_the_runbook_searches_for(
     webhook(signed(comment("runbook")))
     momento.admin("/unblock")
     load("webhook", CACHE_NAME="missing")(signed(comment("runbook", cache="missing")))
-    wrong_key = secret(
-        jwt.encode({"t": "g", "id": "another"}, "a key that this server does not know", "HS256")
-    )
+    wrong_key = secret(make_api_key())
     load("webhook", MOMENTO_API_KEY_SECRET=wrong_key)(signed(comment("runbook")))
     load("webhook", AWS_ENDPOINT_URL_DYNAMODB=NOWHERE)(signed(comment("runbook")))
+    webhook({"Records": [spilled_record("no JSON")]})
 
+    event = comment("", topic="event", text=json.dumps({"type": "order", "detail": {}}))
+    with monkeypatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL_EVENTBRIDGE", NOWHERE)
+        load("webhook", TOPICS="event", EVENT_BUS_NAME="bus")(signed(event))
     momento.admin("/fail", rpcs="list-push-front", error="internal")
     with monkeypatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL_SQS", NOWHERE)

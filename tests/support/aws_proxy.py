@@ -10,15 +10,17 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal
 
+Trouble = Literal["fail", "hang", "lose"]
+
 
 class AwsProxy:
     """An AWS service of which some operations fail, or never answer, or do what is asked and say nothing."""
 
-    def __init__(self, endpoint_url: str, **troubles: Literal["fail", "hang", "lose"]) -> None:
+    def __init__(self, endpoint_url: str, **troubles: Trouble) -> None:
         """`troubles` are by operation, as `PutItem`, or by the version of a secret, as `AWSPREVIOUS`.
 
-        "lose" closes the connection after the work is done. That it does once; the others last until they are
-        taken out of `troubles`.
+        "lose" closes the connection after the work is done. "lose" applies once. The others apply until
+        removed from `troubles`.
         """
         self.troubles = troubles
         self.calls: list[tuple[str, dict[str, Any]]] = []

@@ -15,6 +15,7 @@ from momento import AuthClient, CacheClient, Configurations, CredentialProvider
 from momento.auth.access_control.disposable_token_scope import DisposableTokenProps
 from momento.auth.access_control.disposable_token_scopes import DisposableTokenScopes
 from momento.auth.access_control.permission_scope import AllTopics
+from momento.config.auth_configurations import AuthConfigurations
 from momento.responses import CacheListFetch, GenerateDisposableToken
 from momento.utilities import ExpiresIn
 from momento_wire_types import cacheclient_pb2 as cache
@@ -87,7 +88,8 @@ class Momento:
             cache._ItemGetTtlRequest(cache_key=key.encode()),
             metadata=[("authorization", self.server.api_key), ("cache", CACHE)],
         )
-        return response.found.remaining_ttl_millis / 1000
+        millis: int = response.found.remaining_ttl_millis
+        return millis / 1000
 
     def publish(self, *texts: str | bytes, publisher: str = "taylor", topic: str = TOPIC) -> None:
         """Publish with a token that carries the publisher's id, or with the API key if that is empty."""
@@ -112,7 +114,7 @@ class Momento:
 
     def _token(self, publisher: str) -> str:
         if publisher not in self._tokens:
-            with AuthClient(Configurations.Laptop.latest(), self.credentials()) as client:
+            with AuthClient(AuthConfigurations.Laptop.latest(), self.credentials()) as client:
                 token = client.generate_disposable_token(
                     DisposableTokenScopes.topic_publish_only(CACHE, AllTopics()),
                     ExpiresIn.minutes(5),

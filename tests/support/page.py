@@ -6,13 +6,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Locator, expect
+from playwright.sync_api import Locator, ViewportSize, expect
 
 from tests.support.project import ROOT
 from tests.support.running_stack import Stack
 from tests.support.visitor import Visitor
 
-PHONE = {"width": 360, "height": 740}
+PHONE: ViewportSize = {"width": 360, "height": 740}
 
 
 def publish_as(stack: Stack, username: str, course: str, text: str) -> None:

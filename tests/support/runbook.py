@@ -43,7 +43,7 @@ def logged_text(records: Iterable[logging.LogRecord]) -> str:
     """Return what records say: their messages, the fields that the code has added, and exceptions."""
     lines = []
     for record in records:
-        fields = [str(value) for name, value in vars(record).items() if name not in _STANDARD]
+        fields = [f"{name}: {value}" for name, value in vars(record).items() if name not in _STANDARD]
         exception = [repr(record.exc_info[1])] if record.exc_info else []
         lines.append(" ".join([record.getMessage(), *fields, *exception]))
     return "\n".join(lines)

@@ -124,11 +124,11 @@ class Stack:
             time.sleep(0.02)
         return entries
 
-    def wait_for_log(self, text: str) -> None:
-        """Wait until a function has logged a line with this text."""
+    def wait_for_log(self, text: str, times: int) -> None:
+        """Wait until functions have logged this text as often as this, in all."""
         deadline = time.monotonic() + 20
-        while text not in self.logs():
-            assert time.monotonic() < deadline, f"no function logged: {text}"
+        while (logged := self.logs().count(text)) < times:
+            assert time.monotonic() < deadline, f"functions logged {logged} of {times} times: {text}"
             time.sleep(0.02)
 
     def logs(self) -> str:

@@ -8,6 +8,16 @@ from typing import Any
 import boto3
 
 
+def spilled_record(body: str, tries: int = 1) -> dict[str, Any]:
+    """Return a message of the spill queue as Lambda hands it to the function, received `tries` times."""
+    return {
+        "messageId": "1",
+        "receiptHandle": "none",
+        "body": body,
+        "attributes": {"ApproximateReceiveCount": str(tries)},
+    }
+
+
 def receive_spilled(queue_url: str, marker: str, count: int = 1) -> dict[str, Any]:
     """Wait for `count` messages with `marker` in them. Return them as Lambda hands them to the function."""
     sqs = boto3.client("sqs")

@@ -42,7 +42,7 @@ class ExistingResources(dict[str, str]):
         raise KeyError(attribute)
 
 
-class Stack:
+class TranslatedTemplate:
     """The translated template with values of its parameters."""
 
     def __init__(self, folder: Path, overrides: Mapping[str, str]) -> None:

@@ -108,7 +108,7 @@ def test_data_is_small_and_cannot_be_changed(monkeypatch: pytest.MonkeyPatch) ->
     classes = list(data_classes(monkeypatch))
     assert len(classes) > 10
     for one in classes:
-        made = object.__new__(one)
+        made: object = object.__new__(one)
         assert not hasattr(made, "__dict__"), f"{one} has no slots"
         for field in dataclasses.fields(one):
             with pytest.raises(dataclasses.FrozenInstanceError):

@@ -38,6 +38,6 @@ def test_without_either_none_is_given(environment: dict[str, str]) -> None:
         ({"MOMENTO_API_KEY": "key", "MOMENTO_ENDPOINT": CELL}, "MOMENTO_API_KEY is not a v2 API key"),
     ],
 )
-def test_half_of_it_or_what_is_malformed_is_said_so(environment: dict[str, str], complaint: str) -> None:
+def test_a_missing_or_malformed_variable_is_reported(environment: dict[str, str], complaint: str) -> None:
     with pytest.raises(GivenMomentoError, match=complaint):
         GivenMomento.from_environment(environment)

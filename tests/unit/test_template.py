@@ -290,7 +290,7 @@ def test_the_systems_own_parameters_are_checked(values: dict[str, str], complain
         Template.load(ROOT / "template.yaml", {"MomentoApiKey": "key", **values})
 
 
-def test_a_refusal_does_not_contain_the_value(tmp_path: Path) -> None:
+def test_a_refusal_does_not_contain_the_value() -> None:
     with pytest.raises(TemplateError) as refusal:
         Template.load(ROOT / "template.yaml", {"MomentoApiKey": "a secret"})
     assert "a secret" not in str(refusal.value)

@@ -131,9 +131,7 @@ def test_a_refused_room_is_shown_beside_the_field(stack: Stack, chat_room: str, 
     shows(messages(taylor), "taylor", "Still here")
 
 
-def test_tabs_share_one_sign_in_and_keep_their_drafts(
-    stack: Stack, course: str, chat_room: str, visit: Visit
-) -> None:
+def test_tabs_share_one_sign_in_and_keep_their_drafts(course: str, chat_room: str, visit: Visit) -> None:
     taylor = visit(viewport=PHONE, reduced_motion="reduce")
     taylor.join("taylor", course)
     taylor.comment.fill("A comment")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, expect
 
 from local.poll import close_poll, local_place, open_poll
+from local.stack.facts import StackFacts
 from tests.support.page import PHONE, finds_nothing, momento_address, tab_to
 from tests.support.running_stack import Stack
 from tests.support.visitor import Visit, Visitor
@@ -23,7 +23,7 @@ CHOICES = ("Yes", "No", "Only on Sundays")
 def poll(stack: Stack) -> str:
     """Return the id of an open poll."""
     poll_id = uuid.uuid4().hex[:8]
-    open_poll(local_place(stack.facts), poll_id, QUESTION, CHOICES)
+    open_poll(local_place(StackFacts.read(stack.state_dir)), poll_id, QUESTION, CHOICES)
     return poll_id
 
 
@@ -85,7 +85,7 @@ def test_a_reload_keeps_the_poll_and_the_users_choice(poll: str, visit: Visit) -
 
 def test_a_vote_after_the_poll_has_closed_is_not_counted(stack: Stack, poll: str, visit: Visit) -> None:
     taylor = join_poll(visit, "taylor", poll)
-    close_poll(local_place(stack.facts), poll)
+    close_poll(local_place(StackFacts.read(stack.state_dir)), poll)
     choice(taylor, "Yes").click()
     expect(taylor.page.get_by_text("This poll is closed")).to_be_visible()
     sees(taylor, Yes=0, No=0)
@@ -116,9 +116,7 @@ def test_a_vote_without_a_network_shows_an_error_beside_the_choices(
     sees(taylor, Yes=1)
 
 
-def test_votes_from_an_outage_appear_after_it(
-    stack: Stack, momento: Callable[[str], None], poll: str, visit: Visit
-) -> None:
+def test_votes_from_an_outage_appear_after_it(stack: Stack, poll: str, visit: Visit) -> None:
     taylor = join_poll(visit, "taylor", poll)
     taylor.provokes_problems_with(momento_address(stack))
     taylor.page.context.set_offline(True)

@@ -164,7 +164,7 @@ def test_the_field_grows_with_its_lines_and_line_breaks_are_kept(
     assert taylor.comment.evaluate(height) == before
 
 
-def test_own_comments_are_marked(stack: Stack, course: str, visit: Visit) -> None:
+def test_own_comments_are_marked(course: str, visit: Visit) -> None:
     taylor, jordan = visit(), visit()
     for visitor, name in ((taylor, "taylor"), (jordan, "jordan")):
         visitor.join(name, course)

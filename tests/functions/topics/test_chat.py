@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-import boto3
 import grpc
 import pytest
 from momento import TopicClient, TopicConfigurations
@@ -18,12 +17,17 @@ from momento.errors import MomentoErrorCode
 from momento.responses import CacheListFetch, TopicPublish
 
 from local.aws.translation import Translation
+from tests.support.aws_proxy import AwsProxy
 from tests.support.deliveries import Deliveries
 from tests.support.functions import Function
+from tests.support.message_record import delete_record
 from tests.support.momento import CACHE, Momento
+from tests.support.spill_queue import spilled_record
+from tests.support.token_requests import token_request
 from tests.support.wsgi_service import serve
 
 LANGUAGES = ["en", "de", "es"]
+CHAT = {"TOPICS": "comment,chat", "CHAT_LANGUAGES": ",".join(LANGUAGES)}
 
 
 class Translate:
@@ -61,10 +65,19 @@ def translate(translate_server: Translate) -> Iterator[Translate]:
 
 
 @pytest.fixture(scope="module")
+def dynamodb(aws_endpoint: str) -> Iterator[AwsProxy]:
+    with AwsProxy(aws_endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
 def chat(
-    load: Callable[..., Function], environment: dict[str, str], translate_server: Translate
+    load: Callable[..., Function],
+    environment: dict[str, str],
+    translate_server: Translate,
+    dynamodb: AwsProxy,
 ) -> Deliveries:
-    webhook = load("webhook", TOPICS="comment,chat", CHAT_LANGUAGES=",".join(LANGUAGES))
+    webhook = load("webhook", **CHAT, AWS_ENDPOINT_URL_DYNAMODB=dynamodb.url)
     return Deliveries(webhook, "chat", environment["SPILL_QUEUE_URL"])
 
 
@@ -167,17 +180,13 @@ def test_every_language_has_the_message_once_after_a_fault_of_momento(
 
 
 def test_a_message_that_was_already_shown_is_not_shown_again(
-    chat: Deliveries, translate: Translate, momento: Momento, environment: dict[str, str], room: str
+    chat: Deliveries, dynamodb: AwsProxy, translate: Translate, momento: Momento, room: str
 ) -> None:
     request = chat.request(said(room))
     assert chat.deliver(request) == (200, "stored")
     translate.requests.clear()
-    table = boto3.resource("dynamodb").Table(environment["IDEMPOTENCY_TABLE"])
-    for record in table.scan()["Items"]:  # As if the process had died before it could note what it did.
-        table.delete_item(Key={"id": record["id"]})
-    body = base64.b64decode(request["body"]).decode()
-    spilled = {"messageId": "1", "body": body, "attributes": {"ApproximateReceiveCount": "1"}}
-    assert chat.retry({"Records": [spilled]})
+    delete_record(dynamodb)  # As if the process had died before it could note what it did.
+    assert chat.retry({"Records": [spilled_record(base64.b64decode(request["body"]).decode())]})
     assert translate.requests == []
     assert texts(momento, room)["de"] == ["[de] Good morning"]
 
@@ -269,7 +278,7 @@ def test_a_token_may_publish_on_chat_and_read_the_requested_rooms(
     for topic in ("chat", f"chat:{other}:de"):
         with pytest.raises(grpc.RpcError) as error:
             momento.subscribe(auth_token, topic)
-        assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED  # type: ignore[attr-defined]
+        assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED
     assert len(history(momento, room, "en", auth_token)) == 1
     with momento.cache_client(auth_token) as cache:
         unread = cache.list_fetch(CACHE, f"chat:{other}:en")
@@ -285,8 +294,5 @@ def test_no_token_is_given_for_an_invalid_room(room: Any, load: Callable[..., Fu
 
 
 def ask_for_token(load: Callable[..., Function], rooms: list[Any]) -> dict[str, Any]:
-    event = {
-        "requestContext": {"requestId": "request", "authorizer": {"jwt": {"claims": {"sub": "taylor"}}}},
-        "body": json.dumps({"reads": {"chat": rooms}}),
-    }
-    return load("token_vendor", TOPICS="comment,chat", CHAT_LANGUAGES="en,de,es")(event)
+    vendor = load("token_vendor", **CHAT)
+    return vendor(token_request("taylor", {"reads": {"chat": rooms}}))

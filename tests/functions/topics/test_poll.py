@@ -20,7 +20,8 @@ import grpc
 import pytest
 from momento import CredentialProvider, TopicClient, TopicConfigurations
 from momento.errors import MomentoErrorCode
-from momento.responses import CacheGet, TopicPublish
+from momento.responses import CacheGet, CacheSetFetch, TopicPublish
+from momento.responses.mixins import ErrorResponseMixin
 
 from local.poll import Place, PollError, close_poll, deployed_place, open_poll
 from local.stack.facts import MomentoFacts
@@ -29,6 +30,7 @@ from tests.support.functions import Function, as_a_new_process
 from tests.support.momento import CACHE, Momento, Subscription
 from tests.support.project import ROOT
 from tests.support.stack_facts import FACTS
+from tests.support.token_requests import token_request
 
 FRUIT = ["apple", "pear", "plum"]
 Before = tuple[str, Callable[[], None]] | None
@@ -236,7 +238,8 @@ def test_only_the_last_vote_of_a_voter_is_kept(votes: Deliveries, momento: Momen
         votes.send(vote(poll, FRUIT[number % 3]), "kim", order=(1000, number))
     with momento.cache_client() as cache:
         kept = cache.set_fetch(CACHE, f"poll::votes:{poll}:kim")
-    assert len(kept.value_set_bytes) == 1  # type: ignore[union-attr]
+    assert isinstance(kept, CacheSetFetch.Hit)
+    assert len(kept.value_set_bytes) == 1
 
 
 @pytest.mark.parametrize(
@@ -288,7 +291,8 @@ def test_a_token_may_read_the_definition_and_tally_of_its_polls_but_no_vote(
             cache.set(CACHE, f"poll:{poll}:tally", "{}"),
         ]
     for response in refused:
-        assert response.error_code is MomentoErrorCode.PERMISSION_ERROR, response  # type: ignore[union-attr]
+        assert isinstance(response, ErrorResponseMixin), response
+        assert response.error_code is MomentoErrorCode.PERMISSION_ERROR
 
 
 def test_a_token_may_only_vote_and_subscribe_to_results(
@@ -302,7 +306,7 @@ def test_a_token_may_only_vote_and_subscribe_to_results(
     assert refused.error_code is MomentoErrorCode.PERMISSION_ERROR
     with momento.subscribe(auth_token, "poll-results"), pytest.raises(grpc.RpcError) as error:
         momento.subscribe(auth_token, "poll")
-    assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED  # type: ignore[attr-defined]
+    assert error.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
 @pytest.mark.parametrize("poll_id", ["", ":", "votes:42", ":votes", None])
@@ -313,11 +317,8 @@ def test_no_token_is_given_for_an_invalid_poll(poll_id: Any, load: Callable[...,
 
 
 def ask_for_token(load: Callable[..., Function], poll_id: Any) -> dict[str, Any]:
-    event = {
-        "requestContext": {"requestId": "request", "authorizer": {"jwt": {"claims": {"sub": "taylor"}}}},
-        "body": json.dumps({"reads": {"poll": [poll_id]}}),
-    }
-    return load("token_vendor", TOPICS="comment,poll")(event)
+    vendor = load("token_vendor", TOPICS="comment,poll")
+    return vendor(token_request("taylor", {"reads": {"poll": [poll_id]}}))
 
 
 def token(load: Callable[..., Function], poll_id: str) -> str:
@@ -357,6 +358,7 @@ def test_the_command_opens_and_closes_a_poll_of_the_local_stack(
         ("", FRUIT),
         ("a:b", FRUIT),
         ("x" * 65, FRUIT),
+        (" 42", FRUIT),
         ("42", ["apple"]),
         ("42", ["apple", "apple"]),
         ("42", [str(number) for number in range(21)]),

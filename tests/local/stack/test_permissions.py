@@ -73,7 +73,7 @@ def _refused(call: Callable[..., Any], **parameters: Any) -> str:
     """Return what AccessDeniedException says."""
     with pytest.raises(ClientError) as refusal:
         call(**parameters)
-    error: dict[str, str] = refusal.value.response["Error"]
+    error = refusal.value.response["Error"]
     assert error["Code"] == "AccessDeniedException"
     return error["Message"]
 

@@ -59,8 +59,7 @@ async def _client_of(services: AwsServices, made: dict[str, str], role: str, ser
 
 
 def _refusal(error: ClientError) -> str:
-    details: dict[str, str] = error.response["Error"]
-    return details["Code"]
+    return error.response["Error"]["Code"]
 
 
 async def test_a_queue_gets_what_a_role_sends_to_the_bus(services: AwsServices, made: dict[str, str]) -> None:

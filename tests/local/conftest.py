@@ -1,4 +1,4 @@
-"""The AWS services alone."""
+"""The local AWS services alone, for the tests of several folders."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Choose small faults for modules, which Cosmic Ray finds and makes: `python tests/faults.py --help`.
+"""Choose small faults for modules, which Cosmic Ray finds and makes: `python tests/mutant_choice.py --help`.
 
 This runs in the environment of the checks, apart from the project's. The first line of the output is the
 number of all faults. Each further line is one of those that are chosen, as JSON: the module, the line, and
