@@ -6,6 +6,7 @@ import functools
 from typing import Any
 
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from aws_access.session import aws_session
 
@@ -18,3 +19,8 @@ def aws_client(service: str) -> Any:
     """Return the client of a service, such as `events`. Its calls fail after two attempts of a second."""
     client: Any = aws_session.client(service, config=_CONFIG)  # type: ignore[call-overload]
     return client
+
+
+def error_code(error: Exception) -> str | None:
+    """Return AWS's code for a call that it refused, such as `ThrottlingException`; None for other errors."""
+    return error.response["Error"]["Code"] if isinstance(error, ClientError) else None

@@ -70,9 +70,8 @@ class Events(Topic[Event]):
             "DetailType": message.content.type,
             "Detail": to_json(detail),
         }
-        answer = services.aws_client("events").put_events(Entries=[entry])
+        client = services.aws_client("events")
+        answer = client.put_events(Entries=[entry])
         if answer["FailedEntryCount"]:
-            from botocore.exceptions import ClientError  # Only the webhook loads the SDK.
-
             [refused] = answer["Entries"]
-            raise ClientError({"Error": {"Code": refused["ErrorCode"]}}, "PutEvents")
+            raise client.exceptions.ClientError({"Error": {"Code": refused["ErrorCode"]}}, "PutEvents")

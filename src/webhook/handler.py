@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.logging.correlation_paths import LAMBDA_FUNCTION_URL
 from aws_lambda_powertools.metrics import MetricUnit
-from botocore.exceptions import ClientError
 
+from aws_access.clients import error_code
 from aws_access.queues import QueueError
 from common.inputs import InvalidInputError, parse_json_object
 from topics import enabled_topics
@@ -92,7 +92,7 @@ def _act_once(fields: dict[str, Any], context: LambdaContext, *, is_retry: bool 
 
 def _log_failure(message: str, error: Exception) -> None:
     """Log where a topic failed, without the error's message, which may contain a user's text."""
-    name = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+    name = error_code(error) or type(error).__name__
     logger.error(message, error=name, stack="".join(format_tb(error.__traceback__)))
 
 
