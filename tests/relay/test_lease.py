@@ -79,7 +79,9 @@ def test_a_run_that_ends_while_the_webhook_fails_leaves_the_message_to_the_next(
     site.webhook.wait_for_taken("one")
 
 
-def test_the_next_run_waits_for_one_that_is_about_to_end(site: Site) -> None:
+def test_the_next_run_waits_for_one_that_is_about_to_end(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
     first = site.start(seconds=2)
     wait_until(lambda: site.item().get("ends_soon"))
     second = site.start(seconds=20)
@@ -94,6 +96,8 @@ def test_the_next_run_waits_for_one_that_is_about_to_end(site: Site) -> None:
     assert one["delivered"] > 0
     assert two["delivered"] > 0
     assert one["discontinuities"] == two["discontinuities"] == 0
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages.count("another relay has the lease") == 1
 
 
 def test_a_dead_holder_is_replaced(site: Site) -> None:
